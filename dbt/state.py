@@ -1,0 +1,89 @@
+"""Layout of the CPU state, of decoded records and of the shared tables: the only place with offsets.
+
+The CPU state of a guest thread lies at the base of that thread's signal stack, so a host signal handler finds it in
+every ucontext (uc_stack.ss_sp). All fields are 64-bit little-endian words unless a comment says otherwise.
+"""
+
+from __future__ import annotations
+
+# --- the block that holds state and signal stack; its size is the mark by which a handler knows a guest thread
+STATE_BLOCK = 0x1_0000
+STATE_SIZE = 0x1000            # the signal stack is the rest
+
+# --- registers: file "x" has a sink behind its 32, where writes to the zero register go (record field rd = SINK)
+X, SINK, F = 0, 32, 264        # x[n] at X + 8*n, n = 32 is the sink; f[n] at F + 8*n
+
+# --- engine fields
+_FIELDS = """
+pc              guest pc: where to go on (on entry), where it stopped (after an exit)
+exit_reason     why native code was left: a number from EXITS
+exit_data       what goes with the reason: fault address, trap value
+host_pc         host pc of a fault (FAULT), else 0
+record          the decoded record in work: set by interpreter handlers before whatever may trap
+budget          int32 countdown: taken down at back edges, calls and indirect jumps; below 0 native code goes to `poll`
+jump_cache      address of this thread's jump cache: JUMP_CACHE_ENTRIES of (guest pc, host code)
+memory_base     host address of guest address 0
+saved_rsp       host stack pointer inside `enter`, for leaving from a fault
+mxcsr           int32 host FP control while guest code runs; int32 scratch behind it
+host_mxcsr      int32 host FP control of the runtime; int32 scratch behind it
+resolve         host function (state, guest pc) -> host code or 0: finds or makes the code of a block
+cache           address of the code cache's control block, shared by threads (code_cache.py)
+pending         bits of host signals noted by the handler, not yet taken (bit n-1 for signal n)
+in_resolve      1 while this thread holds the code cache's lock: a fault then is a fetch fault
+reservation     lr/sc: address reserved, or -1
+reserved_value  lr/sc: value loaded by lr
+frm             dynamic rounding mode as the guest wrote it (0..7)
+instructions    instructions executed, counted by the counting build only
+scratch0        for lowered code, within one op
+scratch1
+user0           for the runtime; native code does not touch it
+user1
+budget_reset    what `budget` is set to after a poll
+precise         1: registers must be exact at faults (the guest catches SIGSEGV or SIGBUS)
+"""
+OFFSET: dict[str, int] = {}
+MEANING: dict[str, str] = {}
+_at = F + 8 * 32
+for _line in _FIELDS.strip().splitlines():
+    _name, _, _meaning = _line.partition(" ")
+    OFFSET[_name], MEANING[_name] = _at, _meaning.strip()
+    _at += 8
+SIGINFO = (_at + 63) & -64     # siginfo_t of the noted signal (128 bytes), then of the fault (128), then spilled host registers
+FAULT_INFO = SIGINFO + 128
+SPILL = FAULT_INFO + 128
+assert SPILL + 256 <= STATE_SIZE
+
+# --- why native code returns to the runtime. `pc` is exact in each case.
+EXITS = {
+    "miss": 0,          # no code for pc, and resolve could not make it: the engine's Python part is needed
+    "syscall": 1,       # at the system-call instruction; the runtime moves pc behind it
+    "breakpoint": 2, "illegal": 3, "misaligned": 4,    # the instruction at pc; misaligned: exit_data = address
+    "code_changed": 5,  # fence.i and its like; pc is behind it
+    "emulate": 6,       # the instruction at pc needs the oracle (a rounding mode that the host lacks)
+    "fault": 7,         # host SIGSEGV or SIGBUS in guest code; siginfo at FAULT_INFO, exit_data = guest address
+    "fetch": 8,         # pc is not in executable memory
+    "poll": 9,          # budget ran out and something is pending; pc is where to go on
+    "full": 10,         # the code cache is full: to be flushed when no thread is inside
+    "count": 11,        # single step or counting limit reached
+}
+EXIT_NAMES = {number: name for name, number in EXITS.items()}
+
+JUMP_CACHE_BITS = 14
+JUMP_CACHE_ENTRIES = 1 << JUMP_CACHE_BITS      # 16 bytes each, index (pc >> 1); an empty entry has key 1
+JUMP_CACHE_SIZE = JUMP_CACHE_ENTRIES * 16
+
+# --- a decoded record: four 64-bit words
+RECORD_SIZE = 32
+RECORD_HANDLER = 0             # interpreter: host address of the form's handler; 0 as decoded
+# word 1, bytes 8..15: form number (uint16), size in bytes (uint8), rd, rs1, rs2, rs3, rm (uint8 each)
+RECORD_FORM, RECORD_LENGTH, RECORD_RD, RECORD_RS1, RECORD_RS2, RECORD_RS3, RECORD_RM = 8, 10, 11, 12, 13, 14, 15
+RECORD_IMM = 16                # immediate sign-extended to 64 bits; a jump's or branch's absolute target
+RECORD_PC = 24
+FIELD_OFFSET = {"rd": RECORD_RD, "rs1": RECORD_RS1, "rs2": RECORD_RS2, "rs3": RECORD_RS3, "rm": RECORD_RM,
+                "imm": RECORD_IMM}
+FIELD_BYTES = {"rd": 1, "rs1": 1, "rs2": 1, "rs3": 1, "rm": 1, "imm": 8}
+
+
+def register_offset(file: str, number: int) -> int:
+    """Where register `number` of file x or f lies in the state."""
+    return {"x": X, "f": F}[file] + 8 * number
