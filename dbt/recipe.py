@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 # Rounding modes as recipes name them; DYNAMIC is whatever the guest has set (set_rounding).
-NEAREST_EVEN, TO_ZERO, DOWN, UP, NEAREST_AWAY, DYNAMIC = "rne", "rtz", "rdn", "rup", "rmm", "dyn"
+# STATIC is the mode in the instruction's own operand field rm, 0..3 in the order of the first four.
+NEAREST_EVEN, TO_ZERO, DOWN, UP, NEAREST_AWAY, DYNAMIC, STATIC = "rne", "rtz", "rdn", "rup", "rmm", "dyn", "static"
 # Floating-point exception flags, in the order of IEEE 754's own list read from bit 4 down.
 INEXACT, UNDERFLOW, OVERFLOW, DIVIDE_BY_ZERO, INVALID = 1, 2, 4, 8, 16
 
@@ -39,6 +40,7 @@ OPS: dict[str, tuple[str, str]] = {
     "trunc": ("pure", "the low `bits` of a"), "sext": ("pure", "a widened as signed"), "zext": ("pure", "a widened with 0"),
     "ctlz": ("pure", "number of leading zeros (width for 0)"), "cttz": ("pure", "number of trailing zeros (width for 0)"),
     "ctpop": ("pure", "number of ones"), "bswap": ("pure", "bytes in reverse order"),
+    "clock": ("pure", "a counter that never goes back; attribute cycle, time or instret (exact only in the counting build)"),
     # Floating point: rounding mode is `attribute`; exception flags are raised in the guest's flags. NaN results of fadd ..
     # fconvert may be any quiet NaN: follow with fcanon.
     "fadd": ("fp", "a + b"), "fsub": ("fp", "a - b"), "fmul": ("fp", "a * b"), "fdiv": ("fp", "a / b"),
@@ -194,6 +196,7 @@ class Recorder:
     def pc(self) -> Value: return self.op("pc", 64)
     def next_pc(self) -> Value: return self.op("next_pc", 64)
     def get(self, file: str, field: str) -> Value: return self.op("get", 64, attribute=(file, field))
+    def clock(self, kind: str) -> Value: return self.op("clock", 64, attribute=kind)
     def field(self, name: str) -> Value: return self.op("get_field", 64, attribute=name)
     def set_field(self, name: str, value: Value | int) -> None: self._commit("set_field", value, name)
     def flags(self) -> Value: return self.op("get_flags", 64)
