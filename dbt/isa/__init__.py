@@ -1,0 +1,1 @@
+"""Instruction sets: a folder each, which says what instructions mean and nothing else."""

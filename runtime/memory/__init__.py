@@ -1,0 +1,1 @@
+"""Guest memory: a window of host memory, host address = base + guest address."""

@@ -1,0 +1,1 @@
+"""Process mode: a guest program that sees a system-call interface."""
