@@ -1,0 +1,55 @@
+/* Five planets under gravity: dependent double arithmetic with square roots and divisions. */
+#include "tiny.h"
+
+typedef struct { double x, y, z, vx, vy, vz, mass; } Body;
+#define SUN 39.47841760435743 /* 4 pi squared: years, astronomical units */
+#define DAYS 365.24
+
+static Body bodies[] = {
+    {0, 0, 0, 0, 0, 0, SUN},
+    {4.84143144246472090, -1.16032004402742839, -0.103622044471123109, 0.00166007664274403694 * DAYS,
+     0.00769901118419740425 * DAYS, -0.0000690460016972063023 * DAYS, 0.000954791938424326609 * SUN},
+    {8.34336671824457987, 4.12479856412430479, -0.403523417114321381, -0.00276742510726411 * DAYS,
+     0.00499852801234917238 * DAYS, 0.0000230417297573763929 * DAYS, 0.000285885980666130812 * SUN},
+    {12.8943695621391310, -15.1111514016986312, -0.223307578892655734, 0.00296460137564761618 * DAYS,
+     0.0023784717395948095 * DAYS, -0.0000296589568540237556 * DAYS, 0.0000436624404335156298 * SUN},
+    {15.3796971148509165, -25.9193146099879641, 0.179258772950371181, 0.00268067772490389322 * DAYS,
+     0.00162824170038242295 * DAYS, -0.000095159225451971587 * DAYS, 0.0000515138902046611451 * SUN},
+};
+enum { COUNT = LENGTH(bodies) };
+
+static void advance(double dt) {
+    for (int i = 0; i < COUNT; i++) {
+        Body *a = &bodies[i];
+        for (Body *b = a + 1; b < bodies + COUNT; b++) {
+            double dx = a->x - b->x, dy = a->y - b->y, dz = a->z - b->z;
+            double square = dx * dx + dy * dy + dz * dz;
+            double pull = dt / (square * __builtin_sqrt(square));
+            a->vx -= dx * b->mass * pull, a->vy -= dy * b->mass * pull, a->vz -= dz * b->mass * pull;
+            b->vx += dx * a->mass * pull, b->vy += dy * a->mass * pull, b->vz += dz * a->mass * pull;
+        }
+    }
+    for (Body *b = bodies; b < bodies + COUNT; b++) b->x += dt * b->vx, b->y += dt * b->vy, b->z += dt * b->vz;
+}
+
+static double energy(void) {
+    double sum = 0;
+    for (Body *a = bodies; a < bodies + COUNT; a++) {
+        sum += 0.5 * a->mass * (a->vx * a->vx + a->vy * a->vy + a->vz * a->vz);
+        for (Body *b = a + 1; b < bodies + COUNT; b++) {
+            double dx = a->x - b->x, dy = a->y - b->y, dz = a->z - b->z;
+            sum -= a->mass * b->mass / __builtin_sqrt(dx * dx + dy * dy + dz * dz);
+        }
+    }
+    return sum;
+}
+
+int main(int argc, char **argv) {
+    double px = 0, py = 0, pz = 0;
+    for (Body *b = bodies; b < bodies + COUNT; b++) px += b->vx * b->mass, py += b->vy * b->mass, pz += b->vz * b->mass;
+    bodies[0].vx = -px / SUN, bodies[0].vy = -py / SUN, bodies[0].vz = -pz / SUN;
+    show("energy before", energy());
+    for (long steps = argument(argc, argv, 1000); steps; steps--) advance(0.01);
+    show("energy after", energy());
+    return 0;
+}
