@@ -1,9 +1,227 @@
-"""The dragoman command: reads the command line and hands over to the part that does the work."""
+"""The dragoman command: reads the command line and hands over to the part that does the work.
 
+Whatever it imports is paid for at each start of a guest, so each command imports its own part, when it is called.
+"""
+
+from __future__ import annotations
+
+import _signal  # the module signal would import enum
+import os
 import sys
 
+from dragoman import __version__
+from dragoman.arguments import Option, UsageError, choice, help_text, parse, positive, size
+from dragoman.runtime.options import COMPILERS, ENGINES, LOG_ITEMS, RunOptions
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command line (default: this process's); returns the exit status."""
-    print(f"dragoman: not there yet: {sys.argv[1:] if arguments is None else arguments}", file=sys.stderr)
-    return 2
+WRONG_USAGE = 2  # exit status
+
+
+def main() -> None:
+    """Run this process's command line and end the process."""
+    try:
+        status = command(sys.argv[1:])
+    except UsageError as error:
+        complain(str(error))
+        status = WRONG_USAGE
+    except KeyboardInterrupt:
+        status = 128 + _signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has no reader
+        status = 128 + _signal.SIGPIPE
+    sys.exit(status)
+
+
+def command(words: list[str]) -> int:
+    """Run one command line; returns the exit status. Raises UsageError."""
+    name = words[0] if words else "--help"
+    if name in COMMANDS:
+        return COMMANDS[name][0](words[1:])
+    if name in ("--version", "-version", "-V"):
+        return say(f"dragoman {__version__}\n")
+    if name in ("--help", "-help", "-h", "help"):
+        summary = "\n".join(f"  {name:8}{text}" for name, (_, text) in COMMANDS.items())
+        return say(help_text("dragoman COMMAND ...", ABOUT, (), f"commands (each has its own --help):\n{summary}"))
+    hint = f"; to run a program: dragoman run {name}" if os.path.exists(name) else ""
+    raise UsageError(f"no command {name}: it is one of {', '.join(COMMANDS)}{hint}")
+
+
+def complain(text: str) -> None:
+    os.write(2, f"dragoman: {text}\n".encode(errors="surrogateescape"))
+
+
+def say(text: str) -> int:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return 0
+
+
+ABOUT = "Runs riscv64 Linux programs on an x86-64 Linux host."
+
+
+# ---- dragoman run
+
+def address_ranges(text: str) -> list[tuple[int, int]]:
+    """FIRST..LAST, START+SIZE or END-SIZE, separated by commas, as qemu's -dfilter."""
+    ranges = []
+    for part in text.split(","):
+        for separator in ("..", "+", "-"):
+            left, found, right = part.partition(separator)
+            if found:
+                break
+        try:
+            start, number = int(left, 0), int(right, 0) if found else 1
+        except ValueError:
+            raise ValueError("is not FIRST..LAST, START+SIZE or END-SIZE (0x for hexadecimal)") from None
+        ranges.append((start, number) if separator == ".." else
+                      (start - number + 1, start) if found and separator == "-" else (start, start + number - 1))
+        if not 0 <= ranges[-1][0] <= ranges[-1][1] < 1 << 64:
+            raise ValueError("is empty or reaches outside 64 bits")
+    return ranges
+
+
+def log_items(text: str) -> list[str]:
+    words = text.split(",")
+    for word in words:
+        if word not in LOG_ITEMS:
+            raise ValueError(f"has a word that is not one of {', '.join(LOG_ITEMS)}")
+    return words
+
+
+def two_engines(text: str) -> tuple[str, str]:
+    words = text.split(",")
+    if len(words) != 2 or words[0] == words[1] or not set(words) <= set(ENGINES):
+        raise ValueError(f"is not two different ones of {', '.join(ENGINES)}, as interpreter,region")
+    return words[0], words[1]
+
+
+def assignment(text: str) -> tuple[bytes, bytes]:
+    name, equals, value = os.fsencode(text).partition(b"=")
+    if not (name and equals):
+        raise ValueError("is not NAME=VALUE")
+    return name, value
+
+
+def variable(text: str) -> tuple[bytes, None]:
+    if not text or "=" in text:
+        raise ValueError("is not the name of a variable")
+    return os.fsencode(text), None
+
+
+RUN_OPTIONS = (
+    Option("-L --sysroot", "sysroot", "the guest's root: absolute paths are looked for there first, then as they are. "
+           "Programs that need a dynamic loader need it (default: the variable QEMU_LD_PREFIX)", "ROOT", os.fsencode),
+    Option("-E", "changes", "set a variable for the guest", "NAME=VALUE", assignment, gather=True),
+    Option("-U", "changes", "take a variable away from the guest", "NAME", variable, gather=True),
+    Option("-0", "argument_0", "the guest's argv[0] (default: PROGRAM)", "ARGV0", os.fsencode),
+    Option("-s", "stack_size", "size of the guest's stack, with K, M or G for powers of 1024 "
+           "(default: the soft limit, see ulimit -s)", "SIZE", size),
+    Option("--engine", "engine", f"{', '.join(ENGINES)} or auto (default): whatever is best, from cold to hot", "ENGINE",
+           choice(*ENGINES, "auto")),
+    Option("--threshold", "threshold", "run a block N times before a region is compiled of it", "N", positive),
+    Option("--compiler", "compiler", "who compiles regions: server (default: a process in the background, one for each "
+           "user), inline (this process, which waits for it), off", "WHO", choice(*COMPILERS)),
+    Option("--precise", "precise", "exact registers at each fault, also in regions (slower)"),
+    Option("--cold", "cold", "do without what earlier runs left in the cache folder, and leave nothing there"),
+    Option("--count", "count", "count guest instructions exactly (slower): for --stats, and the guest's instret"),
+    Option("--lockstep", "lockstep", "run two engines side by side and stop where their states first differ", "A,B",
+           two_engines),
+    Option("--strace", "strace", "print the guest's system calls"),
+    Option("-d", "log", f"print some of {', '.join(LOG_ITEMS)}; `-d help` explains them", "ITEMS", log_items, gather=True),
+    Option("-D", "log_file", "write --strace and -d to this file instead of standard error", "FILE", os.fsencode),
+    Option("--dfilter", "log_ranges", "limit -d to guest addresses: FIRST..LAST, START+SIZE or END-SIZE, with commas between",
+           "RANGE", address_ranges, gather=True),
+    Option("--stats", "stats", "at the end print blocks, instructions, system calls and times on standard error"),
+    Option("--version", "version", "print the version"),
+    Option("-h --help", "help", "print this"),
+)
+
+RUN_MORE = """\
+Standard streams, exit status and signals are the program's own. Before it runs, the status is 2 for wrong options,
+126 for a file that cannot be run and 127 for one that is not there."""
+
+
+def host_environment() -> list[bytes]:
+    """The variables this process was started with, as they were: os.environ has LC_CTYPE added in the C locale."""
+    try:
+        with open("/proc/self/environ", "rb", buffering=0) as block:
+            return [item for item in block.readall().split(b"\0") if item]
+    except OSError:
+        return [name + b"=" + value for name, value in os.environb.items()]
+
+
+def changed(environment: list[bytes], changes: list[tuple[bytes, bytes | None]]) -> list[bytes]:
+    """The environment after variables were set (to bytes) and taken away (None), in order."""
+    for name, value in changes:
+        start = name + b"="
+        places = [place for place, item in enumerate(environment) if item.startswith(start)]
+        rest = [item for item in environment if not item.startswith(start)]
+        if value is not None:
+            rest.insert(places[0] if places else len(rest), start + value)
+        environment = rest
+    return environment
+
+
+def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
+    """What a command line of `dragoman run` asks for, or the text that it asks to print. Raises UsageError."""
+    if words[:2] == ["-d", "help"]:
+        return "\n".join(f"{item:10}{text}" for item, text in LOG_ITEMS.items()) + "\n"
+    fields, rest = parse(RUN_OPTIONS, words)
+    if fields.pop("help", False):
+        return help_text("dragoman run [options] PROGRAM [ARGUMENT ...]", ABOUT, RUN_OPTIONS, RUN_MORE)
+    if fields.pop("version", False):
+        return f"dragoman {__version__}\n"
+    if not rest:
+        raise UsageError("run: which program? dragoman run [options] PROGRAM [ARGUMENT ...]; --help lists the options")
+    if "lockstep" in fields and "engine" in fields:
+        raise UsageError("run: --lockstep names its two engines; leave --engine away")
+    for name in ("log", "log_ranges"):
+        if name in fields:
+            fields[name] = (frozenset if name == "log" else tuple)(x for use in fields[name] for x in use)  # type: ignore
+    prefix = next((item[15:] for item in environment if item.startswith(b"QEMU_LD_PREFIX=")), b"")
+    if prefix:
+        fields.setdefault("sysroot", prefix)
+    guest = changed(environment, fields.pop("changes", []))  # type: ignore
+    program = os.fsencode(rest[0])
+    arguments = (fields.pop("argument_0", program), *map(os.fsencode, rest[1:]))
+    return RunOptions(program=program, arguments=arguments, environment=tuple(guest), **fields)
+
+
+def run(words: list[str]) -> int:
+    """dragoman run"""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # Ctrl-C ends a guest as it would end a native program
+    options = run_options(words, host_environment())
+    if isinstance(options, str):
+        return say(options)
+    from dragoman.runtime.process.run import main as run_guest
+    return run_guest(options)
+
+
+# ---- the others
+
+def perf(words: list[str]) -> int:
+    """dragoman perf: has its own parser, since it need not start fast."""
+    from dragoman.perf.command import main as measure
+    return measure(words)
+
+
+def cache(words: list[str]) -> int:
+    """dragoman cache"""
+    actions = {"show": "what the store on disk holds", "clear": "empty it",
+               "wait": "wait until the compiler process has nothing left to do"}
+    if words and words[0] in ("-h", "--help", "-help"):
+        listed = "\n".join(f"  {name:8}{text}" for name, text in actions.items())
+        return say(help_text("dragoman cache show|clear|wait",
+                             "Looks after what Dragoman keeps between runs, in $XDG_CACHE_HOME/dragoman (~/.cache/dragoman).",
+                             (), f"actions:\n{listed}"))
+    if len(words) != 1 or words[0] not in actions:
+        raise UsageError(f"cache: give one of {', '.join(actions)}")
+    from dragoman.dbt import store
+    return getattr(store, words[0])()
+
+
+COMMANDS = {
+    "run": (run, "run a program"),
+    "perf": (perf, "measure guests interpreted, translated, under QEMU and natively, side by side"),
+    "cache": (cache, "show, clear or wait for what is kept between runs"),
+}

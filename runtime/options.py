@@ -1,0 +1,65 @@
+"""What a user can ask of a guest's run: the fields, their defaults and the words they are made of."""
+
+from __future__ import annotations
+
+ENGINES = ("interpreter", "stencil", "region")  # each can run a guest alone
+COMPILERS = ("server", "inline", "off")
+LOG_ITEMS = {
+    "in_asm": "guest instructions of each block when it is translated",
+    "recipe": "their recipes",
+    "ir": "LLVM IR",
+    "out_asm": "host instructions",
+    "exec": "each block when it is entered",
+    "unimp": "system calls and requests that are not there, once each",
+}
+
+
+class RunOptions:
+    """The options of one run. Nothing changes them afterwards.
+
+    Not a dataclass: `import dataclasses` costs 6 to 20 ms, a good part of the start of a whole guest.
+    Paths, arguments and variables are bytes, as Linux has them.
+    """
+
+    program: bytes = b""
+    arguments: tuple[bytes, ...] = ()
+    """The guest's argv, argv[0] included (`-0` or else the program as given)."""
+    environment: tuple[bytes, ...] = ()
+    """The guest's whole environment, `NAME=value`, in the host's order, `-E` and `-U` applied."""
+    sysroot: bytes | None = None
+    stack_size: int | None = None
+    """Bytes; None: the soft limit RLIMIT_STACK, as on a native Linux."""
+
+    engine: str = "auto"
+    """One of ENGINES or auto."""
+    threshold: int | None = None
+    """Executions of a block before a region is made of it; None: the engine's own choice."""
+    compiler: str = "server"
+    """One of COMPILERS: where regions are compiled."""
+    precise: bool = False
+    cold: bool = False
+    """Nothing is read from the store on disk, and nothing is kept there."""
+    count: bool = False
+    lockstep: tuple[str, str] | None = None
+    """Two of ENGINES to run side by side."""
+
+    strace: bool = False
+    log: frozenset[str] = frozenset()
+    """Some of LOG_ITEMS."""
+    log_file: bytes | None = None
+    """Where strace and log go; None: standard error."""
+    log_ranges: tuple[tuple[int, int], ...] = ()
+    """Guest addresses, first and last, that the log is limited to; empty: all."""
+    stats: bool = False
+
+    def __init__(self, **values: object) -> None:
+        for name in values:
+            if not hasattr(type(self), name):
+                raise TypeError(f"no such option: {name}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"RunOptions are not changed after they are made ({name})")
+
+    def __repr__(self) -> str:
+        return f"RunOptions({', '.join(f'{name}={value!r}' for name, value in sorted(self.__dict__.items()))})"
