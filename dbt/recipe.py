@@ -44,7 +44,8 @@ OPS: dict[str, tuple[str, str]] = {
     # Floating point: rounding mode is `attribute`; exception flags are raised in the guest's flags. NaN results of fadd ..
     # fconvert may be any quiet NaN: follow with fcanon.
     "fadd": ("fp", "a + b"), "fsub": ("fp", "a - b"), "fmul": ("fp", "a * b"), "fdiv": ("fp", "a / b"),
-    "fsqrt": ("fp", "square root"), "fma": ("fp", "a * b + c, rounded once"),
+    "fsqrt": ("fp", "square root"),
+    "fma": ("fp", "a * b + c, rounded once; infinity * 0 raises invalid even if c is a quiet NaN"),
     "fconvert": ("fp", "a in the other width (32 or 64 `bits`)"),
     "fcanon": ("fp", "a, or the bit pattern `attribute` if a is a NaN; raises nothing"),
     "feq": ("fp", "1 bit: a == b, quiet (only a signalling NaN raises invalid)"),
@@ -65,7 +66,7 @@ OPS: dict[str, tuple[str, str]] = {
     "atomic": ("memory", "old value at a; memory becomes old OP b (attribute: swap add and or xor max min umax umin), "
                          "sequentially consistent"),
     "cas": ("memory", "1 bit: if d (1 bit) and memory at a is b, it becomes c: done; sequentially consistent"),
-    "fence": ("memory", "attribute: full (orders all), release/acquire (orders all but store before load)"),
+    "fence": ("memory", "attribute: full (orders all) or light (orders all but store before load)"),
     "trap_if": ("memory", "if a (1 bit): leave with reason `attribute` and value b, nothing committed"),
     # Ends: leave the instruction; at most one, last.
     "branch": ("end", "if a (1 bit): to operand `imm` (absolute), else to next_pc"),
@@ -272,6 +273,8 @@ class Recorder:
         ends = last if last and OPS[last][0] == "end" else None
         if ends in ("branch", "jump"):
             fields.add("imm")
+        if any(o.attribute == STATIC for o in self.ops):
+            fields.add("rm")
         pick = lambda name: tuple(dict.fromkeys(o.attribute for o in self.ops if o.name == name))
         return Recipe(tuple(self.ops), frozenset(fields), pick("get"), pick("set"), ends,       # type: ignore[arg-type]
                       any(OPS[o.name][0] == "memory" and o.name != "fence" for o in self.ops),

@@ -1,1 +1,6 @@
-"""RISC-V: RV64GC as user mode sees it."""
+"""RISC-V, RV64GC: what its instructions mean."""
+
+from dragoman.dbt.isa.riscv.forms import FORM, FORMS, HOT
+from dragoman.dbt.isa.riscv.registers import PINNED, REGISTER_NAMES, ZERO
+
+__all__ = ["FORM", "FORMS", "HOT", "PINNED", "REGISTER_NAMES", "ZERO"]

@@ -1,0 +1,27 @@
+"""All forms of RV64GC, recorded once: FORMS in the order of their numbers, FORM by name, HOT worth operand shapes."""
+
+from __future__ import annotations
+
+from dragoman.dbt.isa.riscv import atomic, control, convert, csr, integer, memory, multiply
+from dragoman.dbt.isa.riscv import float as floating
+from dragoman.dbt.isa.riscv.recorder import RiscvRecorder, Semantics
+from dragoman.dbt.recipe import Form, record
+
+SEMANTICS: dict[str, Semantics] = {}
+for _family in (integer, multiply, memory, atomic, control, floating, convert, csr):
+    if SEMANTICS.keys() & _family.FAMILY.keys():
+        raise AssertionError(f"{_family.__name__} defines again {SEMANTICS.keys() & _family.FAMILY.keys()}")
+    SEMANTICS.update(_family.FAMILY)
+
+FORMS: tuple[Form, ...] = tuple(Form(name, number, record(semantics, RiscvRecorder()))
+                                for number, (name, semantics) in enumerate(SEMANTICS.items()))
+FORM: dict[str, Form] = {form.name: form for form in FORMS}
+
+# 97 % of the instructions in Debian's binaries; of floating-point loads and stores it is the base register that counts.
+_HOT = """
+    nop li add addi sub and andi or ori xor xori sll slli srl srli sra srai slt slti sltu sltiu mul
+    addw addiw subw slliw srliw sraiw mulw
+    lb lbu lh lhu lw lwu ld sb sh sw sd flw fld fsw fsd
+    beq bne blt bge bltu bgeu j jal jalr jr ret
+"""
+HOT = frozenset(_HOT.split())
