@@ -1,0 +1,184 @@
+"""LLVM IR of compiled functions: Numba's front end without its wrappers, its optimiser and its runtime.
+
+Numba types and lowers each function by itself; a callee is an external C function to it. All land in one module, where
+LLVM inlines them. So there is neither a reference to Python in the result, nor a compile per function.
+"""
+
+from __future__ import annotations
+
+import gc
+import operator
+import types as python
+from collections.abc import Iterable
+
+from numba.core import codegen, compiler, cpu, types, typing
+from numba.core.compiler_machinery import PassManager
+from numba.core.errors import NumbaError
+from numba.core.typed_passes import NativeLowering, NopythonTypeInference, PreLowerStripPhis
+from numba.core.typing.templates import Signature
+from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
+
+from dragoman.dbt.compiled import FUNCTIONS, Compiled, CompiledError
+
+INT, BOOL = types.int64, types.boolean
+
+
+def _operators() -> dict[tuple, Signature]:
+    """Operators as these functions use them; asking Numba's own tables costs a third of the compile time."""
+    table = {}
+    for name in "add sub mul floordiv mod and_ or_ xor lshift rshift".split():
+        for function in (getattr(operator, name), getattr(operator, "i" + name.strip("_"))):
+            table[function, (INT, INT)] = Signature(INT, (INT, INT), None)
+    for name in "lt le gt ge eq ne".split():
+        table[getattr(operator, name), (INT, INT)] = Signature(BOOL, (INT, INT), None)
+    for name in "neg invert".split():
+        table[getattr(operator, name), (INT,)] = Signature(INT, (INT,), None)
+    return table
+
+
+class _Typing(typing.BaseContext):
+    """Types of integers; the rest of Numba's builtins by its own rules."""
+    operators = _operators()
+
+    def resolve_function_type(self, func, args, kws):                         # type: ignore[no-untyped-def]
+        if type(func) is types.Function and not kws:
+            key = func.typing_key
+            signature = self.operators.get((key, tuple(map(types.unliteral, args))))
+            if signature is not None:
+                func._impl_keys[signature.args] = key
+                return signature
+        return super().resolve_function_type(func, args, kws)
+
+
+class _Target(cpu.CPUContext):
+    """Numba's CPU target with integers only, and no execution engine."""
+
+    def init(self) -> None:
+        self.is32bit = False
+        self._internal_codegen = codegen.AOTCPUCodegen("dragoman")
+
+    def load_additional_registries(self) -> None:
+        from numba.cpython import builtins, numbers, rangeobj  # noqa: F401
+
+
+class _Library(codegen.CodeLibrary):
+    """Where Numba hands over the IR of a function; nothing is compiled."""
+    module = None
+
+    def add_ir_module(self, ir_module): self.module = ir_module              # type: ignore[no-untyped-def]
+    def add_linking_library(self, library): pass                             # type: ignore[no-untyped-def]
+    def finalize(self): pass                                                 # type: ignore[no-untyped-def]
+    def get_function(self, name): raise NotImplementedError(name)            # type: ignore[no-untyped-def]
+    def get_llvm_str(self): return str(self.module)                          # type: ignore[no-untyped-def]
+    def get_asm_str(self): raise NotImplementedError                         # type: ignore[no-untyped-def]
+
+
+class _Pipeline(compiler.CompilerBase):
+    """From byte code to IR, with the passes that integer code needs."""
+
+    def define_pipelines(self):                                              # type: ignore[no-untyped-def]
+        manager = PassManager("dragoman")
+        for step in (TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
+                     PreLowerStripPhis, NativeLowering, compiler.NoPythonBackend):
+            manager.add_pass(step, step.__name__)
+        manager.finalize()
+        return [manager]
+
+
+class FrontEnd:
+    """Numba's contexts, made once a process."""
+
+    def __init__(self) -> None:
+        self.typing = _Typing()
+        self.target = _Target(self.typing)
+        self.target.refresh()
+        self.flags = compiler.Flags()
+        self.flags.no_compile = self.flags.no_cpython_wrapper = self.flags.no_cfunc_wrapper = True
+        self.flags.no_rewrites, self.flags.error_model = True, "numpy"
+        self.flags.nrt = self.flags.enable_pyobject = False
+        self.external: dict[str, types.ExternalFunction] = {}
+
+    def _external(self, name: str, known: Compiled) -> types.ExternalFunction:
+        if name not in self.external:
+            result = INT if known.returns else types.none
+            self.external[name] = types.ExternalFunction(name, result(*[INT] * known.arguments))
+        return self.external[name]
+
+    def lower(self, name: str) -> tuple[str, set[str]]:
+        """IR of one function (its definition under Numba's own convention, and a C entry), and what it calls."""
+        known = FUNCTIONS[name]
+        function, called = known.function, set()
+        names = dict(function.__globals__)
+        for word in function.__code__.co_names:
+            value = names.get(word)
+            callee = getattr(value, "__name__", "") if isinstance(value, python.FunctionType) else ""
+            if callee in FUNCTIONS and FUNCTIONS[callee].function is value:
+                names[word] = self._external(callee, FUNCTIONS[callee])
+                called.add(callee)
+        library = _Library(self.target.codegen(), name)
+        try:
+            result = compiler.compile_extra(
+                self.typing, self.target, python.FunctionType(function.__code__, names, name),
+                (INT,) * known.arguments, INT if known.returns else types.none, self.flags, {},
+                library=library, pipeline_class=_Pipeline)
+        except NumbaError as error:
+            raise CompiledError(f"{name} ({function.__module__}): {error}") from error
+        for variable, kind in result.fndesc.typemap.items():
+            if isinstance(kind, (types.Number, types.BaseTuple)) and types.unliteral(kind) not in (INT, BOOL):
+                raise CompiledError(f"{name} ({function.__module__}): {variable} is {kind}, not int64")
+        text = str(library.module)
+        start = text.index("\ndefine ")
+        text = text[start:].replace(f'"{result.fndesc.mangled_name}"', f'"{name}.numba"')
+        # Numba promises LLVM that its sums do not overflow; ours are addresses and hashes.
+        text = "\n".join(line for line in text.replace(" nsw ", " ").splitlines() if not line.startswith("declare "))
+        return text.replace("\ndefine i32", "\ndefine internal i32").replace(
+            "\n{\nentry:", " #1\n{\nentry:") + _entry(name, known), called
+
+
+def _kind(known: Compiled) -> str:
+    return "i64" if known.returns else "void"
+
+
+def _entry(name: str, known: Compiled) -> str:
+    arguments = [f"i64 %{letter}" for letter in "abcdefghijklmnop"[:known.arguments]]
+    result = "  %v = load i64, ptr %r\n  ret i64 %v" if known.returns else "  ret void"
+    return (f"\ndefine {_kind(known)} @{name}({', '.join(arguments)}) #0 {{\nentry:\n  %r = alloca i64\n"
+            f'  call i32 @"{name}.numba"({", ".join(["ptr %r", "ptr null", *arguments])})\n{result}\n}}\n')
+
+
+def _primitive(name: str, known: Compiled) -> str:
+    arguments = ", ".join(f"i64 %{letter}" for letter in "abcdefgh"[:known.arguments])
+    return f"define internal {_kind(known)} @{name}({arguments}) #1 {{\nentry:\n  {known.body}\n}}\n"
+
+
+_front_end: FrontEnd | None = None
+
+
+def module(names: Iterable[str]) -> str:
+    """IR of the named functions and all that they call."""
+    global _front_end
+    collecting = gc.isenabled()
+    gc.disable()                   # nothing here is garbage before the end; collecting took a tenth of the time
+    try:
+        _front_end = _front_end or FrontEnd()
+        public, texts, wanted, done = set(names), [], list(dict.fromkeys(names)), set()
+        while wanted:
+            name = wanted.pop()
+            if name in done:
+                continue
+            done.add(name)
+            known = FUNCTIONS[name]
+            if known.body is not None:
+                texts.append(_primitive(name, known))
+                continue
+            text, called = _front_end.lower(name)
+            if name not in public:
+                text = text.replace(f"\ndefine {_kind(known)} @{name}(", f"\ndefine internal {_kind(known)} @{name}(")
+            texts.append(text)
+            wanted += sorted(called - done)
+    finally:
+        if collecting:
+            gc.enable()
+    # no-builtins: LLVM must not make calls of memcpy and memset out of loops.
+    return "\n".join(texts) + ('\ndeclare void @llvm.x86.sse2.pause()\nattributes #0 = { nounwind "no-builtins" }\n'
+                               'attributes #1 = { nounwind alwaysinline "no-builtins" }\n')
