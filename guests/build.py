@@ -72,10 +72,13 @@ def compile_guest(guest: Guest, target: Path, native: bool = False) -> None:
 def run_guest(command: list[str], timeout: float = 120) -> tuple[bytes, int]:
     """Output and exit status as a shell sees it, in an empty folder, with nothing to read."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=folder, timeout=timeout,
-            env={"PATH": os.environ.get("PATH", "")},
-        )
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=folder, timeout=timeout,
+                env={"PATH": os.environ.get("PATH", "")},
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BuildError(f"{' '.join(command)}: did not end in {timeout:.0f} s") from error
     return done.stdout, done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

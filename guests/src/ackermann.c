@@ -13,6 +13,6 @@ static NOINLINE long tak(long x, long y, long z) {
 int main(int argc, char **argv) {
     long n = argument(argc, argv, 5);
     say("ackermann(3, %d) = %d\n", n, ackermann(3, n));
-    say("tak(%d, %d, %d) = %d\n", 2 * n, n, 3L, tak(2 * n, n, 3));
+    say("tak(%d, %d, %d) = %d\n", 2 * n, n, n / 5, tak(2 * n, n, n / 5));
     return 0;
 }
