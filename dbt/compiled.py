@@ -1,11 +1,12 @@
 """Python functions on 64-bit integers and raw addresses, which Numba turns into the engine's native code.
 
-`@compiled("i8(i8,i8)")` only notes the function and returns it as it is: importing costs nothing, and each function runs
-as plain Python in a test. `build` (which imports Numba) gives one relocatable object; image.py links it.
+`@compiled("i8(i8,i8)")` only notes the function and returns it as it is: importing costs nothing, and each function
+runs as plain Python in a test. `build` (which imports Numba) gives one relocatable object; image.py links it.
 
-Inside: int64 locals, `if`, `while`, `for ... in range`, calls of compiled functions and of the primitives below, integer
-constants of the module (within int64). Compiled arithmetic wraps at 64 bits and `>>` keeps the sign; plain Python does
-not wrap, so put `wrap()` around what may overflow: it costs nothing when compiled. No exceptions, arrays, tuples, floats.
+Inside: int64 locals, `if`, `while`, `for ... in range`, calls of compiled functions and of the primitives below, and
+integer constants of the module (within int64); no exceptions, arrays, tuples, floats. Compiled arithmetic wraps at 64
+bits and `>>` keeps the sign; plain Python does not wrap, so put `wrap()` around what may overflow: it costs nothing
+when compiled.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ Numba types and lowers each function by itself; a callee is an external C functi
 LLVM inlines them. So there is neither a reference to Python in the result, nor a compile per function.
 """
 
+# Numba's annotations do not know its own attributes.
+# mypy: disable-error-code="assignment,misc,attr-defined"
+
 from __future__ import annotations
 
 import gc
@@ -25,7 +28,7 @@ INT, BOOL = types.int64, types.boolean
 
 def _operators() -> dict[tuple, Signature]:
     """Operators as these functions use them; asking Numba's own tables costs a third of the compile time."""
-    table = {}
+    table: dict[tuple, Signature] = {}
     for name in "add sub mul floordiv mod and_ or_ xor lshift rshift".split():
         for function in (getattr(operator, name), getattr(operator, "i" + name.strip("_"))):
             table[function, (INT, INT)] = Signature(INT, (INT, INT), None)
@@ -40,7 +43,7 @@ class _Typing(typing.BaseContext):
     """Types of integers; the rest of Numba's builtins by its own rules."""
     operators = _operators()
 
-    def resolve_function_type(self, func, args, kws):                         # type: ignore[no-untyped-def]
+    def resolve_function_type(self, func, args, kws):
         if type(func) is types.Function and not kws:
             key = func.typing_key
             signature = self.operators.get((key, tuple(map(types.unliteral, args))))
@@ -65,18 +68,18 @@ class _Library(codegen.CodeLibrary):
     """Where Numba hands over the IR of a function; nothing is compiled."""
     module = None
 
-    def add_ir_module(self, ir_module): self.module = ir_module              # type: ignore[no-untyped-def]
-    def add_linking_library(self, library): pass                             # type: ignore[no-untyped-def]
-    def finalize(self): pass                                                 # type: ignore[no-untyped-def]
-    def get_function(self, name): raise NotImplementedError(name)            # type: ignore[no-untyped-def]
-    def get_llvm_str(self): return str(self.module)                          # type: ignore[no-untyped-def]
-    def get_asm_str(self): raise NotImplementedError                         # type: ignore[no-untyped-def]
+    def add_ir_module(self, ir_module): self.module = ir_module
+    def add_linking_library(self, library): pass
+    def finalize(self): pass
+    def get_function(self, name): raise NotImplementedError(name)
+    def get_llvm_str(self): return str(self.module)
+    def get_asm_str(self): raise NotImplementedError
 
 
 class _Pipeline(compiler.CompilerBase):
     """From byte code to IR, with the passes that integer code needs."""
 
-    def define_pipelines(self):                                              # type: ignore[no-untyped-def]
+    def define_pipelines(self):
         manager = PassManager("dragoman")
         for step in (TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
                      PreLowerStripPhis, NativeLowering, compiler.NoPythonBackend):
