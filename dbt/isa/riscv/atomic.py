@@ -1,8 +1,7 @@
 """The A extension: load-reserved, store-conditional and atomic memory operations, all sequentially consistent.
 
-Without Zam a misaligned address traps. A reservation is an address and the value seen there: sc succeeds if memory
-still holds the value, so it also succeeds after a change and a change back, which no program can tell from a store
-of its own that came in between two of the others.
+A misaligned address traps. A reservation is an address and the value seen there: sc succeeds if memory still holds
+the value, as in other translators, so it also succeeds after a change and a change back, where the manual says it fails.
 """
 
 from __future__ import annotations
