@@ -251,7 +251,7 @@ LOWER: dict[str, Callable[[Lowering, Op], Lowered | None]] = {
 }
 
 # What every module of lowered code has at its end: profile weights for branches that are hardly ever taken.
-METADATA = '!0 = !{!"branch_weights", i32 1, i32 1000000}'
+METADATA = '!0 = !{!"branch_weights", i32 1, i32 1000000}\n!1 = !{}'
 
 
 def lower(recipe: Recipe, site: Site) -> None:

@@ -39,6 +39,7 @@ scratch1
 user0           for the runtime; native code does not touch it
 user1
 budget_reset    what `budget` is set to after a poll
+on_poll         host function (state, guest pc, guest pc to count) -> host code or 0, called when the budget ran out
 precise         1: registers must be exact at faults (the guest catches SIGSEGV or SIGBUS)
 """
 OFFSET: dict[str, int] = {}
@@ -65,12 +66,86 @@ EXITS = {
     "poll": 9,          # budget ran out and something is pending; pc is where to go on
     "full": 10,         # the code cache is full: to be flushed when no thread is inside
     "count": 11,        # single step or counting limit reached
+    "hot": 12,          # the hot queue has entries for the runtime, or the compiler has sent something
 }
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
 
 JUMP_CACHE_BITS = 14
 JUMP_CACHE_ENTRIES = 1 << JUMP_CACHE_BITS      # 16 bytes each, index (pc >> 1); an empty entry has key 1
 JUMP_CACHE_SIZE = JUMP_CACHE_ENTRIES * 16
+
+
+
+def _layout(text: str) -> tuple[dict[str, int], int]:
+    """Names of 64-bit words, one a line with what it means, to offsets; and the size."""
+    names = [line.split()[0] for line in text.strip().splitlines()]
+    return {name: 8 * n for n, name in enumerate(names)}, 8 * len(names)
+
+
+# --- the code cache's control block, shared by the threads of a process
+CACHE, CACHE_SIZE = _layout("""
+stencil_start   host addresses of stencil code: pins are in host registers there
+stencil_end
+region_start    and of compiled regions
+region_end
+image_start     and of the engine image (interpreter handlers, helpers)
+image_end
+lock            0 free, 1 held: by a thread whose in_resolve is 1
+write_delta     address for writing code = address for running it + this
+cursor          next free byte of stencil code (address for running)
+index           table of uint32 row numbers, open addressing by guest pc; 0 = none
+index_mask      entries - 1
+rows            rows of the block table, ROW_SIZE each; row 0 is never used
+row_count       rows in use, row 0 included
+row_limit
+links           jumps in code that lead to a row: (next link, address of its rel32 for running); link 0 is none
+link_count
+link_limit
+records         memory for decoded records of the interpreter
+record_cursor
+record_limit
+sites           fault table: (host address, guest pc) of each translated instruction, ascending
+site_count
+site_limit
+ranges          executable guest memory: (start, end, changeable) sorted
+range_count
+decoder         control block of the decoder
+library         stencil library (stencils.py), 0: interpreter only
+natives         addresses of native routines by number (NATIVES)
+engine          what resolve makes: 0 interpreter blocks, 1 stencils
+threshold       heat at which a row goes into the hot queue; 0: never
+hot_queue       row numbers, HOT_QUEUE entries
+hot_count
+mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
+states          addresses of the threads' CPU states, MAX_THREADS entries, 0 = free
+memory_base     host address of guest address 0
+flushes         how often the whole cache was emptied
+stat_blocks     blocks translated
+stat_instructions   instructions in them
+stat_resolves   calls of resolve
+stat_polls      calls of on_poll
+stat_decode     host clock ticks in decoding
+stat_translate  host clock ticks in translating, decoding included
+""")
+HOT_QUEUE, MAX_THREADS = 4096, 4096
+
+# --- a row of the block table: one guest block
+ROW, ROW_SIZE = _layout("""
+pc              guest pc of its first instruction
+code            host code to enter it, 0: none yet
+links           first link of the jumps that lead here
+miss            host stub that goes to `miss` with this pc, 0: none yet
+size            guest bytes
+unit            first row of the unit it was translated with (a unit is invalidated as a whole)
+heat            times it was met by a poll
+head            interpreter: its header record, 0: none yet
+hash            of its guest bytes, for code_changed
+region          number of the region that holds it, 0: none; -1: asked for
+""")
+HEAT_ASKED = -1
+
+# routines in the engine image that compiled code must know
+NATIVES = ("miss", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret", "leave_fetch")
 
 # --- a decoded record: four 64-bit words
 RECORD_SIZE = 32

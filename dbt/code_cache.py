@@ -1,0 +1,208 @@
+"""The code cache: block table, links between blocks, lookup, exact invalidation; in compiled code, shared by threads.
+
+All of it runs under the cache's lock (natives.py: resolve, locked). A jump in host code is a rel32 in a list of its
+target's row, so that pointing it elsewhere is one aligned 32-bit store that other threads may execute across.
+Host code is written at its address for running plus `write_delta`.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, store64, wrap
+from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, NATIVES, OFFSET, ROW, ROW_SIZE
+
+R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
+R_HEAT, R_HEAD, R_HASH, R_REGION = (ROW[n] for n in ("heat", "head", "hash", "region"))
+C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
+    CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
+C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
+C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
+C_HOT_QUEUE, C_HOT_COUNT, C_MAX_THREADS = CACHE["hot_queue"], CACHE["hot_count"], 4096
+S_JUMP_CACHE = OFFSET["jump_cache"]
+JUMP_MASK = JUMP_CACHE_ENTRIES - 1
+EMPTY_KEY = 1                       # no instruction lies at an odd address
+LINK_SIZE, RANGE_SIZE = 16, 24
+CACHE_MEMORY_BASE, C_NATIVES, C_THRESHOLD = CACHE["memory_base"], CACHE["natives"], CACHE["threshold"]
+NATIVE_HEAD_MISS = NATIVES.index("head_miss")
+
+
+@compiled("i8(i8,i8)")
+def slot_of(cache: int, pc: int) -> int:
+    """Address of the index entry of `pc`: its row's number, or 0 where it would stand."""
+    mask = load64(cache + C_INDEX_MASK)
+    index, rows = load64(cache + C_INDEX), load64(cache + C_ROWS)
+    at = (pc >> 1 ^ pc >> 21) & mask
+    while True:
+        row = load32(index + 4 * at)
+        if row == 0 or load64(rows + row * ROW_SIZE + R_PC) == pc:
+            return index + 4 * at
+        at = (at + 1) & mask
+
+
+@compiled("i8(i8,i8)")
+def find_row(cache: int, pc: int) -> int:
+    """Address of the row of `pc`, or 0."""
+    number = load32(slot_of(cache, pc))
+    return load64(cache + C_ROWS) + number * ROW_SIZE if number != 0 else 0
+
+
+@compiled("i8(i8,i8)")
+def make_row(cache: int, pc: int) -> int:
+    """Address of the row of `pc`, made if it is new. The caller has checked that there is room (has_room)."""
+    slot = slot_of(cache, pc)
+    number = load32(slot)
+    if number == 0:
+        number = load64(cache + C_ROW_COUNT)
+        store64(cache + C_ROW_COUNT, number + 1)
+        store64(load64(cache + C_ROWS) + number * ROW_SIZE + R_PC, pc)
+        store32(slot, number)
+    return load64(cache + C_ROWS) + number * ROW_SIZE
+
+
+@compiled("i8(i8,i8)")
+def executable_range(cache: int, pc: int) -> int:
+    """Address of the range (start, end, changeable) that holds `pc`, or 0."""
+    ranges = load64(cache + C_RANGES)
+    low, high = 0, load64(cache + C_RANGE_COUNT)
+    while low < high:
+        middle = (low + high) >> 1
+        if load64(ranges + middle * RANGE_SIZE + 8) <= pc:
+            low = middle + 1
+        else:
+            high = middle
+    if low < load64(cache + C_RANGE_COUNT) and load64(ranges + low * RANGE_SIZE) <= pc:
+        return ranges + low * RANGE_SIZE
+    return 0
+
+
+@compiled("void(i8,i8,i8)")
+def point(cache: int, hole: int, to: int) -> None:
+    """Let the rel32 at `hole` lead to `to`. The hole does not cross a cache line: one store, seen whole by all threads."""
+    store32(hole + load64(cache + C_DELTA), to - hole - 4)
+
+
+@compiled("void(i8,i8,i8)")
+def connect(cache: int, hole: int, row: int) -> None:
+    """A jump leads to this row for as long as the code lives; until it is translated, by its miss stub."""
+    link = load64(cache + C_LINK_COUNT)
+    store64(cache + C_LINK_COUNT, link + 1)
+    entry = load64(cache + C_LINKS) + link * LINK_SIZE
+    store64(entry, load64(row + R_LINKS))
+    store64(entry + 8, hole)
+    store64(row + R_LINKS, link)
+    to = load64(row + R_CODE)
+    point(cache, hole, to if to != 0 else load64(row + R_MISS))
+
+
+@compiled("void(i8,i8,i8)")
+def set_code(cache: int, row: int, code: int) -> None:
+    """The row's code is now `code` (0: none, its miss stub): all jumps that lead here follow, and the jump caches."""
+    store64(row + R_CODE, code)
+    to = code if code != 0 else load64(row + R_MISS)
+    link = load64(row + R_LINKS)
+    while link != 0:
+        entry = load64(cache + C_LINKS) + link * LINK_SIZE
+        point(cache, load64(entry + 8), to)
+        link = load64(entry)
+    pc = load64(row + R_PC)
+    states = load64(cache + C_STATES)
+    for n in range(C_MAX_THREADS):
+        state = load64(states + 8 * n)
+        if state == -1:
+            break
+        if state != 0:
+            slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
+            if load64(slot) == pc:
+                if code != 0:
+                    store64(slot + 8, code)
+                else:
+                    store64(slot, EMPTY_KEY)
+
+
+@compiled("void(i8,i8,i8)")
+def remember(state: int, pc: int, code: int) -> None:
+    """Into the thread's jump cache; only its own thread fills it. The key is made invalid while the code changes."""
+    slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
+    store64(slot, EMPTY_KEY)
+    store64(slot + 8, code)
+    store64(slot, pc)
+
+
+@compiled("i8(i8,i8,i8)")
+def hash_bytes(cache: int, pc: int, size: int) -> int:
+    """FNV-1a of guest bytes, 64 bits."""
+    at, h = load64(cache + CACHE_MEMORY_BASE) + pc, -3750763034362895579
+    for n in range(size):
+        h = wrap((h ^ load8(at + n)) * 1099511628211)
+    return h
+
+
+@compiled("void(i8,i8)")
+def drop_row(cache: int, row: int) -> None:
+    """The row's code is not to be entered again. Its memory stays until the cache is emptied."""
+    set_code(cache, row, 0)
+    store64(row + R_HEAT, 0)
+    store64(row + R_SIZE, 0)
+    store64(row + R_REGION, 0)
+    head = load64(row + R_HEAD)
+    if head != 0:
+        store64(head, load64(load64(cache + C_NATIVES) + 8 * NATIVE_HEAD_MISS))
+
+
+@compiled("i8(i8,i8,i8)")
+def invalidate(cache: int, start: int, end: int) -> int:
+    """Drop exactly the units that hold a byte of [start, end); returns the number of rows dropped."""
+    rows, dropped = load64(cache + C_ROWS), 0
+    count = load64(cache + C_ROW_COUNT)
+    for n in range(1, count):
+        row = rows + n * ROW_SIZE
+        size = load64(row + R_SIZE)
+        if size != 0 and load64(row + R_PC) < end and load64(row + R_PC) + size > start:
+            dropped += drop_unit(cache, row)
+    return dropped
+
+
+@compiled("i8(i8,i8)")
+def drop_unit(cache: int, row: int) -> int:
+    """Drop all rows translated together with this one: code falls from one into the next."""
+    unit, dropped = load64(row + R_UNIT), 0
+    other = unit
+    limit = load64(cache + C_ROWS) + load64(cache + C_ROW_COUNT) * ROW_SIZE
+    if unit == 0:
+        drop_row(cache, row)
+        return 1
+    while other < limit:
+        if load64(other + R_UNIT) == unit and load64(other + R_SIZE) != 0:
+            drop_row(cache, other)
+            dropped += 1
+        other += ROW_SIZE
+    return dropped
+
+
+@compiled("i8(i8,i8,i8)")
+def verify(cache: int, start: int, end: int) -> int:
+    """Drop the units in changeable ranges whose guest bytes are not what was translated; returns rows dropped."""
+    rows, dropped = load64(cache + C_ROWS), 0
+    count = load64(cache + C_ROW_COUNT)
+    for n in range(1, count):
+        row = rows + n * ROW_SIZE
+        size, pc = load64(row + R_SIZE), load64(row + R_PC)
+        if size != 0 and pc < end and pc + size > start:
+            area = executable_range(cache, pc)
+            if area == 0 or (load64(area + 16) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH)):
+                dropped += drop_unit(cache, row)
+    return dropped
+
+
+@compiled("void(i8,i8)")
+def count_heat(cache: int, pc: int) -> None:
+    """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, once."""
+    row = find_row(cache, pc)
+    if row == 0:
+        return
+    heat = load64(row + R_HEAT) + 1
+    store64(row + R_HEAT, heat)
+    threshold, waiting = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT)
+    if threshold != 0 and heat >= threshold and load64(row + R_REGION) == 0 and waiting < HOT_QUEUE:
+        store64(row + R_REGION, -1)
+        store64(load64(cache + C_HOT_QUEUE) + 8 * waiting, row)
+        store64(cache + C_HOT_COUNT, waiting + 1)

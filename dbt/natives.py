@@ -1,0 +1,137 @@
+"""Native routines between guest code and the runtime: leave, look up, poll; LLVM IR text for the engine image.
+
+All have the shared convention (sites.py). `leave_REASON` and whatever ends in a runtime call stores the pinned registers;
+`stop_REASON` is for the interpreter, which has none. `dispatch` goes on at guest pc `target` by the thread's jump cache,
+`miss` by the block table (resolve), `poll` after the budget ran out.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.sites import PINS, Site, function
+from dragoman.dbt.state import CACHE, EXITS, JUMP_CACHE_BITS, OFFSET, register_offset
+
+JUMP_CACHE_MASK = ((1 << JUMP_CACHE_BITS) - 1) << 4
+
+
+class NativeSite(Site):
+    """Code that knows the pinned registers: `pinned` is the register number of each slot."""
+
+    def __init__(self, pinned: tuple[int, ...]):
+        super().__init__()
+        self.pinned = pinned
+
+    def store_pins(self) -> None:
+        for slot, number in zip(PINS, self.pinned):
+            pointer = self.at_state(register_offset("x", number))
+            self.do(f"store i64 {self.now[slot]}, ptr {pointer}, align 8")
+
+    def load_pins(self) -> dict[str, str]:
+        return {slot: self.emit(f"load i64, ptr {self.at_state(register_offset('x', number))}, align 8")
+                for slot, number in zip(PINS, self.pinned)}
+
+    def stop(self, reason: str) -> None:
+        self.set_field("pc", self.now["target"])
+        self.set_field("exit_reason", str(EXITS[reason]))
+        self.do("ret void")
+
+    def go_if(self, code: str, pins: dict[str, str]) -> None:
+        """To `code` (i64 text) unless it is 0: then the exit reason is set already and `target` is the pc."""
+        found, none = self.name(), self.name()
+        self.do(f"br i1 {self.emit(f'icmp ne i64 {code}, 0')}, label %{found}, label %{none}")
+        self.start(none)
+        self.set_field("pc", self.now["target"])
+        self.do("ret void")
+        self.start(found)
+        pointer = self.emit(f"inttoptr i64 {code} to ptr")
+        self.go(pointer, **pins)
+
+
+def probe(site: Site, target: str) -> tuple[str, str]:
+    """Jump-cache entry of `target` (text): pointer to it, and whether it is the right one."""
+    cache = site.emit(f"load ptr, ptr {site.field_pointer('jump_cache')}, align 8")
+    offset = site.emit(f"and i64 {site.emit(f'shl i64 {target}, 3')}, {JUMP_CACHE_MASK}")
+    entry = site.emit(f"getelementptr i8, ptr {cache}, i64 {offset}")
+    key = site.emit(f"load i64, ptr {entry}, align 8")
+    return entry, site.emit(f"icmp eq i64 {key}, {target}")
+
+
+def code_of(site: Site, entry: str) -> str:
+    return site.emit(f"load ptr, ptr {site.emit(f'getelementptr i8, ptr {entry}, i64 8')}, align 8")
+
+
+def _leaves(pinned: tuple[int, ...]) -> list[str]:
+    texts = []
+    for reason in EXITS:
+        site = NativeSite(pinned)
+        site.store_pins()
+        site.stop(reason)
+        texts.append(function(f"leave_{reason}", site.lines))
+        site = NativeSite(pinned)
+        site.stop(reason)
+        texts.append(function(f"stop_{reason}", site.lines))
+    return texts
+
+
+def _dispatch(pinned: tuple[int, ...]) -> str:
+    site = NativeSite(pinned)
+    entry, hit = probe(site, "%target")
+    site.do(f"br i1 {hit}, label %hit, label %miss")
+    site.start("miss")
+    site.go("@miss")
+    site.start("hit")
+    site.go(code_of(site, entry))
+    return function("dispatch", site.lines)
+
+
+def _miss(pinned: tuple[int, ...]) -> str:
+    site = NativeSite(pinned)
+    site.store_pins()
+    code = site.emit("call i64 @resolve(ptr %state, i64 %target)")
+    site.go_if(code, site.load_pins())
+    return function("miss", site.lines)
+
+
+def _poll(pinned: tuple[int, ...]) -> str:
+    """target: where to go on; free: the guest pc whose heat it is."""
+    site = NativeSite(pinned)
+    site.store_pins()
+    code = site.emit("call i64 @polled(ptr %state, i64 %target, ptr %free)")
+    site.go_if(code, site.load_pins())
+    return function("poll", site.lines)
+
+
+def locked(name: str, parameters: list[str], callee: str, arguments: list[str]) -> str:
+    """A C function that calls another one under the cache's lock, marked in the state for the fault handler."""
+    start = [f"%cp = getelementptr i8, ptr %state, i64 {OFFSET['cache']}", "%cache = load i64, ptr %cp",
+             f"%la = add i64 %cache, {CACHE['lock']}", "%lock = inttoptr i64 %la to ptr",
+             f"%held = getelementptr i8, ptr %state, i64 {OFFSET['in_resolve']}"]
+    return "\n".join([
+        f"define i64 @{name}({', '.join(parameters)}) {{", "entry:", *start, "br label %take",
+        "take:", "%old = cmpxchg ptr %lock, i64 0, i64 1 seq_cst seq_cst", "%got = extractvalue { i64, i1 } %old, 1",
+        "br i1 %got, label %have, label %wait",
+        "wait:", "call void @yield_host()", "br label %take",
+        "have:", "store volatile i64 1, ptr %held", f"%r = call i64 @{callee}({', '.join(['i64 %cache', *arguments])})",
+        "store volatile i64 0, ptr %held", "store atomic i64 0, ptr %lock release, align 8", "ret i64 %r", "}"])
+
+
+# sched_yield: the holder may be waiting for this core.
+_YIELD = """define void @yield_host() noinline {
+  call i64 asm sideeffect "syscall", "={rax},{rax},~{rcx},~{r11},~{memory}"(i64 24)
+  ret void
+}"""
+
+
+def text(pinned: tuple[int, ...]) -> str:
+    """The module's text without triple and metadata; `resolve_block`, `on_poll` are compiled functions (translate.py)."""
+    cast = "%s = ptrtoint ptr %state to i64"
+    resolve = locked("resolve", ["ptr %state", "i64 %pc"], "resolve_block", ["i64 %s", "i64 %pc"])
+    polled = locked("polled", ["ptr %state", "i64 %pc", "ptr %sample"], "on_poll", ["i64 %s", "i64 %pc", "i64 %c"])
+    call = locked("locked_call", ["ptr %state", "i64 %f", "i64 %a", "i64 %b", "i64 %c"], "invoke",
+                  ["i64 %f", "i64 %a", "i64 %b", "i64 %c"])
+    return "\n".join([
+        *_leaves(pinned), _dispatch(pinned), _miss(pinned), _poll(pinned), _YIELD,
+        resolve.replace("entry:", f"entry:\n{cast}", 1),
+        polled.replace("entry:", f"entry:\n{cast}\n%c = ptrtoint ptr %sample to i64", 1), call,
+        "define internal i64 @invoke(i64 %cache, i64 %f, i64 %a, i64 %b, i64 %c) {",
+        "%p = inttoptr i64 %f to ptr", "%r = call i64 %p(i64 %cache, i64 %a, i64 %b, i64 %c)", "ret i64 %r", "}",
+        "declare i64 @resolve_block(i64, i64, i64)", "declare i64 @on_poll(i64, i64, i64, i64)"])
