@@ -1,7 +1,7 @@
 """Reads a command line by a table of options, and writes the help text from the same table.
 
-Not argparse, whose import alone costs 6 ms of each start. Options are read as qemu-user and GNU programs do:
-`-L ROOT`, `-LROOT`, `--sysroot ROOT`, `--sysroot=ROOT`, `-sysroot ROOT`; they end at the first word without a dash or at `--`.
+Not argparse, whose import alone costs 6 ms of each start. Options are read as qemu-user and GNU programs do (-L ROOT,
+-LROOT, --sysroot ROOT, --sysroot=ROOT, -sysroot ROOT); they end at the first word without a dash, or at `--`.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ RUN_OPTIONS = (
     Option("-0", "argument_0", "the guest's argv[0] (default: PROGRAM)", "ARGV0", os.fsencode),
     Option("-s", "stack_size", "size of the guest's stack, with K, M or G for powers of 1024 "
            "(default: the soft limit, see ulimit -s)", "SIZE", size),
-    Option("--engine", "engine", f"{', '.join(ENGINES)} or auto (default): whatever is best, from cold to hot", "ENGINE",
+    Option("--engine", "engine", f"{', '.join(ENGINES)} or auto (default): what is best, from cold to hot", "ENGINE",
            choice(*ENGINES, "auto")),
     Option("--threshold", "threshold", "run a block N times before a region is compiled of it", "N", positive),
     Option("--compiler", "compiler", "who compiles regions: server (default: a process in the background, one for each "
@@ -126,10 +126,11 @@ RUN_OPTIONS = (
     Option("--lockstep", "lockstep", "run two engines side by side and stop where their states first differ", "A,B",
            two_engines),
     Option("--strace", "strace", "print the guest's system calls"),
-    Option("-d", "log", f"print some of {', '.join(LOG_ITEMS)}; `-d help` explains them", "ITEMS", log_items, gather=True),
+    Option("-d", "log", f"print some of {', '.join(LOG_ITEMS)}; `-d help` explains them", "ITEMS", log_items,
+           gather=True),
     Option("-D", "log_file", "write --strace and -d to this file instead of standard error", "FILE", os.fsencode),
-    Option("--dfilter", "log_ranges", "limit -d to guest addresses: FIRST..LAST, START+SIZE or END-SIZE, with commas between",
-           "RANGE", address_ranges, gather=True),
+    Option("--dfilter", "log_ranges", "limit -d to guest addresses: FIRST..LAST, START+SIZE or END-SIZE, with commas "
+           "between", "RANGE", address_ranges, gather=True),
     Option("--stats", "stats", "at the end print blocks, instructions, system calls and times on standard error"),
     Option("--version", "version", "print the version"),
     Option("-h --help", "help", "print this"),
@@ -212,12 +213,12 @@ def cache(words: list[str]) -> int:
     if words and words[0] in ("-h", "--help", "-help"):
         listed = "\n".join(f"  {name:8}{text}" for name, text in actions.items())
         return say(help_text("dragoman cache show|clear|wait",
-                             "Looks after what Dragoman keeps between runs, in $XDG_CACHE_HOME/dragoman (~/.cache/dragoman).",
+                             "Looks after what is kept between runs, in $XDG_CACHE_HOME/dragoman (~/.cache/dragoman).",
                              (), f"actions:\n{listed}"))
     if len(words) != 1 or words[0] not in actions:
         raise UsageError(f"cache: give one of {', '.join(actions)}")
-    from dragoman.dbt import store
-    return getattr(store, words[0])()
+    from dragoman.dbt.store import command as act
+    return act(words[0])
 
 
 COMMANDS = {

@@ -1,0 +1,33 @@
+# `make run` and `make test` need CPython 3.11 to 3.14 with pip, and nothing else; all is put into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# A compute guest of one second or two, for `make run`.
+GUEST ?= collatz
+
+.PHONY: run test test-long lint clean
+
+# The main job: a riscv64 program, then one that computes, under each engine and what else is there to compare with.
+run: $(INSTALLED)
+	$(BIN)/dragoman run guests/riscv64/hello
+	$(BIN)/dragoman perf $(GUEST)
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m long
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# --without-pip, then this Python's pip: a Debian without python3-venv can do that.
+$(INSTALLED): pyproject.toml bin/dragoman
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install -q --disable-pip-version-check pip -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,14 @@
+"""The dragoman command of this source tree, installed or not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = [sys.executable, "-I", "-c"]
+DRAGOMAN = [*PYTHON, f"import sys; sys.path.insert(0, {str(ROOT)!r}); from dragoman.cli import main; main()"]
+
+
+def dragoman(*words: str, **options) -> subprocess.CompletedProcess:
+    """Run the command with these words; options as of subprocess.run, output captured as text."""
+    return subprocess.run([*DRAGOMAN, *words], **{"capture_output": True, "text": True, "timeout": 60} | options)

@@ -1,0 +1,1 @@
+"""Real programs of Debian riscv64, fetched where that can be done."""
