@@ -1,7 +1,7 @@
 """The A extension: load-reserved, store-conditional and atomic memory operations, all sequentially consistent.
 
 A misaligned address traps. A reservation is an address and the value seen there: sc succeeds if memory still holds
-the value, as in other translators, so it also succeeds after a change and a change back, where the manual says it fails.
+the value, as in other translators, so it also succeeds after a change and a change back (the manual: it fails).
 """
 
 from __future__ import annotations
