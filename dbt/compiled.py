@@ -12,21 +12,17 @@ when compiled.
 from __future__ import annotations
 
 import ctypes
-import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
 
-F = TypeVar("F", bound=Callable)
+# A warm start imports this: so no dataclass and no inspect, which cost 15 ms.
 
 
-@dataclass(frozen=True)
 class Compiled:
     """A function known by name. `body` is LLVM IR for a primitive, None for what Numba compiles."""
-    function: Callable
-    arguments: int
-    returns: bool
-    body: str | None = None
+    __slots__ = ("arguments", "body", "function", "returns")
+
+    def __init__(self, function: Callable, arguments: int, returns: bool, body: str | None):
+        self.function, self.arguments, self.returns, self.body = function, arguments, returns, body
 
 
 FUNCTIONS: dict[str, Compiled] = {}
@@ -36,23 +32,23 @@ class CompiledError(Exception):
     """A function is not what Numba can turn into bare native code; our bug, found when the engine is built."""
 
 
-def compiled(signature: str) -> Callable[[F], F]:
+def compiled(signature: str) -> Callable[[Callable], Callable]:
     """Note a module-level function; `signature` is i8(...) or void(...), with an i8 per argument."""
     return _note(signature, None)
 
 
-def _note(signature: str, body: str | None) -> Callable[[F], F]:
+def _note(signature: str, body: str | None) -> Callable[[Callable], Callable]:
     result, _, arguments = signature.partition("(")
     kinds = [a for a in arguments.rstrip(")").split(",") if a]
     if result not in ("i8", "void") or set(kinds) - {"i8"} or not arguments.endswith(")"):
         raise CompiledError(f"signature {signature}: only i8 and void")
 
-    def note(function: F) -> F:
+    def note(function: Callable) -> Callable:
         name = function.__name__
         known = FUNCTIONS.get(name)
         if known and known.function.__module__ != function.__module__:
             raise CompiledError(f"{name} is compiled in both {known.function.__module__} and {function.__module__}")
-        if len(inspect.signature(function).parameters) != len(kinds):
+        if body is None and function.__code__.co_argcount != len(kinds):
             raise CompiledError(f"{name} does not take {len(kinds)} arguments")
         FUNCTIONS[name] = Compiled(function, len(kinds), result == "i8", body)
         return function
@@ -98,11 +94,7 @@ load64, store64 = _memory(64, True, "64")           # signed: every value is an 
 load_acquire, store_release = _memory(64, True, "_ordered", "ordered")
 
 
-def _primitive(signature: str, body: str) -> Callable[[F], F]:
-    return _note(signature, body)
-
-
-@_primitive("void(i8,i8,i8)", """br label %head8
+@_note("void(i8,i8,i8)", """br label %head8
 head8:
   %i = phi i64 [0, %entry], [%i8, %body8]
   %i8 = add i64 %i, 8
@@ -136,7 +128,7 @@ def copy_bytes(to: int, source: int, count: int) -> None:
     ctypes.memmove(to, source, count)
 
 
-@_primitive("i8(i8,i8)", """%p = inttoptr i64 %a to ptr
+@_note("i8(i8,i8)", """%p = inttoptr i64 %a to ptr
   %r = atomicrmw add ptr %p, i64 %b seq_cst
   ret i64 %r""")
 def fetch_add(address: int, value: int) -> int:
@@ -146,7 +138,7 @@ def fetch_add(address: int, value: int) -> int:
     return old
 
 
-@_primitive("i8(i8,i8,i8)", """%p = inttoptr i64 %a to ptr
+@_note("i8(i8,i8,i8)", """%p = inttoptr i64 %a to ptr
   %x = cmpxchg ptr %p, i64 %b, i64 %c seq_cst seq_cst
   %d = extractvalue { i64, i1 } %x, 1
   %r = zext i1 %d to i64
@@ -159,19 +151,19 @@ def compare_and_swap64(address: int, old: int, new: int) -> int:
     return 1
 
 
-@_primitive("void()", """call void @llvm.x86.sse2.pause()
+@_note("void()", """call void @llvm.x86.sse2.pause()
   ret void""")
 def relax() -> None:
     """What a spinning loop does between looks."""
 
 
-@_primitive("i8(i8,i8)", "%n = and i64 %b, 63\n  %r = lshr i64 %a, %n\n  ret i64 %r")
+@_note("i8(i8,i8)", "%n = and i64 %b, 63\n  %r = lshr i64 %a, %n\n  ret i64 %r")
 def lshr(value: int, count: int) -> int:
     """`value` shifted right with zeros coming in; `count` 0..63."""
     return wrap((value & 0xFFFF_FFFF_FFFF_FFFF) >> count)
 
 
-@_primitive("i8(i8,i8)", "%c = icmp ult i64 %a, %b\n  %r = zext i1 %c to i64\n  ret i64 %r")
+@_note("i8(i8,i8)", "%c = icmp ult i64 %a, %b\n  %r = zext i1 %c to i64\n  ret i64 %r")
 def below(a: int, b: int) -> int:
     """1 if a < b as unsigned numbers, else 0."""
     return int(a & 0xFFFF_FFFF_FFFF_FFFF < b & 0xFFFF_FFFF_FFFF_FFFF)
@@ -184,8 +176,6 @@ def _caller(count: int) -> Callable:
     def call(address: int, *arguments: int) -> int:
         return kind(address)(*arguments)
     call.__name__ = f"call{count}"
-    call.__signature__ = inspect.Signature(                                   # type: ignore[attr-defined]
-        [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in "a" + names])
     arguments = ", ".join(f"i64 %{n}" for n in names)
     _note(f"i8({','.join(['i8'] * (count + 1))})",
           f"%p = inttoptr i64 %a to ptr\n  %r = call i64 %p({arguments})\n  ret i64 %r")(call)
