@@ -189,11 +189,14 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
 
 def run(words: list[str]) -> int:
     """dragoman run"""
-    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # Ctrl-C ends a guest as it would end a native program
     options = run_options(words, host_environment())
     if isinstance(options, str):
         return say(options)
+    # What Python changed at its start, as a native program would have it. It ignores SIGPIPE and SIGXFSZ and does not look,
+    # so whether they were ignored before is lost.
+    for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+        if number != _signal.SIGINT or _signal.getsignal(number) is _signal.default_int_handler:
+            _signal.signal(number, _signal.SIG_DFL)
     from dragoman.runtime.process.run import main as run_guest
     return run_guest(options)
 

@@ -5,8 +5,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHON = [sys.executable, "-I", "-c"]
-DRAGOMAN = [*PYTHON, f"import sys; sys.path.insert(0, {str(ROOT)!r}); from dragoman.cli import main; main()"]
+
+
+def python(code: str) -> list[str]:
+    """The command that runs this code as the launcher would, with the packages of this tree."""
+    return [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
+
+
+DRAGOMAN = python("from dragoman.cli import main; main()")
 
 
 def dragoman(*words: str, **options) -> subprocess.CompletedProcess:

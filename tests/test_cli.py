@@ -2,13 +2,14 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 
 from dragoman.arguments import UsageError
 from dragoman.cli import changed, command, run_options
 from dragoman.runtime.options import LOG_ITEMS, RunOptions
-from tests.command import dragoman
+from tests.command import dragoman, python
 
 
 def read(line: str, *environment: bytes) -> RunOptions:
@@ -70,6 +71,14 @@ def test_qemu_prefix_is_a_default_sysroot():
     assert read("-L /r p", b"QEMU_LD_PREFIX=/q").sysroot == b"/r"
     assert read("p", b"QEMU_LD_PREFIX=").sysroot is None
     assert b"QEMU_LD_PREFIX=/q" in read("p", b"QEMU_LD_PREFIX=/q").environment
+
+
+@pytest.mark.parametrize("variables", [{}, {"PYTHONHOME": "/x", "PYTHONPATH": "/y"}, {"LC_ALL": "C", "LANG": "xx"}])
+def test_environment_is_the_one_that_was_given(variables):
+    """Python itself adds LC_CTYPE to os.environ where no locale is set."""
+    code = "from dragoman.cli import host_environment; print(host_environment())"
+    output = subprocess.run(python(code), env=variables, capture_output=True, text=True, check=True).stdout
+    assert eval(output) == [f"{name}={value}".encode() for name, value in variables.items()]
 
 
 def test_bytes_that_are_not_utf8_pass():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import PYTHON, ROOT
+from tests.command import ROOT, python
 
 # Folder -> the folders it may import from, beside itself.
 ARROWS = {
@@ -114,14 +114,12 @@ def test_line_1_says_what_the_file_is_for(path):
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"], ["cache", "--help"]], ids=" ".join)
 def test_a_start_imports_nothing_slow(words):
     code = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
 before = set(sys.modules)  # a path file of the environment may have imported anything
 from dragoman.cli import command
 command({words!r})
 print("modules:", *(set(sys.modules) - before))
 """
-    output = subprocess.run([*PYTHON, code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(python(code), capture_output=True, text=True, check=True).stdout
     modules = output.rpartition("modules:")[2].split()
     assert "dragoman.cli" in modules
     assert NOT_AT_START & set(modules) == set()
