@@ -1,4 +1,4 @@
-"""Who may import whom (docs/design.md), what a start may import, and that every file says what it is for."""
+"""Who may import whom (README.md), what a start may import, and that every file says what it is for."""
 
 import ast
 import subprocess
