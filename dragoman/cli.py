@@ -192,8 +192,8 @@ def run(words: list[str]) -> int:
     options = run_options(words, host_environment())
     if isinstance(options, str):
         return say(options)
-    # What Python changed at its start, as a native program would have it. It ignores SIGPIPE and SIGXFSZ without looking:
-    # whether they were ignored before is lost.
+    # What Python changed at its start is made as a native program has it. Python ignores SIGPIPE and SIGXFSZ without
+    # looking: whether they were ignored before is lost.
     for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
         if number != _signal.SIGINT or _signal.getsignal(number) is _signal.default_int_handler:
             _signal.signal(number, _signal.SIG_DFL)
