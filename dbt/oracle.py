@@ -96,7 +96,7 @@ PURE: dict[str, Callable[..., int]] = {
     "slt": lambda bits, a, b: signed(a, bits) < signed(b, bits),
     "sge": lambda bits, a, b: signed(a, bits) >= signed(b, bits),
     "select": lambda bits, a, b, c: b if a else c,
-    "trunc": lambda bits, a: a, "zext": lambda bits, a: a, "sext": signed,
+    "trunc": lambda bits, a: a, "zext": lambda bits, a: a, "sext": lambda bits, a: signed(a, bits),
     "ctlz": lambda bits, a: bits - a.bit_length(),
     "cttz": lambda bits, a: (a & -a).bit_length() - 1 if a else bits,
     "ctpop": lambda bits, a: a.bit_count(),

@@ -1,0 +1,24 @@
+"""Rows of data with values from the manual: every form has one, every engine passes all."""
+
+from pathlib import Path
+
+import pytest
+
+from dragoman.dbt.isa.riscv import FORMS
+from tests.isa.case import Case, Engine, run_case
+from tests.isa.oracle_engine import OracleEngine
+from tests.isa.reader import read
+
+CASES = [case for path in sorted(Path(__file__).with_name("rows").glob("*.txt")) for case in read(path)]
+COUNTERS = {"csrr.cycle", "csrr.time", "csrr.instret"}      # no value to expect: test_recipes.py
+ENGINES: list[Engine] = [OracleEngine()]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.place)
+def test_row(engine: Engine, case: Case):
+    run_case(engine, case)
+
+
+def test_every_form_has_a_row():
+    assert {form.name for form in FORMS} - {case.instruction.form for case in CASES} == COUNTERS
