@@ -1,0 +1,174 @@
+"""The table of system calls: number -> handler, how handlers are registered, and the one way to call them.
+
+A handler is a plain function `handler(thread, a0, a1, ...)` with the arguments as registers hold them (unsigned 64 bits).
+It returns the result or -errno; NOT_MADE when `thread.call` did (a signal came first: the guest's pc stays at the call, so
+nothing may have been done yet); None when it has set the registers itself (rt_sigreturn, execve). It may raise GuestFault
+(-EFAULT) and OSError (-errno). What a handler consists of:
+
+    @syscall("dup3", "fd fd flags:open")             # kinds of the arguments, for strace: one word each
+    def dup3(thread: Thread, old: int, new: int, flags: int) -> int: ...
+
+    passed("flock fd flags:flock | getgroups int ptr")     # the same call on the host, pointers moved
+"""
+
+from __future__ import annotations
+
+from dragoman.runtime.memory.window import GuestFault
+from dragoman.runtime.process.linux.generic import NUMBER
+from dragoman.runtime.process.linux.host import NOT_MADE, NR  # noqa: F401  (handlers take NOT_MADE from here)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from dragoman.runtime.memory.window import Window
+    from dragoman.runtime.options import RunOptions
+    from dragoman.runtime.process.elf import Image
+    from dragoman.runtime.process.linux.descriptors import Descriptors
+    from dragoman.runtime.process.linux.limits import Limits
+    from dragoman.runtime.process.linux.paths import Paths
+
+    class Process(Protocol):
+        """What system calls use of a guest process."""
+
+        memory: Window
+        engine: Any
+        options: RunOptions
+        image: Image        # what was loaded: path of the executable, arguments, environment, auxv, bounds
+        paths: Paths        # where a guest path lies on the host
+        files: Descriptors  # the runtime's own descriptors, kept out of the guest's reach
+        limits: Limits      # resource limits that are the guest's only
+        log: Callable[[str], None]  # writes a line of --strace and -d where it belongs
+
+    class Thread(Protocol):
+        """What system calls use of a guest thread."""
+
+        process: Process
+        cpu: Any
+        tid: int
+
+        def call(self, number: int, *arguments: int) -> int:
+            """Make a host system call (host.NR) that a signal can interrupt; its result, -errno or NOT_MADE."""
+
+EFAULT, ENOSYS = 14, 38
+SYSCALLS: dict[int, Syscall] = {}
+_HERE = "dragoman.runtime.process.linux."
+STAGES: list[list[str]] = [
+    [_HERE + name for name in ("memory", "files", "paths", "identity", "time")],
+    [_HERE + name for name in ("directories", "polling", "network", "descriptors_of_kinds", "control", "ipc")],
+]
+"""Modules that register calls: a stage is imported when a number is in none of those before. Others may add to it."""
+
+
+class Syscall:
+    """A system call of the guest."""
+
+    __slots__ = ("arity", "handler", "kinds", "name", "number", "result")
+
+    def __init__(self, number: int, name: str, handler: Callable[..., int | None], kinds: str):
+        arguments, _, result = kinds.partition("->")
+        self.number, self.name, self.handler = number, name, handler
+        self.kinds: tuple[str, ...] = tuple(arguments.split())
+        self.result = result.strip()
+        self.arity = len(self.kinds)
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(self.kinds)})"
+
+
+def syscall(name: str, kinds: str = "", number: int | None = None) -> Callable:
+    """Decorator: the handler of call `name`; kinds name each argument and, behind ->, the result if it is no int.
+
+    fd path string int uint size offset mode ptr buffer:N (input, length in argument N) out (output, length is the result)
+    flags:TABLE enum:TABLE (strace.py) struct:NAME; an unknown kind prints as a number in hexadecimal.
+    """
+    def register(handler: Callable[..., int | None]) -> Callable[..., int | None]:
+        at = NUMBER[name] if number is None else number
+        SYSCALLS[at] = Syscall(at, name, handler, kinds)
+        return handler
+    return register
+
+
+POINTERS = frozenset("path string ptr buffer out struct sockaddr".split())
+
+
+def passed(rows: str) -> None:
+    """Register calls whose arguments mean the same on the host: `name kind kind ...`, separated by | or new lines."""
+    for row in rows.replace("|", "\n").splitlines():
+        name, _, kinds = row.strip().partition(" ")
+        if name:
+            words = kinds.partition("->")[0].split()
+            mask = tuple(word.partition(":")[0] in POINTERS for word in words)
+            number = NUMBER[name]
+            SYSCALLS[number] = Syscall(number, name, _passer(NR[name], mask), kinds)
+
+
+def _passer(number: int, mask: tuple[bool, ...]) -> Callable[..., int]:
+    if True not in mask:
+        def handler(thread: Thread, *arguments: int) -> int:
+            return thread.call(number, *arguments)
+    elif mask.count(True) == 1:
+        at = mask.index(True)
+
+        def handler(thread: Thread, *arguments: int) -> int:
+            moved = list(arguments)
+            moved[at] = thread.process.memory.host(moved[at])
+            return thread.call(number, *moved)
+    else:
+        def handler(thread: Thread, *arguments: int) -> int:
+            host = thread.process.memory.host
+            return thread.call(number, *[host(value) if pointer else value for value, pointer in zip(arguments, mask)])
+    return handler
+
+
+def absent(names: str) -> None:
+    """Register calls that are not there on purpose: ENOSYS, and no word about it."""
+    for name in names.split():
+        SYSCALLS[NUMBER[name]] = Syscall(NUMBER[name], name, lambda thread: -ENOSYS, "")
+
+
+def lookup(number: int) -> Syscall | None:
+    """The call with this number, or None."""
+    while number not in SYSCALLS and STAGES:
+        for name in STAGES[0]:
+            __import__(name)
+        del STAGES[0]
+    return SYSCALLS.get(number)
+
+
+_named: set[int] = set()
+
+
+def unimplemented(thread: Thread, number: int) -> int:
+    """-ENOSYS, and a line about it the first time where that is asked for."""
+    options = thread.process.options
+    if number not in _named and (options.strace or "unimp" in options.log):
+        _named.add(number)
+        name = next((name for name, known in NUMBER.items() if known == number), "an unknown one")
+        thread.process.log(f"system call {number} ({name}) is not there: ENOSYS")
+    return -ENOSYS
+
+
+def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:
+    """Make system call `number` with the six argument registers: the result for the guest, NOT_MADE or None."""
+    entry = SYSCALLS.get(number) or lookup(number)
+    if entry is None:
+        return unimplemented(thread, number)
+    try:
+        return entry.handler(thread, *arguments[:entry.arity])
+    except GuestFault:
+        return -EFAULT
+    except OSError as error:
+        return -(error.errno or EFAULT)
+
+
+def signed(value: int) -> int:
+    """A register as a signed 64-bit number."""
+    return value - (1 << 64) if value >> 63 else value
+
+
+def signed32(value: int) -> int:
+    """A register as a C int: descriptors, process ids."""
+    value &= 0xFFFF_FFFF
+    return value - (1 << 32) if value >> 31 else value
