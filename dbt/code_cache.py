@@ -142,6 +142,7 @@ def drop_row(cache: int, row: int) -> None:
     set_code(cache, row, 0)
     store64(row + R_HEAT, 0)
     store64(row + R_SIZE, 0)
+    store64(row + R_UNIT, 0)
     store64(row + R_REGION, 0)
     head = load64(row + R_HEAD)
     if head != 0:

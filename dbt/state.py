@@ -112,7 +112,12 @@ range_count
 decoder         control block of the decoder
 library         stencil library (stencils.py), 0: interpreter only
 natives         addresses of native routines by number (NATIVES)
+handlers        addresses of the interpreter's handlers by form number
+forms           per form: FORM_ENDS and other bits, uint32 (stencils.py)
 engine          what resolve makes: 0 interpreter blocks, 1 stencils
+counting        interpreter blocks count down from here before they are hot; 0: they do not count
+cursor_limit    end of stencil code memory, less what the longest unit needs
+scratch         memory for the records of one unit
 threshold       heat at which a row goes into the hot queue; 0: never
 hot_queue       row numbers, HOT_QUEUE entries
 hot_count
@@ -145,7 +150,8 @@ region          number of the region that holds it, 0: none; -1: asked for
 HEAT_ASKED = -1
 
 # routines in the engine image that compiled code must know
-NATIVES = ("miss", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret", "leave_fetch")
+NATIVES = ("miss", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret",
+           *(f"leave_{reason}" for reason in EXITS))
 
 # --- a decoded record: four 64-bit words
 RECORD_SIZE = 32

@@ -1,0 +1,162 @@
+"""From a guest pc to host code, in compiled code: look up, decode, build interpreter blocks or stencil code."""
+
+from __future__ import annotations
+
+from dragoman.dbt.code_cache import (R_CODE, R_HASH, R_HEAD, R_MISS, R_PC, R_SIZE, R_UNIT, count_heat, executable_range,
+                                     find_row, hash_bytes, make_row, remember, set_code)
+from dragoman.dbt.compiled import compiled, load16, load32, load32s, load64, store8, store32, store64
+from dragoman.dbt.copier import put_jump, translate_unit
+from dragoman.dbt.decode import decode_block
+from dragoman.dbt.state import (CACHE, EXITS, NATIVES, OFFSET, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC,
+                                RECORD_SIZE)
+
+C_ENGINE, C_COUNTING, C_DECODER, C_FORMS = CACHE["engine"], CACHE["counting"], CACHE["decoder"], CACHE["forms"]
+C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]
+C_RECORD_CURSOR, C_RECORD_LIMIT = CACHE["record_cursor"], CACHE["record_limit"]
+C_ROW_COUNT, C_ROW_LIMIT = CACHE["row_count"], CACHE["row_limit"]
+C_LINK_COUNT, C_LINK_LIMIT = CACHE["link_count"], CACHE["link_limit"]
+C_SITE_COUNT, C_SITE_LIMIT = CACHE["site_count"], CACHE["site_limit"]
+C_NATIVES, C_HANDLERS, C_MEMORY = CACHE["natives"], CACHE["handlers"], CACHE["memory_base"]
+C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
+    CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
+C_HOT_COUNT, C_MAILBOX = CACHE["hot_count"], CACHE["mailbox"]
+S_REASON, S_BUDGET, S_RESET, S_PENDING = (
+    OFFSET["exit_reason"], OFFSET["budget"], OFFSET["budget_reset"], OFFSET["pending"])
+EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT = EXITS["fetch"], EXITS["full"], EXITS["poll"], EXITS["hot"]
+N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET = (
+    NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret"))
+
+MAXIMUM = 128                       # instructions in an interpreter block
+# What one unit may need at the most; resolve_block asks for this much before it begins.
+ROOM_RECORDS, ROOM_ROWS, ROOM_LINKS, ROOM_SITES = (MAXIMUM + 520) * RECORD_SIZE, 1024, 2048, 1024
+ENDS_BRANCH, ENDS_JUMP, ENDS_TO, ENDS_TRAP = 1, 2, 3, 4     # low bits of a form's word, 0: goes on
+
+
+@compiled("i8(i8,i8)")
+def native(cache: int, number: int) -> int:
+    return load64(load64(cache + C_NATIVES) + 8 * number)
+
+
+@compiled("i8(i8)")
+def has_room(cache: int) -> int:
+    """1 if every table can take another unit."""
+    if load64(cache + C_CURSOR) > load64(cache + C_CURSOR_LIMIT):
+        return 0
+    if load64(cache + C_RECORD_CURSOR) + ROOM_RECORDS > load64(cache + C_RECORD_LIMIT):
+        return 0
+    if load64(cache + C_ROW_COUNT) + ROOM_ROWS > load64(cache + C_ROW_LIMIT):
+        return 0
+    if load64(cache + C_LINK_COUNT) + ROOM_LINKS > load64(cache + C_LINK_LIMIT):
+        return 0
+    return 1 if load64(cache + C_SITE_COUNT) + ROOM_SITES <= load64(cache + C_SITE_LIMIT) else 0
+
+
+@compiled("i8(i8,i8)")
+def head_of(cache: int, row: int) -> int:
+    """The row's header record, made if it is new: for now one that leaves to `miss`."""
+    head = load64(row + R_HEAD)
+    if head == 0:
+        head = load64(cache + C_RECORD_CURSOR)
+        store64(cache + C_RECORD_CURSOR, head + RECORD_SIZE)
+        store64(head, native(cache, N_HEAD_MISS))
+        store64(head + 8, 0)
+        store64(head + RECORD_IMM, 0)
+        store64(head + RECORD_PC, load64(row + R_PC))
+        store64(row + R_HEAD, head)
+    return head
+
+
+@compiled("i8(i8,i8)")
+def put_goto(cache: int, record: int, pc: int) -> int:
+    """A pseudo-record that goes to the block at `pc`."""
+    store64(record, native(cache, N_GOTO))
+    store64(record + 8, 0)
+    store64(record + RECORD_IMM, head_of(cache, make_row(cache, pc)))
+    store64(record + RECORD_PC, pc)
+    return record + RECORD_SIZE
+
+
+@compiled("i8(i8,i8,i8)")
+def interpret_block(cache: int, row: int, end: int) -> int:
+    """Decode the block of the row into records that the interpreter runs; returns its host code."""
+    pc = load64(row + R_PC)
+    # Headers of other blocks are made at the cursor meanwhile: the body is decoded behind room for three of them.
+    head = head_of(cache, row)
+    body = load64(cache + C_RECORD_CURSOR) + 3 * RECORD_SIZE
+    count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, body, MAXIMUM)
+    handlers, forms = load64(cache + C_HANDLERS), load64(cache + C_FORMS)
+    for n in range(count):
+        record = body + n * RECORD_SIZE
+        store64(record, load64(handlers + 8 * load16(record + RECORD_FORM)))
+    last = body + (count - 1) * RECORD_SIZE
+    ends = load32(forms + 4 * load16(last + RECORD_FORM)) & 7
+    behind = load64(last + RECORD_PC) + load64(last + 8) // 65536 % 256
+    tail = body + count * RECORD_SIZE
+    if ends == ENDS_BRANCH or ends == ENDS_JUMP:
+        store64(last + RECORD_IMM, head_of(cache, make_row(cache, load64(last + RECORD_IMM))))
+    if ends == 0 or ends == ENDS_BRANCH:
+        tail = put_goto(cache, tail, behind)
+    store64(cache + C_RECORD_CURSOR, tail)
+    store64(cache + C_BLOCKS, load64(cache + C_BLOCKS) + 1)
+    store64(cache + C_INSTRUCTIONS, load64(cache + C_INSTRUCTIONS) + count)
+    counting = load64(cache + C_COUNTING)
+    store64(head + RECORD_IMM, body)
+    store64(head + 8, counting)
+    store64(head, native(cache, N_COUNTING if counting != 0 else N_HEAD))
+    store64(row + R_SIZE, behind - pc)
+    store64(row + R_UNIT, row)
+    store64(row + R_HASH, hash_bytes(cache, pc, behind - pc))
+    code = load64(cache + C_CURSOR)
+    if load64(row + R_MISS) == 0:
+        store64(row + R_MISS, code)         # the thunk serves as stub too: the header says what the block is
+        write = code + load64(cache + C_DELTA)
+        store8(write, 0x48)                 # mov rcx, header; jmp interpret
+        store8(write + 1, 0xB9)
+        store64(write + 2, head)
+        store64(cache + C_CURSOR, put_jump(cache, code + 10, native(cache, N_INTERPRET)))
+    else:
+        code = load64(row + R_MISS)
+    set_code(cache, row, code)
+    return code
+
+
+@compiled("i8(i8,i8,i8)")
+def resolve_block(cache: int, state: int, pc: int) -> int:
+    """Host code of the guest block at `pc`, made if it is new; 0 with the exit reason set if it can't be.
+
+    Also fills the thread's jump cache. Runs under the lock; the guest's bytes are read before anything is changed, so a
+    fault on them leaves the cache whole.
+    """
+    store64(cache + C_RESOLVES, load64(cache + C_RESOLVES) + 1)
+    row = find_row(cache, pc)
+    code = load64(row + R_CODE) if row != 0 else 0
+    if code == 0:
+        area = executable_range(cache, pc)
+        if area == 0 or pc & 1:
+            store64(state + S_REASON, EXIT_FETCH)
+            return 0
+        if has_room(cache) == 0:
+            store64(state + S_REASON, EXIT_FULL)
+            return 0
+        if load64(cache + C_ENGINE) == 0:
+            code = interpret_block(cache, make_row(cache, pc), load64(area + 8))
+        else:
+            code = translate_unit(cache, pc, load64(area + 8))
+    remember(state, pc, code)
+    return code
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
+    """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
+    store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
+    store32(state + S_BUDGET, load64(state + S_RESET))
+    if load64(state + S_PENDING) != 0:
+        store64(state + S_REASON, EXIT_POLL)
+        return 0
+    count_heat(cache, sample)
+    mailbox = load64(cache + C_MAILBOX)
+    if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):
+        store64(state + S_REASON, EXIT_HOT)
+        return 0
+    return resolve_block(cache, state, pc)

@@ -1,0 +1,283 @@
+"""Copy-and-patch in compiled code: the stencils of a unit of blocks, copied, their holes filled, their jumps linked.
+
+A unit runs on past branches, jumps and calls while what follows is new. Layout of the library: stencils.py.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.code_cache import R_CODE, R_HASH, R_MISS, R_PC, R_SIZE, R_UNIT, connect, executable_range, hash_bytes, make_row, set_code
+from dragoman.dbt.compiled import (compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64)
+from dragoman.dbt.decode import decode_block
+from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count_down, put_jump
+from dragoman.dbt.state import (CACHE, NATIVES, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC, RECORD_RD, RECORD_RM,
+                                RECORD_RS1, RECORD_RS2, RECORD_RS3, RECORD_SIZE)
+from dragoman.dbt.stencil_layout import (CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, HOLE_SIZE, LIBRARY, MAY_TRAP,
+                                         MEMORY, NARROW, NOTHING, RD_IS_X, RS1_IS_X, RS2_IS_X, STENCIL_SIZE, WIDE,
+                                         WIDE_VARIANT, ZERO)
+from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
+
+C_CURSOR, C_DELTA, C_LIBRARY, C_NATIVES = CACHE["cursor"], CACHE["write_delta"], CACHE["library"], CACHE["natives"]
+C_SITES, C_SITE_COUNT, C_SCRATCH = CACHE["sites"], CACHE["site_count"], CACHE["scratch"]
+C_DECODER, C_MEMORY, C_FORMS = CACHE["decoder"], CACHE["memory_base"], CACHE["forms"]
+C_BLOCKS, C_INSTRUCTIONS = CACHE["stat_blocks"], CACHE["stat_instructions"]
+L_CODE, L_STENCILS, L_HOLES, L_VARIANTS, L_WHERE, L_DATA, L_PLACES, L_MOVE = (LIBRARY[n] for n in (
+    "code", "stencils", "holes", "variants", "where", "data", "places", "move"))
+H_RD, H_RS1, H_RS2, H_RS3, H_IMM, H_RM, H_NEXT_PC, H_PC, H_TARGET, H_NEXT, H_DATA, H_SHARED = (HOLE[n] for n in (
+    "rd", "rs1", "rs2", "rs3", "imm", "rm", "next_pc", "pc", "target", "next_stencil", "data", "shared"))
+N_MISS, N_POLL = NATIVES.index("miss"), NATIVES.index("poll")
+
+UNIT_INSTRUCTIONS, BLOCK_INSTRUCTIONS, UNIT_BLOCKS = 400, 128, 64
+# Scratch memory: records of one block, then lists of (row, code), (hole, row) and polls (hole, pc, sample).
+SCRATCH_ROWS, SCRATCH_HOLES, SCRATCH_POLLS, SCRATCH_COUNTS = 0x4000, 0x8000, 0x1_0000, 0x1_8000
+SCRATCH_SIZE = 0x1_9000
+COUNT_HOLES, COUNT_POLLS = SCRATCH_COUNTS, SCRATCH_COUNTS + 8
+
+
+@compiled("void(i8,i8,i8)")
+def later(cache: int, hole: int, pc: int) -> None:
+    """The rel32 at `hole` leads to the block at `pc`: connected when the unit is written."""
+    scratch = load64(cache + C_SCRATCH)
+    count = load64(scratch + COUNT_HOLES)
+    entry = scratch + SCRATCH_HOLES + 16 * count
+    store64(entry, hole)
+    store64(entry + 8, make_row(cache, pc))
+    store64(scratch + COUNT_HOLES, count + 1)
+
+
+@compiled("void(i8,i8,i8,i8,i8)")
+def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
+    """Copy stencil `number` to the cursor and fill its holes from the record; `where` overrides the register of rd, rs1
+    (a register number, or -1). cut: the jump at its end leads to what follows: leave it out."""
+    library = load64(cache + C_LIBRARY)
+    stencil = library + load64(library + L_STENCILS) + number * STENCIL_SIZE
+    source = library + load64(library + L_CODE) + load32(stencil)
+    length, holes = load16(stencil + 4), load16(stencil + 6)
+    first = library + load64(library + L_HOLES) + load32(stencil + 8) * HOLE_SIZE
+    at = load64(cache + C_CURSOR)
+    patched = load16(stencil + 12)                  # offset of the rel32 to another block, 0: none
+    if patched != 0:
+        if cut != 0 and patched == length - 4 and load8(source + length - 5) == JUMP_OPCODE:
+            length -= 5
+            holes -= 1                              # holes are in order: it is the last
+        else:
+            at = pad(cache, at, patched)
+    delta = load64(cache + C_DELTA)
+    copy_bytes(at + delta, source, length)
+    store64(cache + C_CURSOR, at + length)
+    for n in range(holes):
+        entry = first + n * HOLE_SIZE
+        hole, kind, value = at + load16(entry), load16(entry + 2), load32s(entry + 4)
+        wide = kind & WIDE
+        kind = kind & NARROW
+        if kind == H_TARGET:
+            later(cache, hole, load64(record + RECORD_IMM))
+            continue
+        if kind == H_RD:
+            value += 8 * (load8(record + RECORD_RD) if where < 0 else where)
+        elif kind == H_RS1:
+            value += 8 * (load8(record + RECORD_RS1) if where < 0 else where)
+        elif kind == H_RS2:
+            value += 8 * load8(record + RECORD_RS2)
+        elif kind == H_RS3:
+            value += 8 * load8(record + RECORD_RS3)
+        elif kind == H_IMM:
+            value += load64(record + RECORD_IMM) if where < 0 else 0
+        elif kind == H_RM:
+            value += load8(record + RECORD_RM)
+        elif kind == H_NEXT_PC:
+            value += load64(record + RECORD_PC) + load8(record + RECORD_LENGTH)
+        elif kind == H_PC:
+            value += load64(record + RECORD_PC)
+        elif kind == H_NEXT:
+            value += at + length - hole
+        elif kind == H_DATA:
+            value += library + load64(library + L_DATA) - hole
+        else:
+            value += load64(load64(cache + C_NATIVES) + 8 * (kind - H_SHARED)) - hole
+        if wide != 0:
+            store64(hole + delta, value)
+        else:
+            store32(hole + delta, value)
+
+
+@compiled("i8(i8,i8,i8,i8,i8)")
+def variant(library: int, form: int, d: int, a: int, b: int) -> int:
+    """Number of the stencil for these places, or -1."""
+    places = load64(library + L_PLACES)
+    at = library + load64(library + L_VARIANTS) + 2 * (((form * places + d) * places + a) * places + b)
+    number = load16(at)
+    return -1 if number == 0xFFFF else number
+
+
+@compiled("i8(i8,i8)")
+def place_of(library: int, register: int) -> int:
+    return load8(library + load64(library + L_WHERE) + register)
+
+
+@compiled("void(i8,i8,i8,i8)")
+def move(cache: int, d: int, a: int, register: int) -> None:
+    """Between the place of a pinned register and its word in the state."""
+    library = load64(cache + C_LIBRARY)
+    scratch = load64(cache + C_SCRATCH)
+    put(cache, variant(library, load64(library + L_MOVE), d, a, MEMORY), scratch, register, 0)
+
+
+@compiled("void(i8,i8,i8)")
+def put_form(cache: int, record: int, cut: int) -> None:
+    """The stencil made for this instruction's operand places, or the all-in-memory one with moves around it."""
+    library = load64(cache + C_LIBRARY)
+    form = load16(record + RECORD_FORM)
+    bits = load32(load64(cache + C_FORMS) + 4 * form)
+    rd, rs1, rs2 = load8(record + RECORD_RD), load8(record + RECORD_RS1), load8(record + RECORD_RS2)
+    d = place_of(library, rd) if bits & RD_IS_X else MEMORY
+    a = place_of(library, rs1) if bits & RS1_IS_X else MEMORY
+    b = place_of(library, rs2) if bits & RS2_IS_X else MEMORY
+    behind = load64(record + RECORD_PC) + 4
+    imm = load64(record + RECORD_IMM)
+    if bits & WIDE_VARIANT != 0 and (behind > 0x7FFF_FFFF or (bits & ENDS == 0 and (imm > 0x7FFF_FFFF or imm < -0x8000_0000))):
+        form = bits >> 16
+    number = variant(library, form, d, a, b)
+    if number >= 0:
+        put(cache, number, record, -1, cut)
+        return
+    if d > ZERO and d != b and bits & MAY_TRAP == 0 and variant(library, form, d, d, b) >= 0:
+        move(cache, d, a, rs1)          # two-address form
+        put(cache, variant(library, form, d, d, b), record, -1, cut)
+        return
+    if a > ZERO:
+        move(cache, MEMORY, a, rs1)
+    if b > ZERO and rs2 != rs1:
+        move(cache, MEMORY, b, rs2)
+    put(cache, variant(library, form, MEMORY, MEMORY, MEMORY), record, -1, cut)
+    if d > ZERO:
+        move(cache, d, MEMORY, rd)
+
+
+@compiled("i8(i8,i8)")
+def miss_stub(cache: int, row: int) -> int:
+    """Host code that looks up the row's pc again; made once a row, at the cursor."""
+    stub = load64(row + R_MISS)
+    if stub == 0:
+        stub = load64(cache + C_CURSOR)
+        behind = put_constant(cache, stub, RDX, load64(row + R_PC))
+        store64(cache + C_CURSOR, put_jump(cache, behind, load64(load64(cache + C_NATIVES) + 8 * N_MISS)))
+        store64(row + R_MISS, stub)
+    return stub
+
+
+@compiled("void(i8,i8,i8)")
+def put_poll(cache: int, pc: int, sample: int) -> None:
+    """Before a jump back: count the budget down; when it has run out, by a stub behind the unit to `poll`."""
+    at = put_count_down(cache, load64(cache + C_CURSOR))
+    store64(cache + C_CURSOR, at)
+    scratch = load64(cache + C_SCRATCH)
+    count = load64(scratch + COUNT_POLLS)
+    entry = scratch + SCRATCH_POLLS + 24 * count
+    store64(entry, at - 4)
+    store64(entry + 8, pc)
+    store64(entry + 16, sample)
+    store64(scratch + COUNT_POLLS, count + 1)
+
+
+@compiled("void(i8,i8)")
+def put_jump_to(cache: int, pc: int) -> None:
+    """A linked jump to the block at `pc`."""
+    at = pad(cache, load64(cache + C_CURSOR), 1)
+    store64(cache + C_CURSOR, put_jump(cache, at, at))
+    later(cache, at + 1, pc)
+
+
+@compiled("i8(i8,i8,i8)")
+def is_new(cache: int, pc: int, unit: int) -> int:
+    """1 if the block at `pc` has no code and is not in this unit."""
+    row = make_row(cache, pc)
+    return 1 if load64(row + R_CODE) == 0 and load64(row + R_UNIT) != unit else 0
+
+
+@compiled("void(i8)")
+def put_stubs(cache: int) -> None:
+    """What a unit needs behind its code: polls, and connected jumps."""
+    scratch = load64(cache + C_SCRATCH)
+    delta, natives = load64(cache + C_DELTA), load64(cache + C_NATIVES)
+    for n in range(load64(scratch + COUNT_POLLS)):
+        entry = scratch + SCRATCH_POLLS + 24 * n
+        hole, stub = load64(entry), load64(cache + C_CURSOR)
+        store32(hole + delta, stub - hole - 4)
+        behind = put_constant(cache, stub, RDX, load64(entry + 8))
+        behind = put_constant(cache, behind, RCX, load64(entry + 16))
+        store64(cache + C_CURSOR, put_jump(cache, behind, load64(natives + 8 * N_POLL)))
+    for n in range(load64(scratch + COUNT_HOLES)):
+        entry = scratch + SCRATCH_HOLES + 16 * n
+        miss_stub(cache, load64(entry + 8))
+        connect(cache, load64(entry), load64(entry + 8))
+
+
+@compiled("void(i8,i8)")
+def note_site(cache: int, pc: int) -> None:
+    """For fault handlers: the host code from here on is of the instruction at `pc`."""
+    count = load64(cache + C_SITE_COUNT)
+    entry = load64(cache + C_SITES) + 16 * count
+    store64(entry, load64(cache + C_CURSOR))
+    store64(entry + 8, pc)
+    store64(cache + C_SITE_COUNT, count + 1)
+
+
+@compiled("i8(i8,i8,i8)")
+def translate_unit(cache: int, pc: int, end: int) -> int:
+    """Stencil code for the block at `pc` and what follows it; returns its host address. Executable memory ends at `end`."""
+    scratch = load64(cache + C_SCRATCH)
+    store64(scratch + COUNT_HOLES, 0)
+    store64(scratch + COUNT_POLLS, 0)
+    forms = load64(cache + C_FORMS)
+    unit, start, total, blocks = make_row(cache, pc), 0, 0, 0
+    while True:
+        count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, scratch, BLOCK_INSTRUCTIONS)
+        row, entry = make_row(cache, pc), load64(cache + C_CURSOR)
+        if blocks == 0:
+            start = entry
+        store64(scratch + SCRATCH_ROWS + 16 * blocks, row)
+        store64(scratch + SCRATCH_ROWS + 16 * blocks + 8, entry)
+        store64(row + R_UNIT, unit)
+        blocks += 1
+        total += count
+        last = scratch + (count - 1) * RECORD_SIZE
+        behind = load64(last + RECORD_PC) + load8(last + RECORD_LENGTH)
+        bits = load32(forms + 4 * load16(last + RECORD_FORM))
+        ends, target = bits & ENDS, load64(last + RECORD_IMM)
+        for n in range(count - 1):
+            put_record(cache, scratch + n * RECORD_SIZE)
+        more = 1 if total < UNIT_INSTRUCTIONS and blocks < UNIT_BLOCKS else 0
+        following = target if ends == ENDS_JUMP and bits & CALLS == 0 else behind
+        area = executable_range(cache, following)
+        follow = more if ends < ENDS_JUMP_TO and area != 0 and following & 1 == 0 and is_new(cache, following, unit) != 0 else 0
+        if (ends == ENDS_BRANCH or ends == ENDS_JUMP) and target <= load64(last + RECORD_PC):
+            put_poll(cache, load64(last + RECORD_PC), target)
+        if bits & NOTHING == 0:
+            if bits & MAY_TRAP != 0:
+                note_site(cache, load64(last + RECORD_PC))
+            put_form(cache, last, follow if following == target else 0)
+        if follow == 0 and (ends == 0 or ends == ENDS_BRANCH):
+            put_jump_to(cache, behind)
+        store64(row + R_SIZE, behind - pc)
+        store64(row + R_HASH, hash_bytes(cache, pc, behind - pc))
+        if follow == 0:
+            break
+        pc = following
+        end = load64(area + 8)
+    put_stubs(cache)
+    for n in range(blocks):
+        entry = scratch + SCRATCH_ROWS + 16 * n
+        set_code(cache, load64(entry), load64(entry + 8))
+    store64(cache + C_BLOCKS, load64(cache + C_BLOCKS) + blocks)
+    store64(cache + C_INSTRUCTIONS, load64(cache + C_INSTRUCTIONS) + total)
+    return start
+
+
+@compiled("void(i8,i8)")
+def put_record(cache: int, record: int) -> None:
+    """An instruction inside a block."""
+    bits = load32(load64(cache + C_FORMS) + 4 * load16(record + RECORD_FORM))
+    if bits & NOTHING == 0:
+        if bits & MAY_TRAP != 0:
+            note_site(cache, load64(record + RECORD_PC))
+        put_form(cache, record, 0)

@@ -1,0 +1,229 @@
+"""Guest bytes to decoded records, in compiled code: Capstone says which instruction, its bits say the operands.
+
+The only user of Capstone. Its verdict is checked against the mask and match of the manual (isa/*/encoding.py); what it
+misses or wrongly accepts is looked up there. A record is laid out in state.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from importlib.util import find_spec
+
+from dragoman.dbt.compiled import call5, compiled, load8, load16, load32, load64, store64
+from dragoman.dbt.decode_riscv import (
+    RD_SHIFT,
+    RM_SHIFT,
+    RS1_SHIFT,
+    long_immediate,
+    long_registers,
+    short_immediate,
+    short_registers,
+)
+
+# --- a row of the table of instructions, 40 bytes
+MASK, MATCH, NONZERO, LAYOUT, CHOICE, FIELDS, FORMS, ROW_SIZE = 0, 4, 8, 12, 13, 14, 16, 40
+# What chooses among a row's forms (encoding.Row.choice).
+ONE, BY_RM, BY_RD, BY_JALR, BY_FENCE, BY_RS1, BY_CSR = range(7)
+CHOICES = {None: ONE, "rm": BY_RM, "rd": BY_RD, "jalr": BY_JALR, "fence": BY_FENCE, "rs1": BY_RS1, "csr": BY_CSR}
+# What a form's byte of properties says: it ends a block; rd = 0 becomes the sink; rd = 0 makes it a nop.
+ENDS, SINKS, NOPS = 1, 2, 4
+NO_ROW = 0xFFFF
+
+# --- the control block of a decoder, one a thread: words at these offsets
+HANDLE, INSN, DISASM_ITER, CURSOR_CODE, CURSOR_SIZE, CURSOR_PC = 0, 8, 16, 24, 32, 40
+ROWS, IDS, PROPERTIES, ID_COUNT, ROW_COUNT, SHORT_ROWS = 48, 56, 64, 72, 80, 88
+NOP, ILLEGAL, FETCH, EMULATE = 96, 104, 112, 120
+CONTROL_SIZE = 128
+# --- cs_insn: id at 0, size at 16, mnemonic, op_str (capstone.h)
+INSN_ID, INSN_BYTES, INSN_MNEMONIC, INSN_OPERANDS, INSN_SIZE = 0, 16, 42, 74, 512
+# --- tables as bytes: a header of words, then the three tables at the offsets that it names
+HEADER = ("arch", "mode", "rows", "ids", "properties", "id_count", "row_count", "short_rows", "nop", "illegal", "fetch",
+          "emulate")
+SINK_REGISTER = 32
+
+
+@compiled("i8(i8,i8)")
+def matches(row, word):
+    """1 if the instruction is the row's."""
+    if word & load32(row + MASK) != load32(row + MATCH):
+        return 0
+    nonzero = load32(row + NONZERO)
+    return 1 if nonzero == 0 or word & nonzero != 0 else 0
+
+
+@compiled("i8(i8,i8,i8,i8,i8)")
+def identify(decoder, code, size, pc, word):
+    """Address of the row of an instruction, or 0 if it is none."""
+    store64(decoder + CURSOR_CODE, code)
+    store64(decoder + CURSOR_SIZE, size)
+    store64(decoder + CURSOR_PC, pc)
+    insn = load64(decoder + INSN)
+    rows = load64(decoder + ROWS)
+    found = call5(load64(decoder + DISASM_ITER), load64(decoder + HANDLE), decoder + CURSOR_CODE,
+                  decoder + CURSOR_SIZE, decoder + CURSOR_PC, insn)
+    if found & 0xFF:
+        number = load32(insn + INSN_ID)
+        if number < load64(decoder + ID_COUNT):
+            index = load16(load64(decoder + IDS) + 2 * number)
+            if index != NO_ROW and load16(insn + INSN_BYTES) == size:
+                row = rows + ROW_SIZE * index
+                if matches(row, word):
+                    return row
+    # Capstone knows it not, or by a name that the manual gives to something else.
+    at = rows
+    last = rows + ROW_SIZE * load64(decoder + SHORT_ROWS)
+    if size == 2:
+        at = last
+        last = rows + ROW_SIZE * load64(decoder + ROW_COUNT)
+    while at < last:
+        if matches(at, word):
+            return at
+        at += ROW_SIZE
+    return 0
+
+
+@compiled("i8(i8,i8,i8)")
+def choose(choice, word, registers):
+    """Index among the forms of a row, or -1 if it is no instruction."""
+    rd, rs1 = registers >> RD_SHIFT & 0xFF, registers >> RS1_SHIFT & 0xFF
+    if choice == BY_RM:
+        return word >> 12 & 7
+    if choice == BY_RS1:
+        return 1 if rs1 == 0 else 0
+    if choice == BY_RD:
+        return 1 if rd == 0 else 0
+    if choice == BY_JALR:
+        if rd != 0:
+            return 0
+        return 2 if rs1 == 1 or rs1 == 5 else 1
+    if choice == BY_FENCE:
+        if word == 0x0100000F:                                   # pause
+            return 2
+        if word >> 20 == 0x833:                                  # fence.tso
+            return 1
+        return 0 if word & 1 << 24 and word & 1 << 21 else 1     # stores before loads
+    if choice == BY_CSR:
+        number = word >> 20
+        index = number - 1
+        if number >= 0xC00 and number <= 0xC02:
+            index = 6 + number - 0xC00
+        elif number < 1 or number > 3:
+            return -1
+        if word >> 15 & 31 == 0 and word >> 12 & 3 != 1:         # csrrs, csrrc of nothing: only a read
+            return index if index >= 6 else index + 3
+        return -1 if index >= 6 else index
+    return 0
+
+
+@compiled("i8(i8,i8,i8,i8,i8)")
+def decode_one(decoder, code, pc, room, record):
+    """Decode the instruction at host address `code`, of which `room` bytes are executable; its properties."""
+    size = 2
+    word = 0
+    if room >= 2:
+        word = load16(code)
+        if word & 3 == 3:
+            size = 4
+    store64(record, 0)
+    store64(record + 24, pc)
+    form = load64(decoder + FETCH)
+    registers = immediate = 0
+    if room >= size:
+        if size == 4:
+            word = load32(code)
+        row = identify(decoder, code, size, pc, word)
+        form = load64(decoder + ILLEGAL)
+        immediate = word
+        if row != 0:
+            layout = load8(row + LAYOUT)
+            choice = load8(row + CHOICE)
+            if size == 4:
+                registers = long_registers(word, load8(row + FIELDS))
+            else:
+                registers = short_registers(word, layout)
+            index = choose(choice, word, registers)
+            if index >= 0 and load16(row + FORMS + 2 * index) != form:
+                form = load16(row + FORMS + 2 * index)
+                immediate = long_immediate(word, layout, pc) if size == 4 else short_immediate(word, layout, pc)
+                if choice == BY_RM:
+                    registers |= index << RM_SHIFT
+                    if form == load64(decoder + EMULATE):
+                        immediate = load16(row + FORMS)          # which form it is, with the mode in rm
+            else:
+                registers = 0
+    properties = load8(load64(decoder + PROPERTIES) + form)
+    if registers >> RD_SHIFT & 0xFF == 0:
+        if properties & NOPS:
+            form = load64(decoder + NOP)
+            registers = immediate = 0
+        elif properties & SINKS:
+            registers |= SINK_REGISTER << RD_SHIFT
+    store64(record + 8, form | size << 16 | registers)
+    store64(record + 16, immediate)
+    return properties
+
+
+@compiled("i8(i8,i8,i8,i8,i8,i8)")
+def decode_block(decoder, code, pc, end, records, maximum):
+    """Decode from host address `code`, guest address `pc`, until what ends a block, or `maximum` records; their count.
+
+    Guest memory is executable up to guest address `end`: what crosses it decodes to `fetch`.
+    """
+    count = 0
+    at = 0
+    while count < maximum:
+        record = records + 32 * count
+        properties = decode_one(decoder, code + at, pc + at, end - pc - at, record)
+        count += 1
+        if properties & ENDS:
+            break
+        at += load8(record + 10)
+    return count
+
+
+# --- Python's side
+
+def tables(isa: str = "riscv") -> bytes:
+    """What a Decoder needs of an instruction set; made when the engine is built, and kept with it."""
+    from dragoman.dbt import decode_tables
+    return decode_tables.tables(isa)
+
+
+def library() -> ctypes.CDLL:
+    """libcapstone, without its Python binding (10 ms)."""
+    spec = find_spec("capstone")
+    if spec is not None and spec.origin:
+        path = os.path.join(os.path.dirname(spec.origin), "lib", "libcapstone.so")
+        if os.path.exists(path):
+            return ctypes.CDLL(path)
+    return ctypes.CDLL("libcapstone.so.5")
+
+
+class Decoder:
+    """A Capstone handle with its tables: `address` is what decode_block takes. For one thread."""
+
+    def __init__(self, data: bytes):
+        capstone = library()
+        header = dict(zip(HEADER, struct.unpack_from(f"<{len(HEADER)}q", data), strict=True))
+        self._tables = ctypes.create_string_buffer(data, len(data))
+        self._insn = ctypes.create_string_buffer(INSN_SIZE)
+        self._control = ctypes.create_string_buffer(CONTROL_SIZE)
+        self.address, self.insn = ctypes.addressof(self._control), ctypes.addressof(self._insn)
+        handle = ctypes.c_size_t()
+        error = capstone.cs_open(int(header["arch"]), int(header["mode"]), ctypes.byref(handle))
+        if error:
+            raise OSError(f"Capstone cannot decode this instruction set: error {error}")
+        base = ctypes.addressof(self._tables)
+        words = {HANDLE: handle.value, INSN: self.insn,
+                 DISASM_ITER: ctypes.cast(capstone.cs_disasm_iter, ctypes.c_void_p).value or 0,
+                 ROWS: base + header["rows"], IDS: base + header["ids"], PROPERTIES: base + header["properties"],
+                 ID_COUNT: header["id_count"], ROW_COUNT: header["row_count"], SHORT_ROWS: header["short_rows"],
+                 NOP: header["nop"], ILLEGAL: header["illegal"], FETCH: header["fetch"], EMULATE: header["emulate"]}
+        for offset, value in words.items():
+            store64(self.address + offset, value)
+
+    def close(self) -> None:
+        """Give the handle back."""
+        library().cs_close(ctypes.byref(ctypes.c_size_t.from_buffer(self._control, HANDLE)))

@@ -1,0 +1,63 @@
+"""The few x86-64 instructions that the translator writes by itself: jumps, stubs, the budget's count-down, padding."""
+
+from __future__ import annotations
+
+from dragoman.dbt.compiled import compiled, load64, store8, store16, store32, store64
+from dragoman.dbt.state import CACHE, OFFSET
+
+C_DELTA = CACHE["write_delta"]
+BUDGET = OFFSET["budget"]
+JUMP_OPCODE, CACHE_LINE = 0xE9, 64
+RDX, RCX = 2, 1                     # `target` and `free` of the shared convention
+COUNT_DOWN_SIZE = 12                # the rel32 of its jump is the last four bytes
+
+
+@compiled("i8(i8,i8,i8)")
+def put_jump(cache: int, at: int, to: int) -> int:
+    """jmp to; returns the address behind it."""
+    write = at + load64(cache + C_DELTA)
+    store8(write, JUMP_OPCODE)
+    store32(write + 1, to - at - 5)
+    return at + 5
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def put_constant(cache: int, at: int, register: int, value: int) -> int:
+    """mov register, value (one of the low eight); returns the address behind it."""
+    write = at + load64(cache + C_DELTA)
+    if 0 <= value and value < 0x1_0000_0000:
+        store8(write, 0xB8 + register)
+        store32(write + 1, value)
+        return at + 5
+    store8(write, 0x48)
+    store8(write + 1, 0xB8 + register)
+    store64(write + 2, value)
+    return at + 10
+
+
+@compiled("i8(i8,i8)")
+def put_count_down(cache: int, at: int) -> int:
+    """dec dword [state + budget]; js ...: returns the address behind; its rel32 is still to be set."""
+    write = at + load64(cache + C_DELTA)
+    store16(write, 0x8FFF)
+    store32(write + 2, BUDGET)
+    store16(write + 6, 0x880F)
+    return at + COUNT_DOWN_SIZE
+
+
+@compiled("i8(i8,i8,i8)")
+def pad(cache: int, at: int, hole: int) -> int:
+    """No-operations at `at` so that a rel32 `hole` bytes behind lies in one cache line: patched in one store."""
+    line = (at + hole) & (CACHE_LINE - 1)
+    write = at + load64(cache + C_DELTA)
+    if line <= CACHE_LINE - 4:
+        return at
+    if line == CACHE_LINE - 1:
+        store8(write, 0x90)
+        return at + 1
+    if line == CACHE_LINE - 2:
+        store16(write, 0x9066)
+        return at + 2
+    store16(write, 0x1F0F)
+    store8(write + 2, 0)
+    return at + 3
