@@ -204,9 +204,9 @@ def ir(functions: Iterable[Callable]) -> str:
 
 def jit(function: Callable) -> Callable:
     """The function compiled in this process, for tests and tools: takes and returns ints; `.address` is its address."""
-    from dragoman.dbt import llvm
+    from dragoman.dbt.host.linker import link
     known = FUNCTIONS[function.__name__]
-    address = llvm.load(build([function]), function.__name__)
+    address = link([build([function])]).map().symbols[function.__name__]
     native = ctypes.CFUNCTYPE(ctypes.c_int64 if known.returns else None,
                               *[ctypes.c_int64] * known.arguments)(address)
     native.address = address                                                  # type: ignore[attr-defined]

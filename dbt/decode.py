@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 
 from dragoman.dbt.compiled import call5, compiled, load8, load16, load32, load64, store64
 from dragoman.dbt.decode_riscv import (
@@ -193,7 +193,7 @@ def tables(isa: str = "riscv") -> bytes:
 
 def library() -> ctypes.CDLL:
     """libcapstone, without its Python binding (10 ms)."""
-    spec = find_spec("capstone")
+    spec = PathFinder.find_spec("capstone")
     if spec is not None and spec.origin:
         path = os.path.join(os.path.dirname(spec.origin), "lib", "libcapstone.so")
         if os.path.exists(path):

@@ -71,16 +71,3 @@ def emit(module: binding.ModuleRef, level: int = 2) -> bytes:
 def assembly(module: binding.ModuleRef, level: int = 2) -> str:
     """The same as text, for listings."""
     return machine(level).emit_assembly(module)
-
-
-_engine: binding.ExecutionEngine | None = None
-
-
-def load(code: bytes, name: str) -> int:
-    """Address of a function of an object loaded into this process for good; for tests and tools."""
-    global _engine
-    _engine = _engine or binding.create_mcjit_compiler(
-        parse("define void @unused() { ret void }"), binding.Target.from_triple(triple()).create_target_machine())
-    _engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
-    _engine.finalize_object()
-    return _engine.get_function_address(name)
