@@ -1,0 +1,67 @@
+"""The native routines of the host as Python functions, and host signal actions set by the bare system call.
+
+libc's sigaction refuses signals 32 and 33, which a guest's libc needs; so the system call is made here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+
+from dragoman.dbt.host.x86_64 import GLOBAL, NEVER_BLOCKED, RT_SIGACTION
+
+RT_SIGPROCMASK, SIG_SETMASK = 14, 2
+SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x400_0000, 0x800_0000, 0x1000_0000
+SIG_DFL, SIG_IGN = 0, 1
+SET_SIZE = 8                                    # of the kernel's sigset_t
+
+_Words = ctypes.c_uint64 * 7
+_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)                           # releases the GIL
+_CALL_HELD = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+_SAFE_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class Frame:
+    """Number and arguments of a system call as the stubs take them; must live as long as the call."""
+
+    def __init__(self, *words: int) -> None:
+        self.words = _Words(*words)
+        self.address = ctypes.addressof(self.words)
+
+
+class HostCalls:
+    """Entry, stubs and handlers at their addresses: `symbols` has x86_64.GLOBAL."""
+
+    def __init__(self, symbols: Mapping[str, int]) -> None:
+        self.symbols = {name: symbols[name] for name in GLOBAL}
+        self.enter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(symbols["enter"])
+        self.safe_call = _SAFE_CALL(symbols["safe_call"])               # (state, frame) -> result or NOT_MADE
+        self.plain_call = _CALL(symbols["plain_call"])                  # (frame) -> result
+        self.quick_call = _CALL_HELD(symbols["plain_call"])             # the same for a call that never waits
+
+    def action(self, number: int) -> tuple[int, int, int]:
+        """Handler, flags and mask that the host has for a signal."""
+        old = (ctypes.c_uint64 * 4)()
+        frame = Frame(RT_SIGACTION, number, 0, ctypes.addressof(old), SET_SIZE)
+        result = self.quick_call(frame.address)
+        if result < 0:
+            raise OSError(-result, f"sigaction of {number}")
+        return old[0], old[1], old[3]
+
+    def set_action(self, number: int, handler: int | str, flags: int = 0) -> None:
+        """`handler`: "on_signal" or "on_fault" (then flags may be SA_RESTART and the like), SIG_DFL or SIG_IGN."""
+        if isinstance(handler, str):
+            flags |= SA_SIGINFO | SA_ONSTACK
+            handler = self.symbols[handler]
+        mask = ~NEVER_BLOCKED if handler > SIG_IGN else 0
+        new = (ctypes.c_uint64 * 4)(handler, flags | SA_RESTORER, self.symbols["restore"], mask & (1 << 64) - 1)
+        frame = Frame(RT_SIGACTION, number, ctypes.addressof(new), 0, SET_SIZE)
+        result = self.quick_call(frame.address)
+        if result < 0:
+            raise OSError(-result, f"sigaction of {number}")
+
+    def set_mask(self, mask: int) -> None:
+        """The calling thread's blocked signals; those that guest code's faults raise are never among them."""
+        new = ctypes.c_uint64(mask & ~NEVER_BLOCKED)
+        frame = Frame(RT_SIGPROCMASK, SIG_SETMASK, ctypes.addressof(new), 0, SET_SIZE)
+        self.quick_call(frame.address)

@@ -1,0 +1,120 @@
+"""Native code between Python and guest code on x86-64 Linux: entry, signal handlers, system-call stubs; as assembly.
+
+No symbol outside the engine image but `dispatch` is used, nothing is pushed where a handler may have to leave, and all
+of it may run at any moment of a signal. A handler finds the thread's CPU state in the ucontext, where the kernel notes
+the signal stack: the state is its base, and its size STATE_BLOCK is the mark of a guest thread.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.state import (CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, SPILL, STATE_BLOCK, STATE_SIZE,
+                                register_offset)
+
+PIN_REGISTERS = ("r12", "r13", "r14", "r15", "r8", "r9", "r11")    # of the pinned slots p0.. in sites.ARGUMENTS
+SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call")
+
+# --- ucontext_t and siginfo_t (Linux, arch/x86/include/uapi/asm/sigcontext.h): offsets
+UC_STACK_SP, UC_STACK_SIZE, UC_RSP, UC_RIP, UC_MASK = 16, 32, 160, 168, 296
+UC_REGISTER = {"r8": 40, "r9": 48, "r11": 64, "r12": 72, "r13": 80, "r14": 88, "r15": 96}
+SI_CODE, SI_ADDR, SI_SIZE = 8, 16, 128
+
+# --- siginfo_t of a SIGSEGV or SIGBUS that somebody sent: the kernel must never hold these two back, so they do not
+# share the place of the other signals
+SENT_INFO = SPILL + 256
+assert SENT_INFO + SI_SIZE <= STATE_SIZE
+
+SIGBUS, SIGSEGV = 7, 11
+NEVER_BLOCKED = 1 << SIGBUS - 1 | 1 << SIGSEGV - 1
+NOT_MADE = -512                # of safe_call: a signal came first, the guest's pc stays at its system call
+RT_SIGACTION, RT_SIGRETURN = 13, 15
+
+
+def _enter(pinned: tuple[int, ...]) -> list[str]:
+    """enter(state): runs guest code from state.pc until it leaves. Eight bytes align the stack and keep the state."""
+    return [
+        "enter:", *(f"push {r}" for r in SAVED), "sub rsp, 8", "mov [rsp], rdi",
+        f"mov [rdi+{OFFSET['saved_rsp']}], rsp",
+        f"stmxcsr [rdi+{OFFSET['host_mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['mxcsr']}]",
+        f"mov rsi, [rdi+{OFFSET['memory_base']}]", f"mov rdx, [rdi+{OFFSET['pc']}]",
+        *(f"mov {r}, [rdi+{register_offset('x', n)}]" for r, n in zip(PIN_REGISTERS, pinned)),
+        "call dispatch",
+        "dragoman_resume:", "mov rdi, [rsp]",
+        f"stmxcsr [rdi+{OFFSET['mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['host_mxcsr']}]",
+        "add rsp, 8", *(f"pop {r}" for r in reversed(SAVED)), "ret"]
+
+
+def _copy_siginfo(to: str, offset: int) -> list[str]:
+    return [line for n in range(0, SI_SIZE, 16)
+            for line in (f"movups xmm0, [rsi+{n}]", f"movups [{to}+{offset + n}], xmm0")]
+
+
+def _within(label: str, start: str, otherwise: str) -> list[str]:
+    """Falls into `label` if rip (rax) is in the range at `start` of the cache's control block (rcx)."""
+    return [f"cmp rax, [rcx+{CACHE[start + '_start']}]", f"jb {otherwise}",
+            f"cmp rax, [rcx+{CACHE[start + '_end']}]", f"jae {otherwise}", f"{label}:"]
+
+
+def _on_fault(pinned: tuple[int, ...]) -> list[str]:
+    """A fault of guest code ends `enter`; one that was sent is a signal as any; any other is a fault of ours."""
+    return [
+        "on_fault:", f"cmp dword ptr [rsi+{SI_CODE}], 0", "jle fault_sent",
+        f"cmp qword ptr [rdx+{UC_STACK_SIZE}], {STATE_BLOCK}", "jne fault_stray",
+        f"mov r8, [rdx+{UC_STACK_SP}]", f"mov rcx, [r8+{OFFSET['cache']}]", "test rcx, rcx", "jz fault_stray",
+        f"mov rax, [rdx+{UC_RIP}]", f"mov r9d, {EXITS['fault']}",
+        f"cmp qword ptr [r8+{OFFSET['in_resolve']}], 0", "je fault_where",
+        # the decoder met guest memory that cannot be read: this thread holds the lock
+        f"mov r9d, {EXITS['fetch']}", f"mov qword ptr [r8+{OFFSET['in_resolve']}], 0",
+        f"mov qword ptr [rcx+{CACHE['lock']}], 0", "jmp fault_leave",
+        "fault_where:", *_within("fault_stencil", "stencil", "fault_not_stencil"),
+        *(line for r, n in zip(PIN_REGISTERS, pinned)
+          for line in (f"mov r10, [rdx+{UC_REGISTER[r]}]", f"mov [r8+{register_offset('x', n)}], r10")),
+        "jmp fault_leave",
+        "fault_not_stencil:", *_within("fault_region", "region", "fault_not_region"), "jmp fault_leave",
+        "fault_not_region:", *_within("fault_leave", "image", "fault_stray"),
+        *_copy_siginfo("r8", FAULT_INFO),
+        f"mov r10, [rsi+{SI_ADDR}]", f"sub r10, [r8+{OFFSET['memory_base']}]", f"mov [r8+{OFFSET['exit_data']}], r10",
+        f"mov [r8+{OFFSET['host_pc']}], rax", f"mov [r8+{OFFSET['exit_reason']}], r9",
+        f"mov r10, [r8+{OFFSET['saved_rsp']}]", f"mov [rdx+{UC_RSP}], r10",
+        "lea r10, [rip+dragoman_resume]", f"mov [rdx+{UC_RIP}], r10", "ret",
+        # restore the default action and return: the instruction faults again, and the host process dies of it
+        "fault_stray:", "sub rsp, 40", "xor eax, eax", *(f"mov [rsp+{n}], rax" for n in (0, 8, 16, 24)),
+        "mov rsi, rsp", "xor edx, edx", "mov r10d, 8", f"mov eax, {RT_SIGACTION}", "syscall", "add rsp, 40", "ret",
+        "fault_sent:", f"mov r9d, {SENT_INFO}", "jmp note"]
+
+
+def _on_signal() -> list[str]:
+    """Note the signal, and have the kernel keep all others until the runtime has taken this one.
+
+    With SA_RESTART the kernel has moved rip back onto `syscall`, so that a call that is to be made again is in the
+    window, and one that ends with EINTR is behind it.
+    """
+    return [
+        "on_signal:", f"mov r9d, {SIGINFO}",
+        "note:", f"cmp qword ptr [rdx+{UC_STACK_SIZE}], {STATE_BLOCK}", "jne note_done",
+        f"mov r8, [rdx+{UC_STACK_SP}]", "add r9, r8", *_copy_siginfo("r9", 0),
+        f"mov rax, {~NEVER_BLOCKED}", f"mov [rdx+{UC_MASK}], rax",
+        "lea ecx, [rdi-1]", "mov eax, 1", "shl rax, cl", f"lock or [r8+{OFFSET['pending']}], rax",
+        f"mov dword ptr [r8+{OFFSET['budget']}], -1",
+        f"mov rax, [rdx+{UC_RIP}]", "lea r10, [rip+safe_window]", "cmp rax, r10", "jb note_done",
+        "lea r10, [rip+safe_window_end]", "cmp rax, r10", "jae note_done",
+        "lea r10, [rip+safe_not_made]", f"mov [rdx+{UC_RIP}], r10", "note_done:", "ret",
+        "restore:", f"mov eax, {RT_SIGRETURN}", "syscall"]
+
+
+def _calls() -> list[str]:
+    """safe_call(state, frame) and plain_call(frame): make the system call whose number and arguments are in the frame."""
+    arguments = ["mov rdi, [rsi+8]", "mov rdx, [rsi+24]", "mov r10, [rsi+32]", "mov r8, [rsi+40]", "mov r9, [rsi+48]"]
+    return [
+        "safe_call:", "mov r11, rdi", "mov rax, [rsi]", *arguments, "mov rsi, [rsi+16]",
+        "safe_window:", f"cmp qword ptr [r11+{OFFSET['pending']}], 0", "jne safe_not_made", "syscall",
+        "safe_window_end:", "ret",
+        "safe_not_made:", f"mov rax, {NOT_MADE}", "ret",
+        "plain_call:", "mov rsi, rdi", "mov rax, [rsi]", *arguments, "mov rsi, [rsi+16]", "syscall", "ret"]
+
+
+def text(pinned: tuple[int, ...]) -> str:
+    """Module text; `pinned` is the guest register in each pinned slot. Symbols: GLOBAL; wants `dispatch`."""
+    lines = [".intel_syntax noprefix", ".text", *(f".globl {name}" for name in GLOBAL), ".p2align 4",
+             *_enter(pinned), *_on_fault(pinned), *_on_signal(), *_calls(), ".att_syntax"]
+    return "\n".join(f'module asm "{line}"' for line in lines)

@@ -1,0 +1,1 @@
+"""Tests of the native code between Python and guest code."""
