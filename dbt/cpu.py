@@ -7,14 +7,13 @@ import mmap
 from collections.abc import Callable
 
 from dragoman.dbt.host.calls import HostCalls
-from dragoman.dbt.state import CACHE, EXITS, F, OFFSET, RECORD_PC, STATE_BLOCK, STATE_SIZE, X
+from dragoman.dbt.state import CACHE, EXITS, OFFSET, RECORD_PC, STATE_BLOCK, STATE_SIZE, F, X
 
 EXIT_FAULT = EXITS["fault"]
 MXCSR_FLAGS, MXCSR_DEFAULT, MXCSR_ROUNDING = 0x3F, 0x1F80, 0x6000      # default: all exceptions masked
 ROUNDING_OF_MODE = (0x0000, 0x6000, 0x2000, 0x4000)                    # rne, rtz, rdn, rup
 FLAG_BITS = ((0x10, 0x01), (0x08, 0x04), (0x04, 0x08), (0x02, 0x10), (0x01, 0x20))     # guest's, MXCSR's
 SITE_SIZE = 16
-SS_ONSTACK_SIZE = 24
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -7,8 +7,8 @@ the signal stack: the state is its base, and its size STATE_BLOCK is the mark of
 
 from __future__ import annotations
 
-from dragoman.dbt.state import (CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, SPILL, STATE_BLOCK, STATE_SIZE,
-                                register_offset)
+from dragoman.dbt import state
+from dragoman.dbt.state import CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, STATE_BLOCK, register_offset
 
 PIN_REGISTERS = ("r12", "r13", "r14", "r15", "r8", "r9", "r11")    # of the pinned slots p0.. in sites.ARGUMENTS
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
@@ -21,8 +21,8 @@ SI_CODE, SI_ADDR, SI_SIZE = 8, 16, 128
 
 # --- siginfo_t of a SIGSEGV or SIGBUS that somebody sent: the kernel must never hold these two back, so they do not
 # share the place of the other signals
-SENT_INFO = SPILL + 256
-assert SENT_INFO + SI_SIZE <= STATE_SIZE
+SENT_INFO = state.SPILL + 256
+assert SENT_INFO + SI_SIZE <= state.STATE_SIZE
 
 SIGBUS, SIGSEGV = 7, 11
 NEVER_BLOCKED = 1 << SIGBUS - 1 | 1 << SIGSEGV - 1
@@ -103,7 +103,7 @@ def _on_signal() -> list[str]:
 
 
 def _calls() -> list[str]:
-    """safe_call(state, frame) and plain_call(frame): make the system call whose number and arguments are in the frame."""
+    """safe_call(state, frame) and plain_call(frame) make the system call whose number and arguments are in the frame."""
     arguments = ["mov rdi, [rsi+8]", "mov rdx, [rsi+24]", "mov r10, [rsi+32]", "mov r8, [rsi+40]", "mov r9, [rsi+48]"]
     return [
         "safe_call:", "mov r11, rdi", "mov rax, [rsi]", *arguments, "mov rsi, [rsi+16]",

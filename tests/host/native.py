@@ -42,8 +42,8 @@ def store_pins() -> list[str]:
 # x10 (p1) is a guest address; a load from it goes to x15; x14 is changed before, to see what a fault stores.
 LOAD = define("guest_load", "%changed = add i64 %p2, 1", "%ap = getelementptr i8, ptr %mem, i64 %p1",
               "%v = load volatile i64, ptr %ap, align 1",
-              f"musttail call {CONVENTION} void @guest_leave(i64 %v, i64 %p1, i64 %changed, i64 %p3, ptr %state, ptr %mem,"
-              " i64 %target, ptr %free, i64 %p4, i64 %p5, i64 %p6)", "ret void")
+              f"musttail call {CONVENTION} void @guest_leave(i64 %v, i64 %p1, i64 %changed, i64 %p3, ptr %state, "
+              "ptr %mem, i64 %target, ptr %free, i64 %p4, i64 %p5, i64 %p6)", "ret void")
 # The changed x14 lies in its pin before the load.
 KEEP = define("guest_keep", "%changed = call i64 asm sideeffect \"lea 1($1), $0\", \"={r14},{r14}\"(i64 %p2)",
               "call void asm sideeffect \"mov (%rsi, %r13), %r12\", \"~{r12},~{memory}\"()", "ret void")
@@ -83,7 +83,7 @@ ready:
   %e = shl i64 %d, 17
   %x1 = xor i64 %d, %e
   store atomic i64 %round, ptr %round.p seq_cst, align 8
-  %some = and i64 %x1, 255
+  %some = and i64 %x1, 63
   %turns = add i64 %some, %aim
   br label %pause
 pause:

@@ -91,8 +91,8 @@ def test_a_blocked_read_is_interrupted_or_made_again_as_the_flags_say():
 
 
 def test_no_signal_is_lost_between_test_and_system_call():
-    """60,000 rounds: a signal aimed at the moment of a futex wait; a wait that lasts to its end lost its wake-up."""
-    rounds, limit = 60_000, 40_000_000
+    """100,000 rounds: a signal aimed at the moment of a futex wait; a wait that lasts to its end lost its wake-up."""
+    rounds, limit = 100_000, 40_000_000
 
     def case(host):
         host.calls.set_action(signal.SIGUSR1, "on_signal")
