@@ -3,7 +3,7 @@
 A pattern is read from bit 31 (or 15) down: literal bits, or fields by name with the widths below; a field followed by !
 must not be zero (reserved, or another instruction's; two of them: together). An operand layout (decode_riscv.py) says
 where the operands are; for long instructions, the register fields are those of the pattern. Rows are tried in order
-where Capstone's verdict does not do. Source: RISC-V unprivileged specification 20240411, chapters 2, 5-8, 12-16, 27 and 35.
+where Capstone's verdict does not do. Source: RISC-V unprivileged specification 20240411, 2, 5-8, 12-16, 27, 35.
 """
 
 from __future__ import annotations

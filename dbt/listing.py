@@ -1,0 +1,81 @@
+"""Decoded records and disassembly as Python sees them: for tools, tests and `-d in_asm`, not for translating."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dragoman.dbt import decode as decoder
+from dragoman.dbt import state
+from dragoman.dbt.isa import riscv
+
+
+class Record(NamedTuple):
+    """A decoded record. `form` is a name; `imm` is signed, as recorded; see state.py and isa/riscv/encoding.py.
+
+    Of form emulate, `imm` is the number of the form that it would be, with the rounding mode in `rm`; of form illegal
+    it is the bits.
+    """
+    form: str
+    length: int
+    rd: int
+    rs1: int
+    rs2: int
+    rs3: int
+    rm: int
+    imm: int
+    pc: int
+
+
+def unpack(data: bytes) -> Record:
+    """A record from its 32 bytes."""
+    _, number, length, rd, rs1, rs2, rs3, rm, imm, pc = struct.unpack("<QHBBBBBBqQ", data)
+    return Record(riscv.FORMS[number].name, length, rd, rs1, rs2, rs3, rm, imm, pc)
+
+
+@functools.cache
+def _decoder() -> decoder.Decoder:
+    return decoder.Decoder(decoder.tables())
+
+
+def decode(code: bytes, pc: int = 0) -> Record:
+    """The first instruction of `code`; of form fetch if it is cut."""
+    source = ctypes.create_string_buffer(code, max(len(code), 1))
+    record = ctypes.create_string_buffer(state.RECORD_SIZE)
+    decoder.decode_one(_decoder().address, ctypes.addressof(source), _signed(pc), len(code), ctypes.addressof(record))
+    return unpack(record.raw)
+
+
+def _signed(value: int) -> int:
+    return ctypes.c_int64(value).value
+
+
+def decode_all(code: bytes, pc: int = 0) -> Iterator[Record]:
+    """One instruction after the other to the end of `code`."""
+    at = 0
+    while at < len(code):
+        record = decode(code[at:at + 4], pc + at)
+        yield record
+        at += record.length
+
+
+def disassemble(code: bytes, pc: int = 0) -> str:
+    """The first instruction as text: in Capstone's words, with targets absolute and what is no instruction as data."""
+    record = decode(code, pc)
+    if record.form == "fetch":
+        return "(not executable)"
+    if record.form == "illegal":
+        return f".{record.length}byte 0x{int.from_bytes(code[:record.length], 'little'):0{2 * record.length}x}"
+    insn = _decoder().insn
+    if int.from_bytes(ctypes.string_at(insn + decoder.INSN_BYTES, 2), "little") != record.length \
+            or ctypes.string_at(insn + decoder.INSN_BYTES + 2, record.length) != code[:record.length]:
+        operands = " ".join(f"{name}={getattr(record, name)}" for name in ("rd", "rs1", "rs2", "imm"))
+        return f"{record.form} {operands}"             # Capstone does not know it
+    mnemonic = ctypes.string_at(insn + decoder.INSN_MNEMONIC).decode()
+    operands = ctypes.string_at(insn + decoder.INSN_OPERANDS).decode()
+    if riscv.FORM[record.form].recipe.ends in ("branch", "jump"):
+        operands = ", ".join([*operands.split(", ")[:-1], f"0x{record.imm & 0xFFFF_FFFF_FFFF_FFFF:x}"])
+    return f"{mnemonic} {operands}".rstrip()
