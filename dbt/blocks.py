@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dragoman.dbt.code_cache import (R_CODE, R_HASH, R_HEAD, R_MISS, R_PC, R_SIZE, R_UNIT, count_heat, executable_range,
                                      find_row, hash_bytes, make_row, remember, set_code)
-from dragoman.dbt.compiled import compiled, load16, load32, load32s, load64, store8, store32, store64
+from dragoman.dbt.compiled import compiled, load8, load16, load32, load32s, load64, store8, store32, store64
 from dragoman.dbt.copier import put_jump, translate_unit
 from dragoman.dbt.decode import decode_block
 from dragoman.dbt.state import (CACHE, EXITS, NATIVES, OFFSET, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC,
@@ -19,7 +19,7 @@ C_SITE_COUNT, C_SITE_LIMIT = CACHE["site_count"], CACHE["site_limit"]
 C_NATIVES, C_HANDLERS, C_MEMORY = CACHE["natives"], CACHE["handlers"], CACHE["memory_base"]
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
-C_HOT_COUNT, C_MAILBOX = CACHE["hot_count"], CACHE["mailbox"]
+C_HOT_COUNT, C_MAILBOX, C_STOP = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING = (
     OFFSET["exit_reason"], OFFSET["budget"], OFFSET["budget_reset"], OFFSET["pending"])
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT = EXITS["fetch"], EXITS["full"], EXITS["poll"], EXITS["hot"]
@@ -66,7 +66,7 @@ def head_of(cache: int, row: int) -> int:
     return head
 
 
-@compiled("i8(i8,i8)")
+@compiled("i8(i8,i8,i8)")
 def put_goto(cache: int, record: int, pc: int) -> int:
     """A pseudo-record that goes to the block at `pc`."""
     store64(record, native(cache, N_GOTO))
@@ -90,7 +90,7 @@ def interpret_block(cache: int, row: int, end: int) -> int:
         store64(record, load64(handlers + 8 * load16(record + RECORD_FORM)))
     last = body + (count - 1) * RECORD_SIZE
     ends = load32(forms + 4 * load16(last + RECORD_FORM)) & 7
-    behind = load64(last + RECORD_PC) + load64(last + 8) // 65536 % 256
+    behind = load64(last + RECORD_PC) + load8(last + RECORD_LENGTH)
     tail = body + count * RECORD_SIZE
     if ends == ENDS_BRANCH or ends == ENDS_JUMP:
         store64(last + RECORD_IMM, head_of(cache, make_row(cache, load64(last + RECORD_IMM))))
@@ -151,7 +151,7 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
     store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
     store32(state + S_BUDGET, load64(state + S_RESET))
-    if load64(state + S_PENDING) != 0:
+    if load64(state + S_PENDING) != 0 or load64(cache + C_STOP) != 0:
         store64(state + S_REASON, EXIT_POLL)
         return 0
     count_heat(cache, sample)

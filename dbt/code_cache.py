@@ -149,12 +149,12 @@ def drop_row(cache: int, row: int) -> None:
         store64(head, load64(load64(cache + C_NATIVES) + 8 * NATIVE_HEAD_MISS))
 
 
-@compiled("i8(i8,i8,i8)")
-def invalidate(cache: int, start: int, end: int) -> int:
+@compiled("i8(i8,i8,i8,i8)")
+def invalidate(cache: int, start: int, end: int, unused: int) -> int:
     """Drop exactly the units that hold a byte of [start, end); returns the number of rows dropped."""
     rows, dropped = load64(cache + C_ROWS), 0
     count = load64(cache + C_ROW_COUNT)
-    for n in range(1, count):
+    for n in range(count):              # row 0 is empty: its size is 0
         row = rows + n * ROW_SIZE
         size = load64(row + R_SIZE)
         if size != 0 and load64(row + R_PC) < end and load64(row + R_PC) + size > start:
@@ -179,12 +179,12 @@ def drop_unit(cache: int, row: int) -> int:
     return dropped
 
 
-@compiled("i8(i8,i8,i8)")
-def verify(cache: int, start: int, end: int) -> int:
+@compiled("i8(i8,i8,i8,i8)")
+def verify(cache: int, start: int, end: int, unused: int) -> int:
     """Drop the units in changeable ranges whose guest bytes are not what was translated; returns rows dropped."""
     rows, dropped = load64(cache + C_ROWS), 0
     count = load64(cache + C_ROW_COUNT)
-    for n in range(1, count):
+    for n in range(count):              # row 0 is empty: its size is 0
         row = rows + n * ROW_SIZE
         size, pc = load64(row + R_SIZE), load64(row + R_PC)
         if size != 0 and pc < end and pc + size > start:

@@ -229,7 +229,8 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
     store64(scratch + COUNT_HOLES, 0)
     store64(scratch + COUNT_POLLS, 0)
     forms = load64(cache + C_FORMS)
-    unit, start, total, blocks = make_row(cache, pc), 0, 0, 0
+    unit = make_row(cache, pc)
+    start = total = blocks = 0
     while True:
         count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, scratch, BLOCK_INSTRUCTIONS)
         row, entry = make_row(cache, pc), load64(cache + C_CURSOR)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import operator
+import re
 import types as python
 from collections.abc import Iterable
 
@@ -131,9 +132,12 @@ class FrontEnd:
                 raise CompiledError(f"{name} ({function.__module__}): {variable} is {kind}, not int64")
         text = str(library.module)
         start = text.index("\ndefine ")
-        text = text[start:].replace(f'"{result.fndesc.mangled_name}"', f'"{name}.numba"')
+        text = text[start:].replace(f'"{result.fndesc.mangled_name}"', f'"{name}.numba"').replace(
+            '".const.', f'".const.{name}.')
         # Numba promises LLVM that its sums do not overflow; ours are addresses and hashes.
-        text = "\n".join(line for line in text.replace(" nsw ", " ").splitlines() if not line.startswith("declare "))
+        text = "\n".join(line for line in text.replace(" nsw ", " ").splitlines()
+                         if not line.startswith(("declare ", "!")))
+        text = re.sub(r", !\w+ !\d+", "", text)            # numbered per function
         return text.replace("\ndefine i32", "\ndefine internal i32").replace(
             "\n{\nentry:", " #1\n{\nentry:") + _entry(name, known), called
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 
 from dragoman.dbt import llvm
-from dragoman.dbt.host.elf import R_X86_64_64, R_X86_64_PC32, R_X86_64_PLT32, read_object
+from dragoman.dbt.host import elf
 from dragoman.dbt.lower import METADATA, lower
 from dragoman.dbt.natives import NativeSite, code_of, probe
 from dragoman.dbt.recipe import Form, Recorder, record
@@ -23,7 +23,7 @@ from dragoman.dbt.stencil_layout import (CALLS, HEADER_SIZE, HOLE_FORMAT, HOLE_N
 
 PINNED_FILE = "x"
 # hole symbol -> range it can have, as an absolute_symbol
-_LOW, _SIGNED, _ANY = "!{i64 0, i64 2147483648}", "!{i64 -2147483648, i64 2147483648}", "!{i64 -1, i64 -1}"
+_LOW, _SIGNED, _ANY = "!{i64 0, i64 2147483647}", "!{i64 -2147483648, i64 2147483647}", "!{i64 -1, i64 -1}"
 HOLES = {"rd": _LOW, "rs1": _LOW, "rs2": _LOW, "rs3": _LOW, "imm": _SIGNED, "rm": _LOW, "next_pc": _LOW, "pc": _LOW,
          "imm_wide": _ANY, "next_pc_wide": _ANY, "pc_wide": _ANY, "amount": "!{i64 0, i64 64}"}
 JUMP_OPCODE = 0xE9
@@ -32,13 +32,18 @@ JUMP_OPCODE = 0xE9
 class StencilSite(NativeSite):
     """Operands are where the shape says; a write to a slot renames the argument that is passed on."""
 
-    def __init__(self, pinned: tuple[int, ...], shape: tuple[int, int, int], wide: bool = False):
+    def __init__(self, pinned: tuple[int, ...], form: Form, shape: tuple[int, int, int], wide: bool = False):
         super().__init__(pinned)
+        # LLVM would fold a register's load into the operation and then need a register for the immediate.
+        # A statement of no code between them keeps the load apart.
+        self.keep = "imm" in form.recipe.fields
         self.place = dict(zip(("rd", "rs1", "rs2"), shape))
         self.wide = "_wide" if wide else ""
         self.now |= {"target": "undef", "free": "undef"}
 
     def hole(self, symbol: str) -> str:
+        if symbol.endswith("_wide"):    # LLVM takes any address for 32 bits in this code model: say what is wanted
+            return self.emit(f'call i64 asm "movabsq $1, $0", "=r,i"(ptr @{symbol})')
         return f"ptrtoint (ptr @{symbol} to i64)"
 
     def operand(self, field: str) -> str:
@@ -56,7 +61,8 @@ class StencilSite(NativeSite):
             return "0", "i64"
         if place >= SLOT:
             return f"%{PINS[place - SLOT]}", "i64"      # as it came: reads precede writes
-        return self.emit(f"load i64, ptr {self.register(file, field)}, align 8"), "i64"
+        value = self.emit(f"load i64, ptr {self.register(file, field)}, align 8")
+        return (self.emit(f'call i64 asm "", "=r,0"(i64 {value})') if self.keep else value), "i64"
 
     def put(self, file: str, field: str, value: Lowered) -> None:
         place = self.place[field] if file == PINNED_FILE else MEMORY
@@ -153,7 +159,7 @@ class Plan:
         lines += [f"declare dso_local {CONVENTION} void @{name}({ARGUMENT_TYPES})"
                   for name in ("target", "next_stencil", *NATIVES)]
         for number, (form, shape, wide) in enumerate(self.stencils):
-            site = StencilSite(self.pinned, shape, wide)
+            site = StencilSite(self.pinned, form, shape, wide)
             lower(form.recipe, site)
             if form.recipe.ends is None:
                 site.go("@next_stencil")
@@ -189,32 +195,34 @@ def form_words(isa) -> bytes:                   # type: ignore[no-untyped-def]
 def build(isa, full: bool) -> bytes:            # type: ignore[no-untyped-def]
     """Compile the library. No IR passes: there is nothing to optimise in one instruction."""
     plan = Plan(isa, full)
-    image = read_object(llvm.emit(llvm.parse(plan.text())))
-    return _pack(plan, *_cut(image, len(plan.stencils)))
+    return _pack(plan, *_cut(elf.read(llvm.emit(llvm.parse(plan.text()))), len(plan.stencils)))
 
 
-def _kind(relocation, sections: dict[str, int]) -> tuple[int, int]:     # type: ignore[no-untyped-def]
+def _kind(relocation: elf.Relocation, symbol: elf.Symbol, sections: dict[int, int]) -> tuple[int, int]:
     """Hole kind and addend of a relocation. Data sections are laid out one behind the other."""
-    name, addend = relocation.symbol, relocation.addend
-    wide = WIDE if relocation.kind == R_X86_64_64 else 0
-    if relocation.section in sections:
-        return HOLE_NUMBERS["data"] | wide, addend + sections[relocation.section] + relocation.value
+    name, addend = symbol.name, relocation.addend
+    wide = WIDE if relocation.kind == elf.R_64 else 0
+    if symbol.section in sections:
+        if relocation.kind not in (elf.R_PC32, elf.R_PLT32):
+            raise AssertionError("absolute address of a constant")
+        return HOLE_NUMBERS["data"], addend + sections[symbol.section] + symbol.value
     name = {"amount": "imm"}.get(name, name).removesuffix("_wide")
     if name in NATIVES:
         return HOLE_NUMBERS["shared"] + NATIVES.index(name) | wide, addend
     return HOLE_NUMBERS[name] | wide, addend
 
 
-def _cut(image, count: int):                    # type: ignore[no-untyped-def]
+def _cut(image: elf.Object, count: int):        # type: ignore[no-untyped-def]
     """Per stencil its code, holes and the place of its rel32 to another block; and the constants they use."""
     data, sections = b"", {}
     for section in image.sections:
         if section.name.startswith(".rodata"):
-            data += bytes(-len(data) % max(1, section.alignment))
-            sections[section.name] = len(data)
+            data += bytes(-len(data) % section.align)
+            sections[section.number] = len(data)
             data += section.data
-    text = image.section(".text").data
-    relocations = sorted(image.relocations(".text"), key=lambda r: r.offset, reverse=True)
+    code_section = next(s for s in image.sections if s.name == ".text")
+    text = code_section.data
+    relocations = sorted(image.relocations[code_section.number], key=lambda r: r.offset, reverse=True)
     symbols = sorted((s for s in image.symbols if s.name[:1] == "s" and s.name[1:].isdigit()), key=lambda s: s.value)
     result: list[tuple[bytes, list[tuple[int, int, int]], int]] = [(b"", [], 0)] * count
     target, following = HOLE_NUMBERS["target"], HOLE_NUMBERS["next_stencil"]
@@ -222,9 +230,7 @@ def _cut(image, count: int):                    # type: ignore[no-untyped-def]
         code, holes = bytearray(text[symbol.value:symbol.value + symbol.size]), []
         while relocations and relocations[-1].offset < symbol.value + symbol.size:
             relocation = relocations.pop()
-            kind, addend = _kind(relocation, sections)
-            if kind == HOLE_NUMBERS["data"] and relocation.kind not in (R_X86_64_PC32, R_X86_64_PLT32):
-                raise AssertionError(f"stencil {symbol.name}: absolute address of a constant")
+            kind, addend = _kind(relocation, image.symbols[relocation.symbol], sections)
             holes.append((relocation.offset - symbol.value, kind, addend))
         tail = [(offset - len(code), kind) for offset, kind, _ in holes[-2:]]
         if tail == [(-9, following), (-4, target)] and code[-11] == 0x0F:       # jcc next; jmp target -> jncc target

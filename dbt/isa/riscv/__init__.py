@@ -1,6 +1,7 @@
 """RISC-V, RV64GC: what its instructions mean."""
 
-from dragoman.dbt.isa.riscv.forms import FORM, FORMS, HOT
+from dragoman.dbt.isa.riscv.forms import FORM, FORMS, HOT, THREE_ADDRESS, WIDE_IMMEDIATE
 from dragoman.dbt.isa.riscv.registers import PINNED, REGISTER_NAMES, ZERO
 
-__all__ = ["FORM", "FORMS", "HOT", "PINNED", "REGISTER_NAMES", "ZERO"]
+__all__ = ["FORM", "FORMS", "HOT", "PINNED", "REGISTER_NAMES", "THREE_ADDRESS",
+           "WIDE_IMMEDIATE", "ZERO"]

@@ -25,3 +25,5 @@ _HOT = """
     beq bne blt bge bltu bgeu j jal jalr jr ret
 """
 HOT = frozenset(_HOT.split())
+THREE_ADDRESS = frozenset({"add"})          # with three different registers one host instruction, lea
+WIDE_IMMEDIATE = frozenset({"li"})          # the immediate can need 64 bits

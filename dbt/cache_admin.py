@@ -1,0 +1,56 @@
+"""What the runtime asks of the code cache, as compiled functions to be called under its lock (natives: locked_call)."""
+
+from __future__ import annotations
+
+from dragoman.dbt.code_cache import EMPTY_KEY, RANGE_SIZE
+from dragoman.dbt.compiled import compiled, copy_bytes, load64, store32, store64
+from dragoman.dbt.state import CACHE, JUMP_CACHE_ENTRIES, OFFSET
+
+C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
+C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
+C_HOT_COUNT, C_STATES, C_FLUSHES = CACHE["hot_count"], CACHE["states"], CACHE["flushes"]
+C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
+S_JUMP_CACHE = OFFSET["jump_cache"]
+MAX_THREADS = 4096
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def set_ranges(cache: int, source: int, count: int, unused: int) -> int:
+    """The executable ranges are now these `count` (start, end, changeable), sorted."""
+    copy_bytes(load64(cache + C_RANGES), source, count * RANGE_SIZE)
+    store64(cache + C_RANGE_COUNT, count)
+    return 0
+
+
+@compiled("void(i8)")
+def clear_jump_cache(state: int) -> None:
+    """Only slot 0 can meet its own empty key, pc 0; the others differ from every pc by EMPTY_KEY or 0 in the wrong slot."""
+    table = load64(state + S_JUMP_CACHE)
+    for n in range(JUMP_CACHE_ENTRIES):
+        store64(table + 16 * n, EMPTY_KEY)
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def flush(cache: int, row_size: int, b: int, c: int) -> int:
+    """Empty everything. No thread is in guest code."""
+    index = load64(cache + C_INDEX)
+    for n in range(load64(cache + C_INDEX_MASK) + 1):
+        store32(index + 4 * n, 0)
+    rows = load64(cache + C_ROWS)
+    for n in range(load64(cache + C_ROW_COUNT) * row_size // 8):
+        store64(rows + 8 * n, 0)
+    store64(cache + C_ROW_COUNT, 1)
+    store64(cache + C_LINK_COUNT, 1)
+    store64(cache + C_SITE_COUNT, 0)
+    store64(cache + C_HOT_COUNT, 0)
+    store64(cache + C_CURSOR, load64(cache + C_START))
+    store64(cache + C_RECORD_CURSOR, load64(cache + C_RECORDS))
+    store64(cache + C_FLUSHES, load64(cache + C_FLUSHES) + 1)
+    states = load64(cache + C_STATES)
+    for n in range(MAX_THREADS):
+        state = load64(states + 8 * n)
+        if state == -1:
+            break
+        if state != 0:
+            clear_jump_cache(state)
+    return 0

@@ -1,0 +1,42 @@
+"""The engine's own code as images: what is compiled once per machine and version, then mapped by every start.
+
+`engine`: natives, interpreter handlers, compiled functions, decoder tables and the small stencil library; needed before the
+first guest instruction. `counting`: the same with handlers that count. `stencils`: the full stencil library.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.image import Image
+
+STENCILS_BASE = 0x5800_0000
+KINDS = ("engine", "counting", "stencils")
+
+
+def build(kind: str) -> Image:
+    """Compile and link; imports llvmlite, and Numba for the engine: 2 s."""
+    from dragoman.dbt import stencils
+    from dragoman.dbt.host.linker import link
+    from dragoman.dbt.isa import riscv
+    if kind == "stencils":
+        return link([], STENCILS_BASE, blobs={"library": stencils.build(riscv, True)})
+    from dragoman.dbt import compiled, decode
+    blobs = {"decoder": decode.tables(), "forms": stencils.form_words(riscv), "library": stencils.build(riscv, False)}
+    return link([_native(riscv, kind == "counting"), compiled.build(entry_points())], blobs=blobs)
+
+
+def _native(isa, count: bool) -> bytes:         # type: ignore[no-untyped-def]
+    """Natives, handlers and host stubs as one object."""
+    from dragoman.dbt import interpreter, llvm, natives
+    from dragoman.dbt.host import x86_64
+    from dragoman.dbt.lower import METADATA
+    module = llvm.parse("\n".join([x86_64.text(isa.PINNED), natives.text(isa.PINNED),
+                                   interpreter.text(isa.FORMS, isa.PINNED, count), METADATA]))
+    llvm.optimize(module, llvm.CHEAP)
+    return llvm.emit(module)
+
+
+def entry_points() -> list:                     # type: ignore[type-arg]
+    """The compiled functions that natives and Python call by symbol."""
+    from dragoman.dbt import blocks, cache_admin, code_cache, copier
+    return [blocks.resolve_block, blocks.on_poll, code_cache.invalidate, code_cache.verify, code_cache.find_row,
+            copier.translate_unit, cache_admin.set_ranges, cache_admin.flush]
