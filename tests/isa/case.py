@@ -12,7 +12,10 @@ from typing import Protocol
 
 PC, DATA, DATA_SIZE = 0x1_0000, 0x2_0000, 0x1000    # guest addresses: the instruction; one page to read and write
 NO_RESERVATION = (1 << 64) - 1
-FILL = {"x": 0x1110_0000_0000_0000, "f": 0x2220_0000_0000_0000}    # registers not named: + number, so that strays show
+EMPTY = bytes(DATA_SIZE)
+# Registers that a start does not name hold their number below a mark, so that strays show.
+FILLED = {"x": [0, *(0x1110_0000_0000_0000 + n for n in range(1, 32))],
+          "f": [0x2220_0000_0000_0000 + n for n in range(32)]}
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class Instruction:
         return f"{self.form} {' '.join(f'{name}={value:#x}' for name, value in self.operands.items())}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Start:
-    """Unsigned values of the registers that matter; the others have their FILL. memory: the first bytes of DATA."""
+    """Unsigned values of the registers that matter; the others are FILLED. memory: the first bytes of DATA."""
     x: Mapping[int, int] = field(default_factory=dict)
     f: Mapping[int, int] = field(default_factory=dict)
     frm: int = 0
@@ -40,19 +43,27 @@ class Start:
     reserved_value: int = 0
     memory: bytes = b""
 
+    def __repr__(self) -> str:
+        named = [f"{file}{n}={value:#x}" for file in ("x", "f") for n, value in getattr(self, file).items()]
+        named += [f"frm={self.frm}", f"flags={self.flags}"]
+        if self.reservation != NO_RESERVATION:
+            named.append(f"reservation={self.reservation:#x} reserved_value={self.reserved_value:#x}")
+        return " ".join(named)
+
     def registers(self, file: str) -> list[int]:
         """All 32, x0 being 0."""
-        named = {"x": self.x, "f": self.f}[file]
-        values = [named.get(n, FILL[file] + n) for n in range(32)]
-        return [0, *values[1:]] if file == "x" else values
+        values = FILLED[file].copy()
+        for number, value in {"x": self.x, "f": self.f}[file].items():
+            values[number] = value
+        return values
 
     def page(self) -> bytes:
-        return self.memory.ljust(DATA_SIZE, b"\0")
+        return self.memory.ljust(DATA_SIZE, b"\0") if self.memory else EMPTY
 
 
 @dataclass
 class End:
-    """All that one instruction can change. reason: None, a name of state.EXITS, or "fault" with the address as value."""
+    """All that one instruction can change. reason: None, a name of state.EXITS, or "fault" (value: the address)."""
     x: list[int]
     f: list[int]
     frm: int
@@ -71,6 +82,8 @@ class End:
 
     def differences(self, other: End) -> list[str]:
         """Readable, self against other; reserved_value counts only under a reservation."""
+        if self == other:
+            return []
         lines = [f"{file}{n}: {a:#018x}, not {b:#018x}" for file in ("x", "f")
                  for n, (a, b) in enumerate(zip(getattr(self, file), getattr(other, file), strict=True)) if a != b]
         names = ["frm", "flags", "reservation", "pc", "reason", "value"]
@@ -109,7 +122,14 @@ def run_case(engine: Engine, case: Case) -> None:
 
 def compare(engine: Engine, reference: Engine, instruction: Instruction, starts: Sequence[Start]) -> None:
     """Fails with the first few starts on which two engines differ."""
-    ends = zip(starts, engine.run(instruction, starts), reference.run(instruction, starts), strict=True)
-    wrong = [(start, lines) for start, end, other in ends if (lines := end.differences(other))]
-    report = "\n".join(f"  {start}\n    " + "\n    ".join(lines) for start, lines in wrong[:5])
-    assert not wrong, f"{instruction}: {engine.name} against {reference.name}, {len(wrong)} of {len(starts)}:\n{report}"
+    report(instruction, starts, engine.name, engine.run(instruction, starts), reference.name,
+           reference.run(instruction, starts))
+
+
+def report(instruction: Instruction, starts: Sequence[Start], name: str, ends: Sequence[End], other_name: str,
+           others: Sequence[End]) -> None:
+    """Fails with the first few starts that ended differently."""
+    wrong = [(start, lines) for start, end, other in zip(starts, ends, others, strict=True)
+             if (lines := end.differences(other))]
+    text = "\n".join(f"  {start}\n    " + "\n    ".join(lines) for start, lines in wrong[:5])
+    assert not wrong, f"{instruction}: {name} against {other_name}, {len(wrong)} of {len(starts)}:\n{text}"

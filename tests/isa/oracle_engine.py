@@ -33,16 +33,16 @@ class Page:
 class OracleEngine:
     name = "oracle"
 
-    def run(self, instruction: Instruction, starts: Sequence[Start]) -> list[End]:
-        return [self.once(instruction, start) for start in starts]
+    def run(self, instruction: Instruction, starts: Sequence[Start], emulating: bool = False) -> list[End]:
+        return [self.once(instruction, start, emulating) for start in starts]
 
-    def once(self, instruction: Instruction, start: Start) -> End:
+    def once(self, instruction: Instruction, start: Start, emulating: bool) -> End:
         state = oracle.State(x=[*start.registers("x"), 0], f=start.registers("f"), flags=start.flags)
         state.fields.update(frm=start.frm, reservation=start.reservation, reserved_value=start.reserved_value)
         page = Page(start.page())
         try:
             outcome = oracle.execute(FORM[instruction.form].recipe, instruction.operands, PC, instruction.next_pc,
-                                     state, page)
+                                     state, page, emulating=emulating)
         except oracle.GuestFault as fault:
             outcome = oracle.Outcome(PC, "fault", fault.address)
         return End(state.x[:32], state.f, state.fields["frm"], state.flags, state.fields["reservation"],

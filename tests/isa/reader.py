@@ -77,7 +77,7 @@ def instruction(text: str) -> Instruction:
         elif token in MODES:
             operands["rm"] = MODES[token]
         else:
-            operands["imm"] = integer(token) + (PC if recipe.ends in ("branch", "jump") else 0)
+            operands["imm"] = (integer(token) + (PC if recipe.ends in ("branch", "jump") else 0)) % 2**64
     if operands.keys() != recipe.fields:
         raise ValueError(f"{text}: {sorted(recipe.fields)} wanted, not {sorted(operands)}")
     return Instruction(form, operands)
@@ -85,7 +85,9 @@ def instruction(text: str) -> Instruction:
 
 def assignments(text: str) -> Iterator[tuple[str, str]]:
     for item in text.split():
-        name, _, value = item.partition("=")
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(item)
         yield name, value
 
 

@@ -6,12 +6,11 @@ import pytest
 
 from dragoman.dbt.isa.riscv import FORMS
 from tests.isa.case import Case, Engine, run_case
-from tests.isa.oracle_engine import OracleEngine
+from tests.isa.engines import ENGINES
 from tests.isa.reader import read
 
 CASES = [case for path in sorted(Path(__file__).with_name("rows").glob("*.txt")) for case in read(path)]
 COUNTERS = {"csrr.cycle", "csrr.time", "csrr.instret"}      # no value to expect: test_recipes.py
-ENGINES: list[Engine] = [OracleEngine()]
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)

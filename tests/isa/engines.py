@@ -1,0 +1,11 @@
+"""The engines that every row and every grid of edge values runs on."""
+
+from __future__ import annotations
+
+from tests.isa.case import Engine
+from tests.isa.oracle_engine import OracleEngine
+
+ORACLE = OracleEngine()
+# Those that are checked against the oracle.
+CHECKED: list[Engine] = []
+ENGINES: list[Engine] = [ORACLE, *CHECKED]

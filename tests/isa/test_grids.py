@@ -1,0 +1,89 @@
+"""Edge values for all operand pairs, in every rounding mode: the oracle against other machines, engines against it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+
+from dragoman.dbt.isa.riscv import FORMS, atomic, control, convert, csr, integer, memory, multiply
+from dragoman.dbt.isa.riscv import float as floating
+from tests.isa.assemble import encodable
+from tests.isa.case import Engine, compare, report
+from tests.isa.engines import CHECKED, ORACLE
+from tests.isa.grid import ALL_MODES, HOST_MODES, Grid, grids, shapes
+from tests.isa.qemu_engine import QEMU, QemuEngine
+from tests.isa.unicorn_engine import UnicornEngine
+
+# Unicorn has no trap that it would report as ours, and its reservations are its own.
+INTEGER = [name for family in (integer, multiply, memory, atomic, control) for name in family.FAMILY
+           if encodable(name) and not name.startswith(("f", "e", "lr.", "sc."))]
+FLOAT = [name for family in (floating, convert, csr) for name in family.FAMILY
+         if name not in ("csrr.cycle", "csrr.time", "csrr.instret")]
+ALL = [form.name for form in FORMS if form.name not in ("csrr.cycle", "csrr.time", "csrr.instret")]
+WITH_SHAPES = [name for name in ALL if not name.startswith("csrr")
+               and any(file == "x" for form in FORMS if form.name == name for file, _ in form.recipe.reads)]
+
+qemu_needed = pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed")
+
+
+@pytest.fixture(scope="module")
+def unicorn() -> UnicornEngine:
+    return UnicornEngine()
+
+
+@pytest.mark.parametrize("form", INTEGER)
+def test_oracle_against_unicorn(unicorn: UnicornEngine, form: str):
+    for instruction, starts in [*grids(form), *(shapes(form) if form in WITH_SHAPES and not accesses(form) else [])]:
+        compare(ORACLE, unicorn, instruction, starts)
+
+
+def accesses(form: str) -> bool:
+    return form in memory.FAMILY or form in atomic.FAMILY
+
+
+@qemu_needed
+@pytest.mark.parametrize("forms", [FLOAT[n:n + 20] for n in range(0, len(FLOAT), 20)], ids=lambda forms: forms[0])
+def test_oracle_against_qemu(forms: list[str]):
+    against_qemu(forms, many=False)
+
+
+@qemu_needed
+@pytest.mark.long
+@pytest.mark.parametrize("form", FLOAT)
+def test_oracle_against_qemu_long(form: str):
+    against_qemu([form], many=True)
+
+
+def against_qemu(forms: list[str], many: bool) -> None:
+    """Where the oracle would leave (a rounding mode that hosts lack is written), it has to go on as QEMU does."""
+    tried = [grid for form in forms for grid in grids(form, ALL_MODES, many)]
+    for (instruction, starts), ends in zip(tried, QemuEngine().run_all(tried), strict=True):
+        report(instruction, starts, "oracle", ORACLE.run(instruction, starts, emulating=True), "qemu-riscv64", ends)
+
+
+@lru_cache(maxsize=1)
+def expected(form: str, many: bool) -> list[tuple[Grid, list]]:
+    return [((what, starts), ORACLE.run(what, starts)) for what, starts in grids(form, HOST_MODES, many)]
+
+
+@pytest.mark.parametrize("engine", CHECKED, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("form", ALL)
+def test_edge_values(engine: Engine, form: str):
+    for (what, starts), ends in expected(form, many=False):
+        report(what, starts, engine.name, engine.run(what, starts), "oracle", ends)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", CHECKED, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("form", ALL)
+def test_edge_values_long(engine: Engine, form: str):
+    for (what, starts), ends in expected(form, many=True):
+        report(what, starts, engine.name, engine.run(what, starts), "oracle", ends)
+
+
+@pytest.mark.parametrize("engine", CHECKED, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("form", WITH_SHAPES)
+def test_operand_shapes(engine: Engine, form: str):
+    for what, starts in shapes(form):
+        compare(engine, ORACLE, what, starts)
