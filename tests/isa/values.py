@@ -26,8 +26,9 @@ def magnitudes(width: int, fraction: int) -> dict[str, int]:
         "tiny": two_to(-fraction - 1), "tenth": two_to(-4) | (0x999999999999A >> 52 - fraction), "half": two_to(-1),
         "below one": one - 1, "one": one, "above one": one + 1, "one and a half": one | normal >> 1, "two": two_to(1),
         "three": two_to(1) | normal >> 1, "two and a half": two_to(1) | normal >> 2,
-        "ulp is two": two_to(fraction + 1) + 1, "ulp is half": two_to(fraction - 1) + 1, "all ones": two_to(0) | normal - 1,
-        "root of least": (one + normal) >> 1, "root of largest": two_to((1 << width - fraction - 3)),
+        "ulp is two": two_to(fraction + 1) + 1, "ulp is half": two_to(fraction - 1) + 1,
+        "below two": two_to(1) - 1, "root of least": (one + normal) >> 1,
+        "root of largest": two_to(1 << width - fraction - 3),
         "largest": infinity - 1, "infinity": infinity,
         "nan": infinity | normal >> 1, "nan with payload": infinity | normal >> 1 | 0x123, "snan": infinity | 1,
     }
@@ -50,8 +51,9 @@ _MAGNITUDES = {32: magnitudes(32, 23), 64: magnitudes(64, 52)}
 # How many f registers an instruction reads -> names of patterns for each of them, tried with both signs.
 _EDGES = {
     1: tuple(_MAGNITUDES[64]),
-    2: ("zero", "least", "largest subnormal", "least normal", "least normal up", "tiny", "tenth", "below one", "one",
-        "above one", "one and a half", "three", "root of least", "root of largest", "largest", "infinity", "nan", "snan"),
+    2: ("zero", "least", "largest subnormal", "least normal", "least normal up", "tiny", "tenth", "below one",
+        "one", "above one", "one and a half", "three", "root of least", "root of largest", "largest", "infinity",
+        "nan", "snan"),
     3: ("zero", "least", "least normal", "one", "above one", "largest", "infinity", "nan", "snan"),
 }
 _FEW = {
