@@ -38,6 +38,7 @@ class Cpu:
     host_pc = _word("host_pc", "of a fault")
     record = _word("record", "interpreter: address of the decoded record in work")
     pending = _word("pending", "bits of host signals that were noted")
+    fault_error = _word("scratch1", "after a fault: the host's page-fault error code, bit 1 for a write")
     in_resolve = _word("in_resolve", "1 while this thread holds the code cache's lock")
     reservation = _word("reservation", "lr/sc: the address, or -1")
     reserved_value = _word("reserved_value", "lr/sc: the value that was there")

@@ -37,6 +37,7 @@ class HostCalls:
         self.enter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(symbols["enter"])
         self.safe_call = _SAFE_CALL(symbols["safe_call"])               # (state, frame) -> result or NOT_MADE
         self.plain_call = _CALL(symbols["plain_call"])                  # (frame) -> result
+        self.take_pending = _CALL_HELD(symbols["take_pending"])         # (state) -> bits of noted signals
         self.quick_call = _CALL_HELD(symbols["plain_call"])             # the same for a call that never waits
 
     def action(self, number: int) -> tuple[int, int, int]:

@@ -12,10 +12,10 @@ from dragoman.dbt.state import CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, STATE_
 
 PIN_REGISTERS = ("r12", "r13", "r14", "r15", "r8", "r9", "r11")    # of the pinned slots p0.. in sites.ARGUMENTS
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
-GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call")
+GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending")
 
 # --- ucontext_t and siginfo_t (Linux, arch/x86/include/uapi/asm/sigcontext.h): offsets
-UC_STACK_SP, UC_STACK_SIZE, UC_RSP, UC_RIP, UC_MASK = 16, 32, 160, 168, 296
+UC_STACK_SP, UC_STACK_SIZE, UC_RSP, UC_RIP, UC_ERROR, UC_MASK = 16, 32, 160, 168, 192, 296
 UC_REGISTER = {"r8": 40, "r9": 48, "r11": 64, "r12": 72, "r13": 80, "r14": 88, "r15": 96}
 SI_CODE, SI_ADDR, SI_SIZE = 8, 16, 128
 
@@ -74,6 +74,7 @@ def _on_fault(pinned: tuple[int, ...]) -> list[str]:
         "fault_not_region:", *_within("fault_leave", "image", "fault_stray"),
         *_copy_siginfo("r8", FAULT_INFO),
         f"mov r10, [rsi+{SI_ADDR}]", f"sub r10, [r8+{OFFSET['memory_base']}]", f"mov [r8+{OFFSET['exit_data']}], r10",
+        f"mov r10, [rdx+{UC_ERROR}]", f"mov [r8+{OFFSET['scratch1']}], r10",
         f"mov [r8+{OFFSET['host_pc']}], rax", f"mov [r8+{OFFSET['exit_reason']}], r9",
         f"mov r10, [r8+{OFFSET['saved_rsp']}]", f"mov [rdx+{UC_RSP}], r10",
         "lea r10, [rip+dragoman_resume]", f"mov [rdx+{UC_RIP}], r10", "ret",
@@ -103,14 +104,17 @@ def _on_signal() -> list[str]:
 
 
 def _calls() -> list[str]:
-    """safe_call(state, frame) and plain_call(frame) make the system call whose number and arguments are in the frame."""
+    """safe_call(state, frame) and plain_call(frame) make the system call that the frame has: number and arguments.
+    take_pending(state): the bits of the signals noted so far, which then are taken.
+    """
     arguments = ["mov rdi, [rsi+8]", "mov rdx, [rsi+24]", "mov r10, [rsi+32]", "mov r8, [rsi+40]", "mov r9, [rsi+48]"]
     return [
         "safe_call:", "mov r11, rdi", "mov rax, [rsi]", *arguments, "mov rsi, [rsi+16]",
         "safe_window:", f"cmp qword ptr [r11+{OFFSET['pending']}], 0", "jne safe_not_made", "syscall",
         "safe_window_end:", "ret",
         "safe_not_made:", f"mov rax, {NOT_MADE}", "ret",
-        "plain_call:", "mov rsi, rdi", "mov rax, [rsi]", *arguments, "mov rsi, [rsi+16]", "syscall", "ret"]
+        "plain_call:", "mov rsi, rdi", "mov rax, [rsi]", *arguments, "mov rsi, [rsi+16]", "syscall", "ret",
+        "take_pending:", "xor eax, eax", f"xchg [rdi+{OFFSET['pending']}], rax", "ret"]
 
 
 def text(pinned: tuple[int, ...]) -> str:
