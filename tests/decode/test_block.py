@@ -30,11 +30,9 @@ def test_a_block_ends_at_the_maximum(native):
     assert forms(native(ADDI * 20, PC, maximum=7)) == ["addi"] * 7
 
 
-@pytest.mark.parametrize("room, expected", [(0, ["fetch"]), (1, ["fetch"]), (2, ["fetch"]), (3, ["fetch"]),
-                                            (4, ["addi", "fetch"]), (5, ["addi", "fetch"]), (6, ["addi", "addi", "fetch"]),
-                                            (8, ["addi", "addi", "fetch"]), (10, ["addi", "addi", "addi", "fetch"])])
-def test_bytes_beyond_executable_memory_are_not_looked_at(native, room, expected):
-    assert forms(native(ADDI + C_ADDI + ADDI, PC, maximum=64, room=room)) == expected
+@pytest.mark.parametrize("room, whole", [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (6, 2), (8, 2), (10, 3)])
+def test_bytes_beyond_executable_memory_are_not_looked_at(native, room, whole):
+    assert forms(native(ADDI + C_ADDI + ADDI, PC, maximum=64, room=room)) == ["addi"] * whole + ["fetch"]
 
 
 def test_emulated_rounding_names_its_form(native):
@@ -84,7 +82,7 @@ def test_plain_python_agrees_with_native_code(native, words):
 def test_a_decoder_is_made_without_capstone_and_numba(tmp_path):
     """As a warm start does: with tables from a file."""
     (tmp_path / "tables").write_bytes(decode.tables())
-    code = ("import sys; from dragoman.dbt import decode; d = decode.Decoder(open(sys.argv[1], 'rb').read()); d.close();"
+    code = ("import sys; from dragoman.dbt import decode; decode.Decoder(open(sys.argv[1], 'rb').read()).close();"
             "sys.exit(bool({'numba', 'llvmlite', 'capstone', 'dragoman.dbt.recipe'} & set(sys.modules)))")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "tables"], env=environment).returncode == 0
