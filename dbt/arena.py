@@ -1,0 +1,55 @@
+"""Memory of the code cache: executable code with a second mapping for writing, and tables that fill on demand."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_PROT_RW, _PROT_RX = 3, 5
+_MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = 1, 2, 0x20, 0x4000, 0x10_0000
+# Below 2 GiB, behind the engine's images: rel32 reaches everything, and addresses fit 32 bits.
+_FIRST, _LAST, _STEP = 0x6000_0000, 0x7800_0000, 0x0100_0000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mmap = _libc.mmap
+_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_FAILED = ctypes.c_void_p(-1).value
+
+
+class Arena:
+    """`size` bytes of code: `run` is the address for executing, `write` for writing, of the same memory."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._map(os.memfd_create("dragoman-code", os.MFD_CLOEXEC))
+
+    def _map(self, descriptor: int) -> None:
+        try:
+            os.ftruncate(descriptor, self.size)
+            for address in range(_FIRST, _LAST, _STEP):
+                run = _mmap(address, self.size, _PROT_RX, _MAP_SHARED | _MAP_FIXED_NOREPLACE, descriptor, 0)
+                if run == address:
+                    break
+            else:
+                raise MemoryError("no room for translated code below 2 GiB")
+            write = _mmap(None, self.size, _PROT_RW, _MAP_SHARED, descriptor, 0)
+            if write == _FAILED:
+                raise MemoryError("no address space for writing translated code")
+            self.run, self.write = run, write
+        finally:
+            os.close(descriptor)
+
+
+class Tables:
+    """Zeroed memory for named tables; pages come when they are touched."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        total = sum(size + 0xFFF & ~0xFFF for size in sizes.values())
+        start = _mmap(None, total, _PROT_RW, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE, -1, 0)
+        if start == _FAILED or start is None:
+            raise MemoryError("no address space for the tables of the code cache")
+        self.addresses: dict[str, int] = {}
+        for name, size in sizes.items():
+            self.addresses[name] = start
+            start += size + 0xFFF & ~0xFFF

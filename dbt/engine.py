@@ -1,0 +1,186 @@
+"""The translator as the runtime sees it: memory for code and tables, threads' CPUs, executable ranges, invalidation.
+
+A start imports no compiler: the engine's own code is a mapped image (engine_image.py). Everything that changes the code
+cache runs in compiled code under its lock.
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import mmap
+
+from dragoman.dbt.arena import Arena, Tables
+from dragoman.dbt.cpu import Cpu
+from dragoman.dbt.decode import Decoder
+from dragoman.dbt.host.calls import HostCalls
+from dragoman.dbt.state import (CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, MAX_THREADS, NATIVES,
+                                ROW_SIZE)
+
+MEBI = 1 << 20
+STENCIL_CODE, REGION_CODE = 48 * MEBI, 64 * MEBI
+INDEX_ENTRIES, ROWS, LINKS, RECORDS, SITES = 1 << 20, 1 << 18, 1 << 20, 64 * MEBI, 4 * MEBI
+MAX_RANGES = 1 << 14
+ROOM_FOR_UNIT = 0x1_0000                # host code of the longest unit, stubs included
+BUDGET = 1000                           # back edges and calls between two polls
+INTERPRETER, STENCILS = 0, 1
+EXIT_FULL, EXIT_HOT = EXITS["full"], EXITS["hot"]
+
+
+class EngineCpu(Cpu):
+    """A Cpu that counts as inside while it runs native code, so that the cache can be emptied when nobody is."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.host, engine.region_pc)
+        self.engine = engine
+        self._cache_memory = mmap.mmap(-1, JUMP_CACHE_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.jump_cache = ctypes.addressof(ctypes.c_char.from_buffer(self._cache_memory))
+        ctypes.c_uint64.from_address(self.jump_cache).value = 1        # slot 0 alone can meet the key 0 of an empty one
+        self.memory_base, self.cache = engine.memory_base, engine.control_address
+        self.budget = self.budget_reset = BUDGET
+
+
+class Engine:
+    """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
+
+    def __init__(self, options, isa, memory_base: int, images) -> None:     # type: ignore[no-untyped-def]
+        self.options, self.isa, self.memory_base, self.images = options, isa, memory_base, images
+        image = self.image = images.engine(options.count)
+        self.host = HostCalls(image.symbols)
+        self._locked_call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(image.symbols["locked_call"])
+        self.arena = Arena(STENCIL_CODE + REGION_CODE)
+        self.decoder = Decoder(image.blob("decoder"))
+        self.ranges: list[tuple[int, int, bool]] = []
+        self._gate = _thread.allocate_lock()
+        self._make_control(image)
+        self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
+        self._admin.cache = self.control_address
+        self.cpus: dict[int, EngineCpu] = {}
+
+    # --- set-up
+    def _make_control(self, image) -> None:             # type: ignore[no-untyped-def]
+        self._control = (ctypes.c_uint64 * (CACHE_SIZE // 8))()
+        self.control_address = ctypes.addressof(self._control)
+        tables = self.tables = Tables(dict(index=4 * INDEX_ENTRIES, rows=ROW_SIZE * ROWS, links=16 * LINKS, records=RECORDS,
+                                           sites=16 * SITES, ranges=24 * MAX_RANGES, hot_queue=8 * HOT_QUEUE,
+                                           states=8 * (MAX_THREADS + 1), scratch=0x2_0000, natives=8 * len(NATIVES)))
+        for name, address in tables.addresses.items():
+            self.set_control(name, address)
+        arena = self.arena
+        engine = INTERPRETER if self.options.engine in ("interpreter", "region") else STENCILS
+        counting = self.options.engine == "region"
+        values = dict(
+            stencil_start=arena.run, stencil_end=arena.run + STENCIL_CODE, region_start=arena.run + STENCIL_CODE,
+            region_end=arena.run + arena.size, image_start=image.base, image_end=image.base + image.size,
+            write_delta=arena.write - arena.run, cursor=arena.run, cursor_limit=arena.run + STENCIL_CODE - ROOM_FOR_UNIT,
+            index_mask=INDEX_ENTRIES - 1, row_count=1, row_limit=ROWS, link_count=1, link_limit=LINKS,
+            record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + RECORDS,
+            site_limit=SITES, decoder=self.decoder.address, library=self.images.library(image) if engine else 0,
+            handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine,
+            counting=(self.options.threshold or 50) if counting else 0, memory_base=self.memory_base)
+        for name, value in values.items():
+            self.set_control(name, value)
+        natives = (ctypes.c_uint64 * len(NATIVES)).from_address(tables.addresses["natives"])
+        natives[:] = [image.symbols[name] for name in NATIVES]
+        self._states = (ctypes.c_uint64 * (MAX_THREADS + 1)).from_address(tables.addresses["states"])
+        self._states[0] = (1 << 64) - 1                 # the end mark
+        self._range_words = (ctypes.c_uint64 * (3 * MAX_RANGES))()
+
+    def set_control(self, name: str, value: int) -> None:
+        self._control[CACHE[name] // 8] = value
+
+    def control(self, name: str) -> int:
+        return self._control[CACHE[name] // 8]
+
+    def locked(self, function: str, a: int = 0, b: int = 0, c: int = 0) -> int:
+        """Call a compiled function (cache, a, b, c) under the cache's lock."""
+        return self._locked_call(self._admin.address, self.image.symbols[function], a, b, c)
+
+    # --- threads
+    def cpu(self) -> EngineCpu:
+        """The state of a new thread."""
+        cpu = EngineCpu(self)
+        with self._gate:
+            slot = next((n for n in range(MAX_THREADS) if self._states[n] in (0, (1 << 64) - 1)), None)
+            if slot is None:
+                raise OSError(11, f"more than {MAX_THREADS} threads")
+            if self._states[slot]:
+                self._states[slot + 1] = (1 << 64) - 1
+            self._states[slot] = cpu.address
+            self.cpus[cpu.address] = cpu
+        return cpu
+
+    def release(self, cpu: Cpu) -> None:
+        """The thread has ended; its CPU is not used any more."""
+        with self._gate:
+            for n in range(MAX_THREADS):
+                if self._states[n] == cpu.address:
+                    self._states[n] = 0
+                    break
+            self.cpus.pop(cpu.address, None)
+
+    def after_fork(self, cpu: Cpu) -> None:
+        """In the child: only `cpu`'s thread is left. Called where `before_fork` held the cache's lock."""
+        for address in list(self.cpus):
+            if address != cpu.address:
+                self.release(self.cpus[address])
+
+    # --- executable memory
+    def set_executable(self, start: int, end: int, changeable: bool) -> None:
+        """Guest [start, end) is executable from now on. changeable: somebody can write there (code_changed looks)."""
+        self._cut(start, end)
+        self.ranges.append((start, end, changeable))
+        self._publish()
+
+    def clear_executable(self, start: int, end: int) -> None:
+        """Guest [start, end) is not what it was: unmapped, remapped or without execute permission."""
+        if self._cut(start, end):
+            self._publish()
+            self.locked("invalidate", start, end)
+
+    def code_changed(self, start: int = 0, end: int = 1 << 63) -> None:
+        """The guest says that code in changeable ranges may have changed (fence.i): drop what differs, exactly."""
+        self.locked("verify", start, min(end, (1 << 63) - 1))
+
+    def _cut(self, start: int, end: int) -> bool:
+        """Take [start, end) out of the ranges; whether there was anything."""
+        kept: list[tuple[int, int, bool]] = []
+        touched = False
+        for low, high, changeable in self.ranges:
+            if low < end and start < high:
+                touched = True
+                kept += [part for part in ((low, start, changeable), (end, high, changeable)) if part[0] < part[1]]
+            else:
+                kept.append((low, high, changeable))
+        self.ranges = kept
+        return touched
+
+    def _publish(self) -> None:
+        self.ranges.sort()
+        if len(self.ranges) > MAX_RANGES:
+            raise MemoryError(f"more than {MAX_RANGES} executable mappings")
+        for n, (start, end, changeable) in enumerate(self.ranges):
+            self._range_words[3 * n:3 * n + 3] = [start, end, int(changeable)]
+        self.locked("set_ranges", ctypes.addressof(self._range_words), len(self.ranges))
+
+    # --- exits that are the engine's own business
+    def handle(self, cpu: Cpu, reason: int) -> bool:
+        """True if the exit was the engine's and the thread can go on; False: it is the runtime's."""
+        if reason == EXIT_FULL:
+            self.flush(cpu)
+            return True
+        return False
+
+    def flush(self, cpu: Cpu) -> None:
+        """Empty the code cache."""
+        self.locked("flush", ROW_SIZE)
+
+    def region_pc(self, host_pc: int) -> int:
+        raise NotImplementedError
+
+    def statistics(self) -> dict[str, int]:
+        return {name: self.control(name) for name in CACHE if name.startswith("stat_")} | {
+            "flushes": self.control("flushes"),
+            "code_bytes": self.control("cursor") - self.control("stencil_start")}
+
+
