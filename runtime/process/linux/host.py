@@ -52,6 +52,15 @@ _syscall.restype = ctypes.c_long
 _waiting = ctypes.CDLL(None, use_errno=True).syscall
 _waiting.restype = ctypes.c_long
 _long, _errno = ctypes.c_long, ctypes.get_errno
+_BYTES = bytes.__basicsize__ - 1  # where CPython keeps the contents of a bytes object
+
+
+def address_of(data: bytes) -> int:
+    """Where the contents lie, and a NUL behind them; valid while the caller holds `data`.
+
+    A kernel call may also write there, if the object is fresh and nobody else's: bytes(n) with n > 1.
+    """
+    return id(data) + _BYTES
 
 
 def call(number: int, *arguments: int) -> int:

@@ -1,0 +1,333 @@
+"""The guest's mmap, munmap, mprotect, mremap, madvise and brk, on a window of host memory.
+
+The host's mappings inside the window are the guest's, less the right to execute: guest code is translated, and the engine
+is told which ranges are executable. Where the guest has nothing mapped lies a reservation without access, so that no
+mapping of the host's own ever comes to lie in the window. All errors are -errno, as the kernel has them.
+
+One lock guards table and window together; it is taken around fork, so a child never finds it held by a thread it lacks.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+
+from dragoman.runtime.memory.mappings import HEAP, PLAIN, Area, Mappings
+from dragoman.runtime.memory.window import (
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    PAGE,
+    PROT_EXEC,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+    RESERVE,
+    Window,
+    _libc,
+    _long,
+    host_mmap,
+)
+from dragoman.runtime.process.linux.host import NR, call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+EPERM, ENOMEM, EEXIST, EINVAL = 1, 12, 17, 22
+LOWEST = 0x1_0000                # vm.mmap_min_addr: below it is never mapped
+MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
+PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
+MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+MADV_DOFORK_LAST = 25
+STACK_GAP = 1 << 20              # kept free below the main stack
+_mremap = _libc.mremap
+_mremap.restype, _mremap.argtypes = _long, [_long] * 5
+
+_LOCK = _thread.allocate_lock()
+os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
+def pages(length: int) -> int:
+    return (length + PAGE - 1) & -PAGE
+
+
+def host_prot(prot: int) -> int:
+    """Host protection of guest pages: executable ones must be readable, for the decoder."""
+    return prot & (PROT_READ | PROT_WRITE) | (PROT_READ if prot & PROT_EXEC else 0)
+
+
+class AddressSpace(Window):
+    """A window with the guest's mappings in it."""
+
+    def __init__(self, size: int | None = None):
+        super().__init__(size)
+        self.engine: Any = None     # set_executable, clear_executable; None: nobody needs to know
+        self.limit = 1 << 64        # RLIMIT_AS of the guest
+        self._empty()
+
+    def _empty(self) -> None:
+        self.table = Mappings()
+        self.top = self.size - PAGE    # where the search for room starts; below the stack once that is there
+        self.brk_start = self.brk_now = 0
+        self.changeable = Mappings()   # executable ranges that were writable or shared at any time since they are mapped
+
+    def reset(self) -> None:
+        """Unmap everything, for exec."""
+        with _LOCK:
+            self._clear(0, self.size)
+            self._reserve(0, self.size)
+            self._empty()
+
+    # ---- what the engine is told
+
+    def _clear(self, start: int, end: int) -> None:
+        """Take a range out of the table."""
+        if any([area.prot & PROT_EXEC for area in self.table.remove(start, end)]):
+            self.changeable.remove(start, end)
+            if self.engine is not None:
+                self.engine.clear_executable(start, end)
+
+    def _enter(self, area: Area) -> None:
+        """Put an area into the table."""
+        self.table.add(area)
+        if area.prot & PROT_EXEC:
+            self._executable(area)
+
+    def _executable(self, area: Area) -> None:
+        if area.shared or area.prot & PROT_WRITE:
+            self.changeable.remove(area.start, area.end)
+            self.changeable.add(Area(area.start, area.end, 0))
+        if self.engine is not None:
+            self.engine.set_executable(area.start, area.end, not self.changeable.is_free(area.start, area.end))
+
+    def _reserve(self, start: int, end: int) -> None:
+        """Put the reservation back over a range, whatever is there."""
+        host_mmap(self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED)
+
+    def _fill(self, start: int, end: int) -> None:
+        """Put the reservation into a hole that the kernel left. What another thread's mmap has put there stays for good."""
+        if host_mmap(self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE) == -EEXIST:
+            self.table.remove(start, end)
+            self.table.add(Area(start, end, PROT_NONE))
+
+    # ---- room
+
+    def _room(self, length: int, hint: int = 0) -> int:
+        """Where `length` bytes are free: at the hint, or as high as possible. -ENOMEM if nowhere."""
+        hint = pages(hint)
+        if LOWEST <= hint and hint + length <= self.size and self.table.is_free(hint, hint + length):
+            return hint
+        found = self.table.highest_gap(length, LOWEST, self.top)
+        if found is None:
+            found = self.table.lowest_gap(length, self.top, self.size - PAGE)
+        return -ENOMEM if found is None else found
+
+    def _inside(self, address: int, length: int) -> bool:
+        return address + length <= self.size
+
+    # ---- the calls
+
+    def map(self, address: int, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0,
+            kind: int = PLAIN) -> int:
+        """mmap: the guest address."""
+        fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)
+        if not length or offset & (PAGE - 1) or (fixed and address & (PAGE - 1)):
+            return -EINVAL
+        length = pages(length)
+        if length > self.size:
+            return -ENOMEM
+        with _LOCK:
+            if self.table.total + length > self.limit:
+                return -ENOMEM
+            if not fixed:
+                address = self._room(length, address)
+                if address < 0:
+                    return address
+            elif not self._inside(address, length):
+                return -ENOMEM
+            elif address < LOWEST:
+                return -EPERM
+            elif flags & MAP_FIXED_NOREPLACE and not self.table.is_free(address, address + length):
+                return -EEXIST
+            end = address + length
+            wanted = flags & ~(MAP_FIXED_NOREPLACE | MAP_GROWSDOWN | MAP_32BIT | MAP_ABOVE4G) | MAP_FIXED
+            result = host_mmap(self.base + address, length, host_prot(prot), wanted, fd, offset)
+            if result < 0:
+                # Some failures come after the old mapping has gone; a hole takes the reservation, what is left refuses it.
+                if fixed and host_mmap(self.base + address, length, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE) >= 0:
+                    self._clear(address, end)
+                return result
+            self._clear(address, end)
+            self._enter(Area(address, end, prot & 7, flags & MAP_TYPE != MAP_PRIVATE, kind))
+            return address
+
+    def unmap(self, address: int, length: int) -> int:
+        length = pages(length)
+        if address & (PAGE - 1) or not length or not self._inside(address, length):
+            return -EINVAL
+        with _LOCK:
+            self._unmap(address, address + length)
+            return 0
+
+    def _unmap(self, start: int, end: int) -> None:
+        if not self.table.is_free(start, end):
+            self._clear(start, end)
+            self._reserve(start, end)
+
+    def protect(self, address: int, length: int, prot: int) -> int:
+        """mprotect. As the kernel does, it changes what lies before a hole and then says ENOMEM."""
+        grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
+        prot &= ~(PROT_GROWSDOWN | PROT_GROWSUP)
+        if address & (PAGE - 1) or grows == PROT_GROWSDOWN | PROT_GROWSUP or prot & ~0xF:
+            return -EINVAL
+        length = pages(length)
+        if not length:
+            return 0
+        if not self._inside(address, length):
+            return -ENOMEM
+        with _LOCK:
+            end = address + length
+            if grows:
+                area = self.table.find(address)
+                if area is None:
+                    return -ENOMEM
+                address, end = (area.start, end) if grows == PROT_GROWSDOWN else (address, area.end)
+            reach = self.table.covered_to(address, end)
+            if reach > address:
+                result = call(NR["mprotect"], self.base + address, reach - address, host_prot(prot))
+                if result < 0:
+                    return result
+                for old in self.table.remove(address, reach):
+                    self._protected(old, prot & 7)
+            return 0 if reach == end else -ENOMEM
+
+    def _protected(self, old: Area, prot: int) -> None:
+        new = Area(old.start, old.end, prot, old.shared, old.kind)
+        self.table.add(new)
+        if prot & PROT_EXEC:
+            if not old.prot & PROT_EXEC or prot & PROT_WRITE != old.prot & PROT_WRITE:
+                self._executable(new)
+        elif old.prot & PROT_EXEC:
+            self.changeable.remove(old.start, old.end)
+            if self.engine is not None:
+                self.engine.clear_executable(old.start, old.end)
+
+    def remap(self, old: int, old_length: int, new_length: int, flags: int, address: int) -> int:
+        """mremap: the new guest address."""
+        old_length, new_length = pages(old_length), pages(new_length)
+        if (flags & ~7 or flags & MREMAP_FIXED and not flags & MREMAP_MAYMOVE or old & (PAGE - 1) or not new_length
+                or flags & MREMAP_DONTUNMAP and (not flags & MREMAP_MAYMOVE or old_length != new_length)):
+            return -EINVAL
+        if not self._inside(old, old_length):
+            return -14
+        with _LOCK:
+            area = self.table.find(old)
+            if area is None or area.end < old + old_length:
+                return -14  # EFAULT
+            if self.table.total + max(0, new_length - old_length) > self.limit:
+                return -ENOMEM
+            if flags & MREMAP_FIXED:
+                if address & (PAGE - 1) or address < old + old_length and old < address + new_length:
+                    return -EINVAL
+                if not self._inside(address, new_length) or address < LOWEST:
+                    return -EINVAL
+                self._unmap(address, address + new_length)
+                return self._move(area, old, old_length, new_length, address, flags)
+            if old_length and not flags & MREMAP_DONTUNMAP:
+                if new_length <= old_length:
+                    if new_length < old_length:
+                        self._unmap(old + new_length, old + old_length)
+                    return old
+                result = self._grow(area, old, old_length, new_length)
+                if result >= 0 or not flags & MREMAP_MAYMOVE:
+                    return result
+            address = self._room(new_length)
+            return address if address < 0 else self._move(area, old, old_length, new_length, address, flags)
+
+    def _grow(self, area: Area, old: int, old_length: int, new_length: int) -> int:
+        start, end = old + old_length, old + new_length
+        if not self._inside(old, new_length) or not self.table.is_free(start, end):
+            return -ENOMEM
+        call(NR["munmap"], self.base + start, end - start)
+        result = _mremap(self.base + old, old_length, new_length, 0, 0)
+        if result == -1:
+            self._fill(start, end)
+            return -ENOMEM
+        self._enter(Area(start, end, area.prot, area.shared, area.kind))
+        return old
+
+    def _move(self, area: Area, old: int, old_length: int, new_length: int, address: int, flags: int) -> int:
+        both = MREMAP_MAYMOVE | MREMAP_FIXED | flags & MREMAP_DONTUNMAP
+        result = call(NR["mremap"], self.base + old, old_length, new_length, both, self.base + address)
+        if result < 0:
+            self._fill(address, address + new_length)
+            return result
+        if old_length and not flags & MREMAP_DONTUNMAP:
+            self._clear(old, old + old_length)
+            self._fill(old, old + old_length)
+        self._enter(Area(address, address + new_length, area.prot, area.shared, PLAIN))
+        return address
+
+    def advise(self, address: int, length: int, advice: int) -> int:
+        """madvise."""
+        length = pages(length)
+        if address & (PAGE - 1) or not self._inside(address, length):
+            return -EINVAL
+        if not length:
+            return call(NR["madvise"], self.base, 0, advice)
+        with _LOCK:
+            end, hole = address + length, False
+            while address < end:   # the kernel goes on behind a hole, and reports it
+                reach = self.table.covered_to(address, end)
+                if reach > address:
+                    result = call(NR["madvise"], self.base + address, reach - address, advice)
+                    if result < 0:
+                        return result
+                if reach < end:
+                    hole = True
+                    rest = self.table.within(reach, end)
+                    reach = rest[0].start if rest else end
+                address = reach
+            return -ENOMEM if hole else 0
+
+    def over(self, number: int, address: int, length: int, *more: int) -> int:
+        """A host call on (address, length, ...) of mapped pages: msync, mincore, mlock; -ENOMEM if a part is not mapped."""
+        start, end = address & -PAGE, pages(address + length)
+        if end > self.size:
+            return -ENOMEM
+        with _LOCK:
+            if self.table.covered_to(start, end) != end:
+                return -ENOMEM
+        return call(number, self.base + address, length, *more)
+
+    def brk(self, address: int) -> int:
+        """brk: where it is now; unchanged if the wish cannot be met."""
+        with _LOCK:
+            old, new = pages(self.brk_now), pages(address)
+            if self.brk_start <= address and self._inside(0, new):
+                if new > old:
+                    if (not self.table.is_free(old, new + PAGE) or self.table.total + new - old > self.limit
+                            or host_mmap(self.base + old, new - old, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) < 0):
+                        return self.brk_now
+                    self._enter(Area(old, new, PROT_READ | PROT_WRITE, False, HEAP))
+                elif new < old:
+                    self._unmap(new, old)
+                self.brk_now = address
+            return self.brk_now
+
+    def set_brk(self, address: int) -> None:
+        """Where the heap begins: behind the program."""
+        self.brk_start = self.brk_now = pages(address)
+
+    def snapshot(self) -> list[Area]:
+        """All areas, for /proc/self/maps."""
+        with _LOCK:
+            return self.table.areas[:]
+
+
+__all__ = ["AddressSpace", "MAP_NORESERVE", "MAP_SHARED"]

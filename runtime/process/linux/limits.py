@@ -1,0 +1,40 @@
+"""Resource limits: those that would hurt the host process are kept for the guest here, the others are the kernel's."""
+
+from __future__ import annotations
+
+from dragoman.runtime.process.linux.descriptors import PAIR
+from dragoman.runtime.process.linux.host import NR, address_of, call
+
+RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS, COUNT = 2, 3, 4, 9, 16
+INFINITY = (1 << 64) - 1
+EPERM, EINVAL = 1, 22
+# DATA and AS: Python's memory and the reserved window would count. STACK: the host's own threads would get it.
+# CORE: the host writes no core file of its own.
+VIRTUAL = (RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS)
+
+
+def host_limit(resource: int) -> tuple[int, int]:
+    """Soft and hard limit of this process on the host."""
+    pair = bytes(PAIR.size)
+    call(NR["prlimit64"], 0, resource, 0, address_of(pair))
+    return PAIR.unpack(pair)
+
+
+class Limits:
+    """The guest's limits, as (soft, hard)."""
+
+    def __init__(self) -> None:
+        self.virtual: dict[int, tuple[int, int]] = {}
+
+    def get(self, resource: int) -> tuple[int, int]:
+        return self.virtual.get(resource) or host_limit(resource)
+
+    def set(self, resource: int, soft: int, hard: int) -> int:
+        """Change one of VIRTUAL; 0 or -errno."""
+        old_hard = self.get(resource)[1]
+        if soft > hard:
+            return -EINVAL
+        if hard > old_hard and call(NR["geteuid"]):
+            return -EPERM
+        self.virtual[resource] = soft, hard
+        return 0
