@@ -27,7 +27,7 @@ def test_numbers_are_dense():
 
 
 def test_hot_forms_and_pinned_registers_exist():
-    assert HOT <= FORM.keys()
+    assert FORM.keys() >= HOT
     assert len(set(PINNED)) == 7 and all(0 < n < 32 for n in PINNED)
     assert [len(names) for names in REGISTER_NAMES.values()] == [32, 32]
 
