@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
@@ -16,13 +15,10 @@ HERE = Path(__file__).resolve().parent
 RISCV64, NATIVE = "riscv64-linux-gnu-gcc", "gcc"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
 
-if __package__:
-    from . import Guest, expected_file, find, manifest, programs
-else:  # run as a script: the package is the folder, whatever it is called here
-    spec = importlib.util.spec_from_file_location("guests", HERE / "__init__.py", submodule_search_locations=[str(HERE)])
-    sys.modules["guests"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["guests"])
-    from guests import Guest, expected_file, find, manifest, programs
+if not __package__:  # run as a script
+    sys.path.insert(0, str(HERE.parent))
+    __package__ = HERE.name
+from . import Guest, expected_file, find, manifest, programs  # noqa: E402
 
 
 class BuildError(Exception):
@@ -65,8 +61,11 @@ def compile_guest(guest: Guest, target: Path, native: bool = False) -> None:
     if assembly and native:
         runtime = ["-nostdlib", "-static"]
     sources = [source.name for source in guest.sources]
-    options, libraries = ([f for f in runtime if f.startswith("-l") is library] for library in (False, True))
-    _run([compiler, *flags["common"].split(), *options, *guest.flags.split(), "-o", str(target), *sources, *libraries])
+    options = [*flags["common"].split(), *guest.flags.split(), *runtime]
+    options.sort(key=lambda option: option.startswith("-l"))  # libraries come last, and options before files
+    first_library = next((i for i, option in enumerate(options) if option.startswith("-l")), len(options))
+    options[first_library:first_library] = ["-o", str(target), *sources]
+    _run([compiler, *options])
 
 
 def run_guest(command: list[str], timeout: float = 120) -> tuple[bytes, int]:
@@ -74,7 +73,11 @@ def run_guest(command: list[str], timeout: float = 120) -> tuple[bytes, int]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=folder, timeout=timeout,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                cwd=folder,
+                timeout=timeout,
                 env={"PATH": os.environ.get("PATH", "")},
             )
         except subprocess.TimeoutExpired as error:
@@ -85,30 +88,30 @@ def run_guest(command: list[str], timeout: float = 120) -> tuple[bytes, int]:
 def set_value(text: str, name: str, key: str, value: str | int) -> str:
     """The manifest's text with one value of one guest set, all else as it was."""
     head, table, rest = re.split(rf"^(\[guest\.{re.escape(name)}\]\n)", text, maxsplit=1, flags=re.MULTILINE)
-    end = re.search(r"^\s*$|\Z", rest, flags=re.MULTILINE).start()
-    body, tail = rest[:end], rest[end:]
+    body, blank, tail = rest.partition("\n\n")
+    body = body.removesuffix("\n") + "\n"
     line = f'{key} = "{value}"\n' if isinstance(value, str) else f"{key} = {value}\n"
     body, found = re.subn(rf"^{key} = .*\n", lambda _: line, body, flags=re.MULTILINE)
-    return head + table + (body if found else body + line) + tail
+    return head + table + (body if found else body + line) + blank[1:] + tail
 
 
-def record(guest: Guest, check: bool, folder: Path) -> dict[str, int]:
+def record(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
     """Runs a native build: keeps what it printed, or with check compares; returns what the manifest should say."""
     binary = folder / f"{guest.name}-native"
     compile_guest(guest, binary, native=True)
     for small in (False, True):
         run = find(guest.name, small)
-        if small and run == guest:
+        if small and run.arguments == guest.arguments:
             break
         output, status = run_guest([str(binary), *run.arguments])
         if not check:
             expected_file(guest.name, small).write_bytes(output)
         elif (output, status) != (run.expected_output, run.expected_status):
-            raise BuildError(f"{guest.name}: a native run differs from expected/{expected_file(guest.name, small).name}")
+            raise BuildError(f"{guest.name}: a native run differs from {expected_file(guest.name, small)}")
     return {"status": status}
 
 
-def build(guest: Guest, check: bool, folder: Path) -> dict[str, str]:
+def build(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
     """Builds the riscv64 binary in its place, or with check aside; returns what the manifest should say."""
     binary = folder / guest.name
     compile_guest(guest, binary)

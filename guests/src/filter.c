@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
     Pole pole = {0.1f, 0.1f, -0.8f, 0};
     double loudest = 0, power = 0;
     float single = 0;
-    for (int i = 0; i < STAGES; i++) stages[i] = (Biquad){0.0675 + 0.01 * i, 0.135, 0.0675, -1.143, 0.4128 + 0.02 * i, 0, 0};
+    for (int i = 0; i < STAGES; i++)
+        stages[i] = (Biquad){0.0675 + 0.01 * i, 0.135, 0.0675, -1.143, 0.4128 + 0.02 * i, 0, 0};
     for (int i = 0; i < SAMPLES; i++) signal[i] = random_unit() - 0.5 + (i % 200 < 100 ? 0.3 : -0.3);
     for (long rounds = argument(argc, argv, 1); rounds; rounds--)
         for (int i = 0; i < SAMPLES; i++) {

@@ -10,7 +10,8 @@ static void step(Board now, Board next) {
         const uint8_t *above = now[(y + SIDE - 1) % SIDE], *here = now[y], *below = now[(y + 1) % SIDE];
         for (int x = 0; x < SIDE; x++) {
             int l = (x + SIDE - 1) % SIDE, r = (x + 1) % SIDE;
-            next[y][x] = rule[here[x]][above[l] + above[x] + above[r] + here[l] + here[r] + below[l] + below[x] + below[r]];
+            next[y][x] =
+                rule[here[x]][above[l] + above[x] + above[r] + here[l] + here[r] + below[l] + below[x] + below[r]];
         }
     }
 }

@@ -12,7 +12,8 @@ int main(int argc, char **argv) {
     long steps = argument(argc, argv, 1000), turns = 0;
     for (long i = 0; i < steps; i++) {
         Point a = speed(p), b = speed(along(p, a, dt / 2)), c = speed(along(p, b, dt / 2)), d = speed(along(p, c, dt));
-        Point mean = {(a.x + 2 * b.x + 2 * c.x + d.x) / 6, (a.y + 2 * b.y + 2 * c.y + d.y) / 6, (a.z + 2 * b.z + 2 * c.z + d.z) / 6};
+        Point mean = {(a.x + 2 * b.x + 2 * c.x + d.x) / 6, (a.y + 2 * b.y + 2 * c.y + d.y) / 6,
+                      (a.z + 2 * b.z + 2 * c.z + d.z) / 6};
         Point next = along(p, mean, dt);
         turns += (p.x < 0) != (next.x < 0);
         p = next;

@@ -12,7 +12,9 @@ static long pack(void) {
         long best = 0, from = 0, tries = TRIES;
         uint32_t hash = 0;
         if (at + SHORTEST <= SIZE) {
-            hash = (plain[at] | plain[at + 1] << 8 | plain[at + 2] << 16 | (uint32_t)plain[at + 3] << 24) * 2654435761u >> 19;
+            hash =
+                (plain[at] | plain[at + 1] << 8 | plain[at + 2] << 16 | (uint32_t)plain[at + 3] << 24) * 2654435761u >>
+                19;
             for (long p = heads[hash]; p && at - (p - 1) <= WINDOW && tries--; p = before[p - 1]) {
                 long length = 0;
                 while (length < LONGEST && at + length < SIZE && plain[p - 1 + length] == plain[at + length]) length++;
@@ -47,11 +49,13 @@ static long unpack(long size) {
 }
 
 int main(int argc, char **argv) {
-    static const char *words[] = {"the ", "code ", "of ", "a ", "guest ", "is ", "read ", "once ", "and ", "run ", "often ", "by ", "its ", "host. ", "so ", "then "};
+    static const char *words[] = {"the ", "code ", "of ",    "a ",  "guest ", "is ",    "read ", "once ",
+                                  "and ", "run ",  "often ", "by ", "its ",   "host. ", "so ",   "then "};
     long rounds = argument(argc, argv, 1), total = 0, wrong = 0;
     for (long round = 0; round < rounds; round++) {
         for (long at = 0; at < SIZE;)
-            for (const char *s = words[random_bits() >> 60 & random_bits() >> 60]; *s && at < SIZE; s++) plain[at++] = *s;
+            for (const char *s = words[random_bits() >> 60 & random_bits() >> 60]; *s && at < SIZE; s++)
+                plain[at++] = *s;
         long size = pack(), length = unpack(size);
         total += size, wrong += length != SIZE;
         for (long i = 0; i < SIZE; i++) wrong += plain[i] != again[i];

@@ -8,7 +8,9 @@ static double price(long paths) {
         double share = 100;
         int alive = 1;
         for (int day = 0; day < DAYS && alive; day++) {
-            share *= 1 + 0.02 * (random_unit() + random_unit() + random_unit() - 1.5);
+            double noise = 0; /* near to a normal distribution */
+            for (int i = 0; i < 12; i++) noise += random_unit();
+            share *= 1 + 0.01 * (noise - 6);
             alive = share < 115;
         }
         if (alive && share > 98) sum += share - 98;

@@ -35,8 +35,8 @@ int main(int argc, char **argv) {
         for (int i = 0; i < INPUTS; i++) first[h][i] = 4 * (float)random_unit() - 2;
     }
     for (long s = 0; s < samples; s++) {
-        float in[INPUTS] = {2 * (float)random_unit() - 1, 2 * (float)random_unit() - 1, 1};
-        float distance = in[0] * in[0] + in[1] * in[1];
+        float x = 2 * (float)random_unit() - 1, y = 2 * (float)random_unit() - 1, in[INPUTS] = {x, y, 1};
+        float distance = x * x + y * y;
         float wanted = distance > 0.2f && distance < 0.7f ? 0.8f : -0.8f, out = think(in);
         if (s >= samples / 2) counted++, right += (out > 0) == (wanted > 0);
         learn(in, out, wanted);

@@ -42,7 +42,9 @@ static void fill_and_check(const char *name, int check) {
         else if (i && numbers[i - 1] > numbers[i]) say("%s: out of order at %d\n", name, (long)i);
         sum = sum * 17 + numbers[i];
     }
-    if (check) say("%s: %d ... %d ... %d, sum %x\n", name, (long)numbers[0], (long)numbers[COUNT / 2], (long)numbers[COUNT - 1], (uint64_t)sum);
+    if (check)
+        say("%s: %d ... %d ... %d, sum %x\n", name, (long)numbers[0], (long)numbers[COUNT / 2],
+            (long)numbers[COUNT - 1], (uint64_t)sum);
 }
 
 int main(int argc, char **argv) {

@@ -1,4 +1,4 @@
-/* A run-time of a few functions: start, print, exit. On riscv64 without any libc; elsewhere the host's libc is beneath. */
+/* A run-time of a few functions: start, print, exit. On riscv64 there is no libc beneath; elsewhere the host's. */
 #pragma once
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,9 @@ HELPER long system_call(long number, long a, long b, long c, long d, long e, lon
     asm volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a7) : "memory");
     return a0;
 }
-HELPER long write(int file, const void *from, size_t count) { return system_call(64, file, (long)from, count, 0, 0, 0); }
+HELPER long write(int file, const void *from, size_t count) {
+    return system_call(64, file, (long)from, count, 0, 0, 0);
+}
 
 /* GCC calls these by itself. */
 void *memset(void *to, int byte, size_t count) {

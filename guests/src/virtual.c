@@ -13,12 +13,15 @@ static long variable_value(const Node *n, long x) { return x + n->number; }
 static long sum_value(const Node *n, long x) { return value(n->left, x) + value(n->right, x); }
 static long product_value(const Node *n, long x) { return value(n->left, x) * value(n->right, x); }
 static long xor_value(const Node *n, long x) { return value(n->left, x) ^ value(n->right, x); }
-static long choice_value(const Node *n, long x) { return x & n->number ? value(n->left, x + 1) : value(n->right, x - 1); }
+static long choice_value(const Node *n, long x) {
+    return x & n->number ? value(n->left, x + 1) : value(n->right, x - 1);
+}
 static long leaf_size(const Node *n) { return (void)n, 1; }
 static long inner_size(const Node *n) { return 1 + size(n->left) + size(n->right); }
 
 static const Methods leaves[] = {{constant_value, leaf_size}, {variable_value, leaf_size}};
-static const Methods inners[] = {{sum_value, inner_size}, {product_value, inner_size}, {xor_value, inner_size}, {choice_value, inner_size}};
+static const Methods inners[] = {
+    {sum_value, inner_size}, {product_value, inner_size}, {xor_value, inner_size}, {choice_value, inner_size}};
 
 static Node nodes[4096];
 static long used;
