@@ -21,6 +21,7 @@ class _Linker:
         self.base, self.externals = base, externals
         self.code, self.data = bytearray(), bytearray()
         self.symbols: dict[str, int] = {}
+        self.slots: dict[str, int] = {}        # symbol -> address of the word that holds its own
         self.relocations = bytearray()
 
     def lay_out(self, item: elf.Object, writable: bool, at: int) -> dict[int, int]:
@@ -36,6 +37,27 @@ class _Linker:
             where[section.number] = at + len(out)
             out += section.data.ljust(section.size, b"\0")
         return where
+
+    def reserve_slots(self, item: elf.Object, where: dict[int, int]) -> None:
+        """Room for the addresses that code reads from memory, since the compiler could not know that they are near."""
+        for index, relocations in item.relocations.items():
+            for relocation in relocations if index in where else ():
+                name = item.symbols[relocation.symbol].name
+                if relocation.kind in elf.R_GOT and name not in self.slots:
+                    if not name or item.symbols[relocation.symbol].binding == elf.STB_LOCAL:
+                        raise LinkError(f"a local symbol {name} is read through a slot")
+                    self.code += bytes(-len(self.code) % 8)
+                    self.slots[name] = self.base + len(self.code)
+                    self.code += bytes(8)
+
+    def fill_slots(self) -> None:
+        for name, place in self.slots.items():
+            value = self.symbols.get(name, self.externals.get(name))
+            if value is None:
+                raise LinkError(f"undefined symbol {name}")
+            struct.pack_into("<q", self.code, place - self.base, value)
+            if name in self.symbols:
+                self.relocations += struct.pack("<II", place - self.base, ABSOLUTE64)
 
     def define(self, item: elf.Object, where: dict[int, int]) -> None:
         for symbol in item.symbols:
@@ -70,6 +92,8 @@ class _Linker:
                     fix = ABSOLUTE64 if moves else None
                 elif kind in (elf.R_32, elf.R_32S):
                     form, fix = ("<I" if kind == elf.R_32 else "<i"), (ABSOLUTE32 if moves else None)
+                elif kind in elf.R_GOT:
+                    form, value = "<i", self.slots[item.symbols[number].name] + addend - place
                 elif kind in (elf.R_PC32, elf.R_PLT32):
                     form, value, fix = "<i", value - place, (None if moves else EXTERNAL32)
                 elif kind == elf.R_PC64 and moves:
@@ -100,6 +124,8 @@ def link(objects: Iterable[bytes], base: int = BASE, externals: Mapping[str, int
         linker.code += bytes(-len(linker.code) % 16)
         blob_places[name] = (len(linker.code), len(blob))
         linker.code += blob
+    for item, where in zip(items, places, strict=True):
+        linker.reserve_slots(item, where)
     linker.code += bytes(-len(linker.code) % PAGE)
     data_at = base + len(linker.code)
     for item, where in zip(items, places, strict=True):
@@ -107,6 +133,7 @@ def link(objects: Iterable[bytes], base: int = BASE, externals: Mapping[str, int
         linker.define(item, where)
     for item, where in zip(items, places, strict=True):
         linker.relocate(item, where, data_at)
+    linker.fill_slots()
     linker.data += bytes(-len(linker.data) % PAGE)
     offsets = {name: address - base for name, address in linker.symbols.items()}
     return Image(base, bytes(linker.code), bytes(linker.data), offsets, blob_places, bytes(linker.relocations))

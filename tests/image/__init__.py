@@ -1,0 +1,1 @@
+"""Tests of linked images of the engine's own code."""
