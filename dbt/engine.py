@@ -75,7 +75,7 @@ class Engine:
             write_delta=arena.write - arena.run, cursor=arena.run, cursor_limit=arena.run + STENCIL_CODE - ROOM_FOR_UNIT,
             index_mask=INDEX_ENTRIES - 1, row_count=1, row_limit=ROWS, link_count=1, link_limit=LINKS,
             record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + RECORDS,
-            site_limit=SITES, decoder=self.decoder.address, library=self.images.library(image) if engine else 0,
+            site_limit=SITES, decoder=self.decoder.address, library=self._library() if engine else 0,
             handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine,
             counting=(self.options.threshold or 50) if counting else 0, memory_base=self.memory_base)
         for name, value in values.items():
@@ -85,6 +85,11 @@ class Engine:
         self._states = (ctypes.c_uint64 * (MAX_THREADS + 1)).from_address(tables.addresses["states"])
         self._states[0] = (1 << 64) - 1                 # the end mark
         self._range_words = (ctypes.c_uint64 * (3 * MAX_RANGES))()
+
+    def _library(self) -> int:
+        """The full stencil library, or the small one until that has been made."""
+        full = self.images.stencils()
+        return full.blobs["library"][0] if full else self.image.blobs["library"][0]
 
     def set_control(self, name: str, value: int) -> None:
         self._control[CACHE[name] // 8] = value

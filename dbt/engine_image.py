@@ -6,6 +6,9 @@ first guest instruction. `counting`: the same with handlers that count. `stencil
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 from dragoman.dbt.image import Image
 
 STENCILS_BASE = 0x5800_0000
@@ -13,15 +16,42 @@ KINDS = ("engine", "counting", "stencils")
 
 
 def build(kind: str) -> Image:
-    """Compile and link; imports llvmlite, and Numba for the engine: 2 s."""
+    """Compile and link; imports llvmlite, and Numba for the engine: 2 s on two cores."""
     from dragoman.dbt import stencils
     from dragoman.dbt.host.linker import link
     from dragoman.dbt.isa import riscv
     if kind == "stencils":
         return link([], STENCILS_BASE, blobs={"library": stencils.build(riscv, True)})
     from dragoman.dbt import compiled, decode
-    blobs = {"decoder": decode.tables(), "forms": stencils.form_words(riscv), "library": stencils.build(riscv, False)}
-    return link([_native(riscv, kind == "counting"), compiled.build(entry_points())], blobs=blobs)
+    native = _in_child(lambda: _native(riscv, kind == "counting"))
+    library = _in_child(lambda: stencils.build(riscv, False))
+    functions = compiled.build(entry_points())          # half of the work, meanwhile
+    blobs = {"decoder": decode.tables(), "forms": stencils.form_words(riscv), "library": library()}
+    return link([native(), functions], blobs=blobs)
+
+
+def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Start the work in a forked child; the result waits for it. Raises ChildProcessError if the child fails."""
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(source)
+            with open(sink, "wb") as pipe:
+                pipe.write(work())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(sink)
+
+    def result() -> bytes:
+        with open(source, "rb") as pipe:
+            data = pipe.read()
+        if os.waitpid(child, 0)[1]:
+            raise ChildProcessError("a part of the engine could not be built")
+        return data
+    return result
 
 
 def _native(isa, count: bool) -> bytes:         # type: ignore[no-untyped-def]

@@ -1,0 +1,47 @@
+"""Finds the engine's images: in the store, or built on the spot the first time ever (engine and counting: 2 s).
+
+The full stencil library takes longer than a first start may: until the compiler process has made it, the small one that
+comes with the engine serves.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt import image
+from dragoman.dbt.image import ImageError, Mapped
+
+
+class Images:
+    """`path(kind)` gives the file of an image in the store, or None where nothing can be kept."""
+
+    def __init__(self, path) -> None:                   # type: ignore[no-untyped-def]
+        self.path = path
+        self._stencils: Mapped | None = None
+
+    def engine(self, counting: bool) -> Mapped:
+        return self._load("counting" if counting else "engine") or self._build("counting" if counting else "engine")
+
+    def stencils(self) -> Mapped | None:
+        """The full stencil library if it has been made."""
+        if self._stencils is None:
+            self._stencils = self._load("stencils")
+        return self._stencils
+
+    def _load(self, kind: str) -> Mapped | None:
+        path = self.path(kind)
+        if path is None:
+            return None
+        try:
+            return image.load(path)
+        except (ImageError, OSError):
+            return None
+
+    def _build(self, kind: str) -> Mapped:
+        from dragoman.dbt import engine_image
+        built, path = engine_image.build(kind), self.path(kind)
+        if path is not None:
+            try:
+                built.save(path)
+                return image.load(path)
+            except (ImageError, OSError):
+                pass                                    # a full disk or a read-only home: done without
+        return built.map()
