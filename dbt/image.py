@@ -108,7 +108,8 @@ def load(path: str | os.PathLike[str]) -> Mapped:
     try:
         if os.fstat(descriptor).st_size < PAGE:
             raise ImageError("cut in its header")
-        with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as file, memoryview(file) as view:
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        with mmap.mmap(descriptor, 0, flags=flags, prot=mmap.PROT_READ) as file, memoryview(file) as view:
             return _load(descriptor, view)
     finally:
         os.close(descriptor)
