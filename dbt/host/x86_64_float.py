@@ -32,7 +32,29 @@ def arithmetic(site: Site, op: str, operands: list[Lowered], rounding: str) -> L
     """fadd, fsub, fmul, fdiv, fsqrt, fma."""
     kind = operands[0][1]
     name = {"fsqrt": "sqrt"}.get(op, op)
-    return _rounded(site, rounding, lambda: _call(site, name, kind, [o[0] for o in operands])), kind
+    result = _rounded(site, rounding, lambda: _call(site, name, kind, [o[0] for o in operands]))
+    if op == "fma":
+        _raise_for_infinity_by_zero(site, kind, operands[0][0], operands[1][0], result)
+    return result, kind
+
+
+def _raise_for_infinity_by_zero(site: Site, kind: str, a: str, b: str, result: str) -> None:
+    """x86's fma does not raise invalid for infinity * 0 + quiet NaN: if the result is a NaN, multiply what is left of
+    a and b when everything but infinity and 0 counts as 1."""
+    cold, on = site.name(), site.name()
+    test = site.emit(f"fcmp uno {kind} {result}, {result}")
+    site.do(f"br i1 {test}, label %{cold}, label %{on}, !prof !0")
+    site.start(cold)
+    classes = []
+    for value in (a, b):
+        size = site.emit(f"call {kind} @llvm.fabs.{_SUFFIX[kind]}({kind} {value})")
+        infinite = site.emit(f"fcmp oeq {kind} {size}, {_constant(float('inf'), kind)}")
+        zero = site.emit(f"fcmp oeq {kind} {size}, {_constant(0.0, kind)}")
+        finite = site.emit(f"select i1 {zero}, {kind} {_constant(0.0, kind)}, {kind} {_constant(1.0, kind)}")
+        classes.append(site.emit(f"select i1 {infinite}, {kind} {size}, {kind} {finite}"))
+    _call(site, "fmul", kind, classes)
+    site.do(f"br label %{on}")
+    site.start(on)
 
 
 def convert(site: Site, value: Lowered, kind: str, rounding: str) -> Lowered:
