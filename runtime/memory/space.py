@@ -17,9 +17,7 @@ from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
-    MAP_NORESERVE,
     MAP_PRIVATE,
-    MAP_SHARED,
     PAGE,
     PROT_EXEC,
     PROT_NONE,
@@ -35,6 +33,7 @@ from dragoman.runtime.process.linux.host import NR, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 EPERM, ENOMEM, EEXIST, EINVAL = 1, 12, 17, 22
@@ -42,7 +41,6 @@ LOWEST = 0x1_0000                # vm.mmap_min_addr: below it is never mapped
 MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
-MADV_DOFORK_LAST = 25
 STACK_GAP = 1 << 20              # kept free below the main stack
 _mremap = _libc.mremap
 _mremap.restype, _mremap.argtypes = _long, [_long] * 5
@@ -73,6 +71,7 @@ class AddressSpace(Window):
         self.table = Mappings()
         self.top = self.size - PAGE    # where the search for room starts; below the stack once that is there
         self.brk_start = self.brk_now = 0
+        self.attached: dict[int, int] = {}   # System V shared memory: address -> length
         self.changeable = Mappings()   # executable ranges that were writable or shared at any time since they are mapped
 
     def reset(self) -> None:
@@ -86,7 +85,7 @@ class AddressSpace(Window):
 
     def _clear(self, start: int, end: int) -> None:
         """Take a range out of the table."""
-        if any([area.prot & PROT_EXEC for area in self.table.remove(start, end)]):
+        if any(area.prot & PROT_EXEC for area in self.table.remove(start, end)):
             self.changeable.remove(start, end)
             if self.engine is not None:
                 self.engine.clear_executable(start, end)
@@ -119,7 +118,7 @@ class AddressSpace(Window):
     def _room(self, length: int, hint: int = 0) -> int:
         """Where `length` bytes are free: at the hint, or as high as possible. -ENOMEM if nowhere."""
         hint = pages(hint)
-        if LOWEST <= hint and hint + length <= self.size and self.table.is_free(hint, hint + length):
+        if hint >= LOWEST and hint + length <= self.size and self.table.is_free(hint, hint + length):
             return hint
         found = self.table.highest_gap(length, LOWEST, self.top)
         if found is None:
@@ -294,15 +293,43 @@ class AddressSpace(Window):
                 address = reach
             return -ENOMEM if hole else 0
 
-    def over(self, number: int, address: int, length: int, *more: int) -> int:
-        """A host call on (address, length, ...) of mapped pages: msync, mincore, mlock; -ENOMEM if a part is not mapped."""
-        start, end = address & -PAGE, pages(address + length)
-        if end > self.size:
-            return -ENOMEM
+    def attach(self, address: int, length: int, prot: int, replace: bool, attach: Callable[[int], int]) -> int:
+        """shmat: `attach` is given a host address and maps there; the guest address, or -errno."""
+        length = pages(length)
         with _LOCK:
-            if self.table.covered_to(start, end) != end:
-                return -ENOMEM
-        return call(number, self.base + address, length, *more)
+            if not address:
+                address = self._room(length)
+                if address < 0:
+                    return address
+            elif (not self._inside(address, length) or address < LOWEST
+                    or not (replace or self.table.is_free(address, address + length))):
+                return -EINVAL
+            result = attach(self.base + address)
+            if result < 0:
+                return result
+            self._clear(address, address + length)
+            self._enter(Area(address, address + length, prot, True))
+            self.attached[address] = length
+            return address
+
+    def detach(self, address: int) -> int:
+        """shmdt."""
+        with _LOCK:
+            length = self.attached.get(address)
+            if length is None:
+                return -EINVAL
+            result = call(NR["shmdt"], self.base + address)
+            if result >= 0:
+                del self.attached[address]
+                self._clear(address, address + length)
+                self._fill(address, address + length)
+            return result
+
+    def is_mapped(self, address: int, length: int) -> bool:
+        """Whether a range, made whole pages, has no hole."""
+        start, end = address & -PAGE, pages(address + length)
+        with _LOCK:
+            return end <= self.size and self.table.covered_to(start, end) == end
 
     def brk(self, address: int) -> int:
         """brk: where it is now; unchanged if the wish cannot be met."""
@@ -328,6 +355,3 @@ class AddressSpace(Window):
         """All areas, for /proc/self/maps."""
         with _LOCK:
             return self.table.areas[:]
-
-
-__all__ = ["AddressSpace", "MAP_NORESERVE", "MAP_SHARED"]

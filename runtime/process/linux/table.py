@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process.linux.generic import NUMBER
-from dragoman.runtime.process.linux.host import NOT_MADE, NR  # noqa: F401  (handlers take NOT_MADE from here)
+from dragoman.runtime.process.linux.host import NOT_MADE, NR, address_of  # noqa: F401  (handlers take NOT_MADE from here)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,13 +50,15 @@ if TYPE_CHECKING:
 
         def call(self, number: int, *arguments: int) -> int:
             """Make a host system call (host.NR) that a signal can interrupt; its result, -errno or NOT_MADE."""
+else:
+    Thread = Process = object   # modules of calls import them for their signatures
 
 EFAULT, ENOSYS = 14, 38
 SYSCALLS: dict[int, Syscall] = {}
 _HERE = "dragoman.runtime.process.linux."
 STAGES: list[list[str]] = [
-    [_HERE + name for name in ("memory", "files", "paths", "identity", "time")],
-    [_HERE + name for name in ("directories", "polling", "network", "descriptors_of_kinds", "control", "ipc")],
+    [_HERE + name for name in ("memory", "files", "stat", "identity", "time")],
+    [_HERE + name for name in ("directories", "polling", "network", "events", "control", "ipc")],
 ]
 """Modules that register calls: a stage is imported when a number is in none of those before. Others may add to it."""
 
@@ -90,21 +92,28 @@ def syscall(name: str, kinds: str = "", number: int | None = None) -> Callable:
     return register
 
 
-POINTERS = frozenset("path string ptr buffer out struct sockaddr".split())
+POINTERS = frozenset("string ptr buffer out struct sockaddr name".split())
+LOCATED = frozenset("path link".split())
+AT_SYMLINK_NOFOLLOW = 0x100
 
 
 def passed(rows: str) -> None:
-    """Register calls whose arguments mean the same on the host: `name kind kind ...`, separated by | or new lines."""
+    """Register calls whose arguments mean the same on the host: `name kind kind ...`, separated by | or new lines.
+
+    path: something that exists, looked for under the guest's root; link: the same, not followed at its end; name: a
+    path taken as it is; at: flags that may hold AT_SYMLINK_NOFOLLOW for `path`.
+    """
     for row in rows.replace("|", "\n").splitlines():
         name, _, kinds = row.strip().partition(" ")
         if name:
-            words = kinds.partition("->")[0].split()
-            mask = tuple(word.partition(":")[0] in POINTERS for word in words)
+            words = [word.partition(":")[0] for word in kinds.partition("->")[0].split()]
             number = NUMBER[name]
-            SYSCALLS[number] = Syscall(number, name, _passer(NR[name], mask), kinds)
+            make = _locator if LOCATED & set(words) else _passer
+            SYSCALLS[number] = Syscall(number, name, make(NR[name], words), kinds)
 
 
-def _passer(number: int, mask: tuple[bool, ...]) -> Callable[..., int]:
+def _passer(number: int, words: list[str]) -> Callable[..., int]:
+    mask = [word in POINTERS for word in words]
     if True not in mask:
         def handler(thread: Thread, *arguments: int) -> int:
             return thread.call(number, *arguments)
@@ -118,7 +127,24 @@ def _passer(number: int, mask: tuple[bool, ...]) -> Callable[..., int]:
     else:
         def handler(thread: Thread, *arguments: int) -> int:
             host = thread.process.memory.host
-            return thread.call(number, *[host(value) if pointer else value for value, pointer in zip(arguments, mask)])
+            return thread.call(number, *[host(value) if moves else value for value, moves in zip(arguments, mask)])
+    return handler
+
+
+def _locator(number: int, words: list[str]) -> Callable[..., int]:
+    flags_at = words.index("at") if "at" in words else None
+
+    def handler(thread: Thread, *arguments: int) -> int:
+        memory, find = thread.process.memory, thread.process.paths.find
+        follow = flags_at is None or not arguments[flags_at] & AT_SYMLINK_NOFOLLOW
+        alive, moved = [], []
+        for word, value in zip(words, arguments):
+            if word in LOCATED and value:
+                alive.append(find(memory.read_string(value), follow and word == "path"))
+                moved.append(address_of(alive[-1]))
+            else:
+                moved.append(memory.host(value) if word in POINTERS else value)
+        return thread.call(number, *moved)
     return handler
 
 
@@ -131,9 +157,11 @@ def absent(names: str) -> None:
 def lookup(number: int) -> Syscall | None:
     """The call with this number, or None."""
     while number not in SYSCALLS and STAGES:
-        for name in STAGES[0]:
+        stage = STAGES[0]
+        for name in stage:
             __import__(name)
-        del STAGES[0]
+        if STAGES and STAGES[0] is stage:  # else another thread was here too
+            del STAGES[0]
     return SYSCALLS.get(number)
 
 
