@@ -38,6 +38,21 @@ class EngineCpu(Cpu):
         ctypes.c_uint64.from_address(self.jump_cache).value = 1        # slot 0 alone can meet the key 0 of an empty one
         self.memory_base, self.cache = engine.memory_base, engine.control_address
         self.budget = self.budget_reset = BUDGET
+        self.inside = False                             # in native code
+
+    def run(self) -> int:
+        engine = self.engine
+        self.inside = True
+        while engine.stopping:
+            self.inside = False
+            engine.left()
+            with engine.gate:                           # until the world goes on
+                self.inside = True
+        reason = super().run()
+        self.inside = False
+        if engine.stopping:
+            engine.left()
+        return reason
 
 
 class Engine:
@@ -48,10 +63,15 @@ class Engine:
         image = self.image = images.engine(options.count)
         self.host = HostCalls(image.symbols)
         self._locked_call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(image.symbols["locked_call"])
+        native = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+        self._take_lock, self._drop_lock = native(image.symbols["take_lock"]), native(image.symbols["drop_lock"])
         self.arena = Arena(STENCIL_CODE + REGION_CODE)
         self.decoder = Decoder(image.blob("decoder"))
         self.ranges: list[tuple[int, int, bool]] = []
-        self._gate = _thread.allocate_lock()
+        self._threads = _thread.allocate_lock()         # held while the table of threads changes
+        self.gate = _thread.allocate_lock()             # held while the world is stopped
+        self.stopping = False
+        self._somebody_left = _thread.allocate_lock()
         self._make_control(image)
         self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
         self._admin.cache = self.control_address
@@ -105,7 +125,7 @@ class Engine:
     def cpu(self) -> EngineCpu:
         """The state of a new thread."""
         cpu = EngineCpu(self)
-        with self._gate:
+        with self._threads:
             slot = next((n for n in range(MAX_THREADS) if self._states[n] in (0, (1 << 64) - 1)), None)
             if slot is None:
                 raise OSError(11, f"more than {MAX_THREADS} threads")
@@ -117,18 +137,54 @@ class Engine:
 
     def release(self, cpu: Cpu) -> None:
         """The thread has ended; its CPU is not used any more."""
-        with self._gate:
+        with self._threads:
             for n in range(MAX_THREADS):
                 if self._states[n] == cpu.address:
                     self._states[n] = 0
                     break
             self.cpus.pop(cpu.address, None)
 
-    def after_fork(self, cpu: Cpu) -> None:
-        """In the child: only `cpu`'s thread is left. Called where `before_fork` held the cache's lock."""
-        for address in list(self.cpus):
-            if address != cpu.address:
-                self.release(self.cpus[address])
+    def before_fork(self) -> None:
+        """No other thread may be in the middle of a change when the process is copied."""
+        self._threads.acquire()
+        self._take_lock(self._admin.address)
+
+    def after_fork(self, cpu: Cpu | None = None) -> None:
+        """On both sides of a fork; in the child with its only thread's CPU: the others are gone."""
+        self._drop_lock(self._admin.address)
+        self._threads.release()
+        if cpu is not None:
+            self.gate, self.stopping = _thread.allocate_lock(), False
+            self.set_control("stop", 0)
+            for address in list(self.cpus):
+                if address != cpu.address:
+                    self.release(self.cpus[address])
+
+    def left(self) -> None:
+        """A thread is out of native code while somebody waits for that."""
+        try:
+            self._somebody_left.release()
+        except RuntimeError:
+            pass                                        # noticed already
+
+    def stop_world(self, cpu: Cpu | None) -> None:
+        """Return when no other thread is in native code; none enters it until `go_on`. `cpu` is the caller's."""
+        self.gate.acquire()
+        self._somebody_left.acquire(False)
+        self.stopping = True
+        self.set_control("stop", 1)
+        while True:
+            inside = [c for c in list(self.cpus.values()) if c is not cpu and c.inside]
+            if not inside:
+                return
+            for other in inside:
+                other.budget = -1
+            self._somebody_left.acquire()
+
+    def go_on(self) -> None:
+        self.stopping = False
+        self.set_control("stop", 0)
+        self.gate.release()
 
     # --- executable memory
     def set_executable(self, start: int, end: int, changeable: bool) -> None:
@@ -178,7 +234,13 @@ class Engine:
 
     def flush(self, cpu: Cpu) -> None:
         """Empty the code cache."""
-        self.locked("flush", ROW_SIZE)
+        before = self.control("flushes")
+        self.stop_world(cpu)
+        try:
+            if self.control("flushes") == before:       # else another thread has done it meanwhile
+                self.locked("flush", ROW_SIZE)
+        finally:
+            self.go_on()
 
     def region_pc(self, host_pc: int) -> int:
         raise NotImplementedError

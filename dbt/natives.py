@@ -114,6 +114,18 @@ def locked(name: str, parameters: list[str], callee: str, arguments: list[str]) 
         "store volatile i64 0, ptr %held", "store atomic i64 0, ptr %lock release, align 8", "ret i64 %r", "}"])
 
 
+def _lock_alone(name: str, body: list[str]) -> str:
+    """take_lock(state) before a fork, so that no thread is in the middle of a change; drop_lock after it, on both sides."""
+    return "\n".join([f"define i64 @{name}(ptr %state) {{", "entry:",
+                      f"%cp = getelementptr i8, ptr %state, i64 {OFFSET['cache']}", "%cache = load i64, ptr %cp",
+                      f"%la = add i64 %cache, {CACHE['lock']}", "%lock = inttoptr i64 %la to ptr", *body, "ret i64 0", "}"])
+
+
+_TAKE = ["br label %take", "take:", "%old = cmpxchg ptr %lock, i64 0, i64 1 seq_cst seq_cst",
+         "%got = extractvalue { i64, i1 } %old, 1", "br i1 %got, label %have, label %wait",
+         "wait:", "call void @yield_host()", "br label %take", "have:"]
+_DROP = ["store atomic i64 0, ptr %lock release, align 8"]
+
 # sched_yield: the holder may be waiting for this core.
 _YIELD = """define void @yield_host() noinline {
   call i64 asm sideeffect "syscall", "={rax},{rax},~{rcx},~{r11},~{memory}"(i64 24)
@@ -130,6 +142,7 @@ def text(pinned: tuple[int, ...]) -> str:
                   ["i64 %f", "i64 %a", "i64 %b", "i64 %c"])
     return "\n".join([
         *_leaves(pinned), _dispatch(pinned), _miss(pinned), _poll(pinned), _YIELD,
+        _lock_alone("take_lock", _TAKE), _lock_alone("drop_lock", _DROP),
         resolve.replace("entry:", f"entry:\n{cast}", 1),
         polled.replace("entry:", f"entry:\n{cast}\n%c = ptrtoint ptr %sample to i64", 1), call,
         "define internal i64 @invoke(i64 %cache, i64 %f, i64 %a, i64 %b, i64 %c) {",

@@ -1,0 +1,66 @@
+"""Executes single guest instructions by the oracle: what no host mode can do, and the address behind a wild access.
+
+Slow (tens of microseconds) and rare: a dynamic rounding mode that the host lacks, instructions that round to nearest,
+ties away, by their own field. Counted under `emulated` in --stats.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from dragoman.dbt import listing, oracle
+from dragoman.dbt.cpu import Cpu
+from dragoman.dbt.isa import riscv
+from dragoman.dbt.oracle import GuestFault, Memory, Outcome
+
+FIELDS = ("frm", "reservation", "reserved_value", "instructions")
+NEAREST_AWAY_NUMBER = 4
+
+
+class Bytes:
+    """The oracle's view of guest memory; `read(address, n)` and `write(address, bytes)` raise LookupError for a fault."""
+
+    def __init__(self, read, write) -> None:            # type: ignore[no-untyped-def]
+        self.read, self.write = read, write
+
+    def load(self, address: int, size: int) -> int:
+        try:
+            return int.from_bytes(self.read(address, size), "little")
+        except LookupError:
+            raise GuestFault(address) from None
+
+    def store(self, address: int, size: int, value: int) -> None:
+        try:
+            self.write(address, (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
+        except LookupError:
+            raise GuestFault(address) from None
+
+
+def fetch(memory: Memory, pc: int) -> bytes:
+    """The two or four bytes of the instruction at `pc`."""
+    low = memory.load(pc, 2)
+    return struct.pack("<H", low) if low & 3 != 3 else struct.pack("<HH", low, memory.load(pc + 2, 2))
+
+
+def step(cpu: Cpu, memory: Memory) -> Outcome:
+    """Execute the instruction at cpu.pc; the CPU is changed and its pc moved unless the outcome has a reason.
+
+    Raises GuestFault, with nothing changed, where guest memory can't be accessed.
+    """
+    record = listing.decode(fetch(memory, cpu.pc), cpu.pc)
+    form, rm = riscv.FORM[record.form], record.rm
+    if record.form == "emulate":
+        form, rm = riscv.FORMS[record.imm], NEAREST_AWAY_NUMBER
+        if form.name + ".static" in riscv.FORM:
+            form = riscv.FORM[form.name + ".static"]
+    state = oracle.State(x=list(cpu.x), f=list(cpu.f), flags=cpu.fflags, pc=cpu.pc)
+    state.fields.update({name: getattr(cpu, name) for name in FIELDS})
+    operands = {"rd": record.rd, "rs1": record.rs1, "rs2": record.rs2, "rs3": record.rs3, "rm": rm,
+                "imm": record.imm & (1 << 64) - 1}
+    outcome = oracle.execute(form.recipe, operands, cpu.pc, cpu.pc + record.length, state, memory, emulating=True)
+    if outcome.reason is None:
+        cpu.x[:], cpu.f[:] = state.x, state.f
+        for name in FIELDS:
+            setattr(cpu, name, state.fields[name])
+        cpu.fflags, cpu.pc = state.flags, outcome.pc
+    return outcome
