@@ -15,12 +15,13 @@ import re
 import types as python
 from collections.abc import Iterable
 
-from numba.core import codegen, compiler, cpu, types, typing
-from numba.core.compiler_machinery import PassManager
+from llvmlite import ir
+from numba.core import codegen, compiler, cpu, lowering, types, typing
+from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.errors import NumbaError
 from numba.core.typed_passes import NativeLowering, NopythonTypeInference, PreLowerStripPhis
 from numba.core.typing.templates import Signature
-from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
+from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from dragoman.dbt.compiled import FUNCTIONS, Compiled, CompiledError
 
@@ -37,6 +38,8 @@ def _operators() -> dict[tuple, Signature]:
         table[getattr(operator, name), (INT, INT)] = Signature(BOOL, (INT, INT), None)
     for name in "neg invert".split():
         table[getattr(operator, name), (INT,)] = Signature(INT, (INT,), None)
+    for kind in (INT, BOOL):
+        table[bool, (kind,)] = table[operator.not_, (kind,)] = Signature(BOOL, (kind,), None)
     return table
 
 
@@ -45,13 +48,45 @@ class _Typing(typing.BaseContext):
     operators = _operators()
 
     def resolve_function_type(self, func, args, kws):
-        if type(func) is types.Function and not kws:
+        kind = type(func)
+        if kind is types.ExternalFunction and len(args) == len(func.sig.args):
+            return func.sig
+        if kind is types.Function and not kws:
             key = func.typing_key
             signature = self.operators.get((key, tuple(map(types.unliteral, args))))
             if signature is not None:
                 func._impl_keys[signature.args] = key
                 return signature
         return super().resolve_function_type(func, args, kws)
+
+
+_EMIT = {operator.add: "add", operator.sub: "sub", operator.mul: "mul", operator.and_: "and_", operator.or_: "or_",
+         operator.xor: "xor", operator.lshift: "shl", operator.rshift: "ashr"}
+_COMPARE = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==",
+            operator.ne: "!="}
+
+
+class _Lower(lowering.Lower):
+    """Numba's own way looks for an implementation four times per operator, and promises LLVM no overflow."""
+
+    def lower_binop(self, resty, expr, op):
+        sides = [(side.name, self.typeof(side.name)) for side in (expr.lhs, expr.rhs)]
+        if (op in _EMIT or op in _COMPARE) and all(types.unliteral(kind) == INT for _, kind in sides):
+            a, b = (ir.Constant(ir.IntType(64), kind.literal_value) if isinstance(kind, types.IntegerLiteral)
+                    else self.loadvar(name) for name, kind in sides)
+            if op in _EMIT:
+                return getattr(self.builder, _EMIT[op])(a, b)
+            return self.builder.icmp_signed(_COMPARE[op], a, b)
+        return super().lower_binop(resty, expr, op)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _NativeLowering(NativeLowering):
+    _name = "dragoman_lowering"
+
+    @property
+    def lowering_class(self):
+        return _Lower
 
 
 class _Target(cpu.CPUContext):
@@ -78,12 +113,12 @@ class _Library(codegen.CodeLibrary):
 
 
 class _Pipeline(compiler.CompilerBase):
-    """From byte code to IR, with the passes that integer code needs."""
+    """From byte code to IR, with the passes that integer code needs: no SSA, since LLVM does that."""
 
     def define_pipelines(self):
         manager = PassManager("dragoman")
-        for step in (TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference,
-                     PreLowerStripPhis, NativeLowering, compiler.NoPythonBackend):
+        for step in (TranslateByteCode, FixupArgs, IRProcessing, NopythonTypeInference,
+                     PreLowerStripPhis, _NativeLowering, compiler.NoPythonBackend):
             manager.add_pass(step, step.__name__)
         manager.finalize()
         return [manager]
