@@ -58,8 +58,8 @@ class EngineCpu(Cpu):
 class Engine:
     """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
-    def __init__(self, options, isa, memory_base: int, images) -> None:     # type: ignore[no-untyped-def]
-        self.options, self.isa, self.memory_base, self.images = options, isa, memory_base, images
+    def __init__(self, options, memory_base: int, images) -> None:          # type: ignore[no-untyped-def]
+        self.options, self.memory_base, self.images = options, memory_base, images
         image = self.image = images.engine(options.count)
         self.host = HostCalls(image.symbols)
         self._locked_call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(image.symbols["locked_call"])
