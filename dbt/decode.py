@@ -1,7 +1,9 @@
 """Guest bytes to decoded records, in compiled code: Capstone says which instruction, its bits say the operands.
 
-The only user of Capstone. Its verdict is checked against the mask and match of the manual (isa/*/encoding.py); what it
-misses or wrongly accepts is looked up there. A record is laid out in state.py.
+The only user of Capstone. Its verdict is checked against the mask and match of the manual (isa/*/encoding.py), and what
+it does not know is looked up there: 5.0.9 refuses hints (c.li, c.lui, c.mv, c.add, c.slli into x0, c.nop with an
+immediate), fence and fence.i with reserved fields, and exact conversions with a rounding mode; it accepts c.lui of 0,
+which is reserved, and everything privileged. A record is laid out in state.py.
 """
 
 from __future__ import annotations
@@ -189,6 +191,15 @@ def tables(isa: str = "riscv") -> bytes:
     """What a Decoder needs of an instruction set; made when the engine is built, and kept with it."""
     from dragoman.dbt import decode_tables
     return decode_tables.tables(isa)
+
+
+def names() -> tuple[int, int, dict[str, int]]:
+    """Capstone's number of the architecture and the mode for RV64GC, and its ids by name."""
+    import capstone
+    from capstone import riscv
+    prefix = "RISCV_INS_"
+    ids = {name.removeprefix(prefix): value for name, value in vars(riscv).items() if name.startswith(prefix)}
+    return capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC, ids
 
 
 def library() -> ctypes.CDLL:

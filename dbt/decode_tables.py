@@ -35,23 +35,20 @@ def _row(row: encoding.Row) -> bytes:
 
 @functools.cache
 def tables(isa: str) -> bytes:
-    """See decode.tables. Imports Capstone for the names of its ids."""
-    import capstone
-    from capstone import riscv as names
+    """See decode.tables."""
     if isa != "riscv":
         raise ValueError(f"no decoder for {isa}")
+    arch, mode, numbers = decode.names()
     rows = encoding.LONG + encoding.SHORT
     index = {row.name: number for number, row in enumerate(rows)}
-    ids = [decode.NO_ROW] * names.RISCV_INS_ENDING
-    for name, number in vars(names).items():
-        if name.startswith("RISCV_INS_") and number < len(ids):
-            plain = re.sub("(_AQ)?(_RL)?$", "", name.removeprefix("RISCV_INS_")).lower().replace("_", ".")
-            ids[number] = index.get({"fence.tso": "fence"}.get(plain, plain), decode.NO_ROW)
+    ids = [decode.NO_ROW] * (max(numbers.values()) + 1)
+    for name, number in numbers.items():
+        plain = re.sub("(_AQ)?(_RL)?$", "", name).lower().replace("_", ".")
+        ids[number] = index.get({"fence.tso": "fence"}.get(plain, plain), decode.NO_ROW)
     parts = [b"".join(map(_row, rows)), struct.pack(f"<{len(ids)}H", *ids), bytes(map(properties, riscv.FORMS))]
     start = 8 * len(decode.HEADER)
     at = [start, start + len(parts[0]), start + len(parts[0]) + len(parts[1])]
-    number = {name: riscv.FORM[name].number for name in ("nop", "illegal", "fetch", "emulate")}
-    header = {"arch": capstone.CS_ARCH_RISCV, "mode": capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC,
-              "rows": at[0], "ids": at[1], "properties": at[2], "id_count": len(ids), "row_count": len(rows),
-              "short_rows": len(encoding.LONG), **number}
+    forms = {name: riscv.FORM[name].number for name in ("nop", "illegal", "fetch", "emulate")}
+    header = {"arch": arch, "mode": mode, "rows": at[0], "ids": at[1], "properties": at[2], "id_count": len(ids),
+              "row_count": len(rows), "short_rows": len(encoding.LONG), **forms}
     return struct.pack(f"<{len(header)}q", *[header[name] for name in decode.HEADER]) + b"".join(parts)
