@@ -58,6 +58,8 @@ class EngineCpu(Cpu):
 class Engine:
     """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
+    store = None                                        # set by make
+
     def __init__(self, options, memory_base: int, images) -> None:          # type: ignore[no-untyped-def]
         self.options, self.memory_base, self.images = options, memory_base, images
         image = self.image = images.engine(options.count)
@@ -251,3 +253,13 @@ class Engine:
             "code_bytes": self.control("cursor") - self.control("stencil_start")}
 
 
+
+
+def make(options, memory_base: int) -> Engine:          # type: ignore[no-untyped-def]
+    """The engine of this process, with the user's store. Raises OSError or MemoryError where the host lacks something."""
+    from dragoman.dbt.images import Images
+    from dragoman.dbt.store import Store
+    store = Store.open(options.cold)
+    engine = Engine(options, memory_base, Images(store.path))
+    engine.store = store
+    return engine
