@@ -106,6 +106,10 @@ class Cpu:
             return self._region_pc(host_pc)
         return ctypes.c_uint64.from_address(self.record + RECORD_PC).value
 
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """A copy of a part of the state: SIGINFO and its like."""
+        return ctypes.string_at(self.address + offset, size)
+
     def copy_registers(self, other: Cpu) -> None:
         """All that clone hands on: registers, rounding mode and flags."""
         ctypes.memmove(self.address + X, other.address + X, F + 8 * 32 - X)

@@ -61,6 +61,13 @@ class HostCalls:
         if result < 0:
             raise OSError(-result, f"sigaction of {number}")
 
+    def mask(self) -> int:
+        """The calling thread's blocked signals."""
+        old = ctypes.c_uint64()
+        frame = Frame(RT_SIGPROCMASK, SIG_SETMASK, 0, ctypes.addressof(old), SET_SIZE)
+        self.quick_call(frame.address)
+        return old.value
+
     def set_mask(self, mask: int) -> None:
         """The calling thread's blocked signals; those that guest code's faults raise are never among them."""
         new = ctypes.c_uint64(mask & ~NEVER_BLOCKED)

@@ -1,0 +1,213 @@
+"""clone and clone3: threads of the process on host threads, and child processes by fork.
+
+os.fork() from the guest's own host thread is the fork that keeps Python and libc whole. vfork's child (CLONE_VM and
+CLONE_VFORK: posix_spawn) gets a copy of memory as well; the parent waits until it has called exec or ended, and then takes
+over what the child wrote to the stack above the caller: posix_spawn reports its error there.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+from _struct import Struct
+
+from dragoman.runtime.memory.window import GuestFault
+from dragoman.runtime.process.linux.host import NR, call
+from dragoman.runtime.process.linux.table import NOT_MADE, syscall
+from dragoman.runtime.process.process import Process
+from dragoman.runtime.process.thread import ALL_SIGNALS, CALL_SIZE, Thread
+
+VM, FS, FILES, SIGHAND, PIDFD, PTRACE, VFORK, PARENT, THREAD = (
+    0x100, 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000, 0x8000, 0x1_0000)
+SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID, DETACHED, UNTRACED, CHILD_SETTID = (
+    0x4_0000, 0x8_0000, 0x10_0000, 0x20_0000, 0x40_0000, 0x80_0000, 0x100_0000)
+IO, CLEAR_SIGHAND = 0x8000_0000, 0x1_0000_0000
+EXIT_SIGNAL = 0xFF
+OF_THREAD = (VM | FS | FILES | SIGHAND | THREAD | SYSVSEM | SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | UNTRACED
+             | CHILD_SETTID | IO)
+OF_PROCESS = (EXIT_SIGNAL | VM | VFORK | SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | UNTRACED | CHILD_SETTID | IO
+              | PIDFD | CLEAR_SIGHAND | SYSVSEM)
+SP, TP, A0 = 2, 4, 10
+SIGCHLD = 17
+EAGAIN, EINVAL = 11, 22
+HOST_STACK = 1 << 20                # of a thread's host thread: Python and handlers run there, guest code hardly
+ARGUMENTS = Struct("<11Q")          # struct clone_args: flags pidfd child_tid parent_tid exit_signal stack stack_size tls ...
+SMALLEST = 64                       # CLONE_ARGS_SIZE_VER0
+REPORTED = 1 << 16                  # bytes of stack that a vfork's parent takes over, at most
+
+
+class Wish:
+    """What clone was asked for."""
+
+    def __init__(self, flags: int, stack: int, parent_tid: int, tls: int, child_tid: int, pidfd: int) -> None:
+        self.flags, self.stack, self.tls = flags, stack, tls
+        self.parent_tid, self.child_tid, self.pidfd = parent_tid, child_tid, pidfd
+
+
+@syscall("clone", "flags:clone ptr ptr ptr ptr")
+def clone(thread: Thread, flags: int, stack: int, parent_tid: int, tls: int, child_tid: int) -> int | None:
+    flags &= 0xFFFF_FFFF
+    return begin(thread, Wish(flags, stack, parent_tid, tls, child_tid, parent_tid))
+
+
+@syscall("clone3", "ptr uint")
+def clone3(thread: Thread, address: int, size: int) -> int | None:
+    if not SMALLEST <= size <= 4096:
+        return -EINVAL
+    data = thread.process.memory.read(address, size)
+    if any(data[ARGUMENTS.size:]):
+        return -7                                                       # E2BIG: from a newer kernel's time
+    flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, tids, _, cgroup = ARGUMENTS.unpack(
+        data[:ARGUMENTS.size].ljust(ARGUMENTS.size, b"\0"))
+    if flags & EXIT_SIGNAL or exit_signal > EXIT_SIGNAL or tids or bool(stack) != bool(stack_size):
+        return -EINVAL
+    return begin(thread, Wish(flags | exit_signal, stack + stack_size, parent_tid, tls, child_tid, pidfd))
+
+
+def begin(thread: Thread, wish: Wish) -> int | None:
+    flags = wish.flags
+    if flags & THREAD:
+        if flags & (VM | SIGHAND) != VM | SIGHAND or flags & ~EXIT_SIGNAL & ~OF_THREAD:
+            return -EINVAL
+        return new_thread(thread, wish)
+    # A child that shares memory and goes on beside its parent cannot be had: nor can new namespaces, nor another signal.
+    if flags & ~OF_PROCESS or (flags & VM and not flags & VFORK) or flags & EXIT_SIGNAL not in (0, SIGCHLD):
+        return -EINVAL
+    return new_process(thread, wish)
+
+
+# ---- threads
+
+def new_thread(thread: Thread, wish: Wish) -> int:
+    process, flags = thread.process, wish.flags
+    cpu = process.engine.cpu()
+    cpu.copy_registers(thread.cpu)
+    _enter_child(cpu, wish)
+    child = Thread(process, cpu)
+    child.mask = thread.mask
+    if flags & CHILD_CLEARTID:
+        child.clear_child_tid = wish.child_tid
+    started = _thread.allocate_lock()
+    started.acquire()
+
+    def body() -> None:
+        child.attach()
+        for flag, address in ((CHILD_SETTID, wish.child_tid), (PARENT_SETTID, wish.parent_tid)):
+            if flags & flag:
+                _put_word(process, address, child.tid)
+        started.release()
+        process.live(child)
+
+    _thread.stack_size(HOST_STACK)
+    process.host.set_mask(ALL_SIGNALS)              # the new thread begins with all blocked
+    try:
+        _thread.start_new_thread(body, ())
+    except RuntimeError:
+        process.engine.release(cpu)
+        thread.apply_mask()
+        return -EAGAIN
+    started.acquire()
+    thread.apply_mask()
+    return child.tid
+
+
+def _enter_child(cpu, wish: Wish) -> None:          # type: ignore[no-untyped-def]
+    """Registers of the child's side of clone: behind the call, with result 0."""
+    cpu.pc += CALL_SIZE
+    cpu.x[A0] = 0
+    if wish.stack:
+        cpu.x[SP] = wish.stack
+    if wish.flags & SETTLS:
+        cpu.x[TP] = wish.tls
+
+
+def _put_word(process: Process, address: int, value: int) -> None:
+    """Where the kernel does not look whether it can write, either."""
+    try:
+        process.memory.write(address, value.to_bytes(4, "little"))
+    except GuestFault:
+        return
+
+
+# ---- processes
+
+class Channel:
+    """The child's end of a pipe on which a vfork's parent waits. It closes by itself at exec of a host program."""
+
+    def __init__(self, process: Process, fd: int, start: int, length: int) -> None:
+        self.process, self.fd, self.start, self.length = process, fd, start, length
+
+    def report(self) -> None:
+        """Send the part of the stack that the parent shall see, and let it go on."""
+        data = self.process.memory.read_some(self.start, self.length)
+        self.process.vfork_channel = None
+        try:
+            while data:
+                data = data[os.write(self.fd, data):]
+        except OSError:
+            pass                                    # the parent is gone
+        self.process.files.drop(self.fd)
+
+
+def new_process(thread: Thread, wish: Wish) -> int | None:
+    process, cpu = thread.process, thread.cpu
+    process.host.set_mask(ALL_SIGNALS)
+    if cpu.pending:                                 # the child would inherit it
+        return NOT_MADE
+    inlet = outlet = -1
+    sp = cpu.x[SP]
+    if wish.flags & VFORK:
+        area = process.memory.table.find(sp)
+        length = min(area.end - sp, REPORTED) if area else 0
+        outlet, inlet = map(process.files.keep, os.pipe())
+    earlier = process.vfork_channel
+    process.engine.before_fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        process.engine.after_fork()
+        for fd in (outlet, inlet):
+            if fd >= 0:
+                process.files.drop(fd)
+        thread.apply_mask()
+        return -(error.errno or EAGAIN)
+    if pid:
+        process.engine.after_fork()
+        if wish.flags & VFORK:
+            process.files.drop(inlet)
+            _take_over(process, outlet, sp)
+        if wish.flags & PIDFD:
+            _put_word(process, wish.pidfd, call(NR["pidfd_open"], pid, 0))
+        if wish.flags & PARENT_SETTID:
+            _put_word(process, wish.parent_tid, pid)
+        thread.apply_mask()
+        return pid
+    process.forked(thread)
+    process.engine.after_fork(cpu)
+    if earlier is not None:
+        process.files.drop(earlier.fd)              # of the parent, which is some vfork's child itself
+    if wish.flags & VFORK:
+        process.files.drop(outlet)
+        process.vfork_channel = Channel(process, inlet, sp, length)
+    _enter_child(cpu, wish)
+    thread.robust_list = 0
+    thread.held.clear()
+    thread.clear_child_tid = wish.child_tid if wish.flags & CHILD_CLEARTID else 0
+    if wish.flags & CHILD_SETTID:
+        _put_word(process, wish.child_tid, thread.tid)
+    if wish.flags & CLEAR_SIGHAND:
+        process.signals.reset()
+    thread.apply_mask()
+    return None
+
+
+def _take_over(process: Process, outlet: int, sp: int) -> None:
+    """Wait for a vfork's child as vfork does, with signals held back; a copy of its stack comes over this one's."""
+    data = b""
+    while part := os.read(outlet, REPORTED):
+        data += part
+    process.files.drop(outlet)
+    if data:
+        process.memory.write(sp, data)
+
+

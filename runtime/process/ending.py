@@ -1,0 +1,32 @@
+"""System calls by which threads and processes end, and are waited for."""
+
+from __future__ import annotations
+
+from dragoman.runtime.process.linux.table import passed, syscall
+from dragoman.runtime.process.thread import Thread, ThreadEnd
+
+
+@syscall("exit", "int")
+def exit_thread(thread: Thread, status: int) -> int:
+    if len(thread.process.threads) == 1:
+        thread.process.end(thread.process.status_of_last(status))
+    raise ThreadEnd(status)
+
+
+@syscall("exit_group", "int")
+def exit_group(thread: Thread, status: int) -> None:
+    thread.process.end(status)
+
+
+passed("wait4 int ptr flags:wait ptr | waitid int int ptr flags:wait ptr")
+
+
+@syscall("set_tid_address", "ptr")
+def set_tid_address(thread: Thread, address: int) -> int:
+    thread.clear_child_tid = address
+    return thread.tid
+
+
+@syscall("gettid", "")
+def gettid(thread: Thread) -> int:
+    return thread.tid

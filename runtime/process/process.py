@@ -1,0 +1,228 @@
+"""A guest process: what its threads share, how a program gets into it, and how it ends."""
+
+from __future__ import annotations
+
+import _thread
+import os
+
+from dragoman.dbt.host.calls import SIG_DFL
+from dragoman.runtime.memory.space import AddressSpace
+from dragoman.runtime.memory.window import MAP_ANONYMOUS, MAP_PRIVATE, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE
+from dragoman.runtime.process import elf, stack
+from dragoman.runtime.process import riscv64_frame as frame
+from dragoman.runtime.process.linux import table
+from dragoman.runtime.process.linux.descriptors import Descriptors
+from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
+from dragoman.runtime.process.linux.paths import Paths
+from dragoman.runtime.process.signals import Signals
+from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from dragoman.runtime.options import RunOptions
+
+INTERNAL_ERROR = 125            # exit status
+SIGKILL, SIGSEGV = 9, 11
+F_GETFD, FD_CLOEXEC = 1, 1
+PR_SET_NAME = 15
+SP = 2
+table.STAGES[0] += [f"dragoman.runtime.process.{name}" for name in (
+    "ending", "signal_calls", "futex", "clone", "execute", "timers")]
+
+
+class Process:
+    """Made by `run.main`; a fork's child goes on with its copy."""
+
+    def __init__(self, options: RunOptions, make_engine: Callable[[RunOptions, int], Any]) -> None:
+        """Raises OSError (sysroot, log file), WindowError."""
+        self.options = options
+        self.files, self.limits = Descriptors(), Limits()
+        self.paths = Paths(options.sysroot, self.files)
+        self.log_fd = 2
+        if options.log_file is not None:
+            self.log_fd = self.files.keep(os.open(options.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                                                  | os.O_APPEND | os.O_CLOEXEC, 0o666))
+        self.memory = AddressSpace()
+        self.engine = self.memory.engine = make_engine(options, self.memory.base)
+        self.host = self.engine.host
+        self.signals = Signals(self.host)
+        self.image: elf.Image = elf.Image(b"")
+        self.trampoline = 0
+        self.threads: dict[int, Thread] = {}
+        self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
+        self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
+        self.call_count = self.call_time = 0            # system calls; nanoseconds in them, with --stats
+        self.plain_perform = table.perform
+        self.perform = table.perform
+        if options.strace:
+            from dragoman.runtime.process.linux import strace
+            self.plain_perform = self.perform = strace.perform
+        if options.stats:
+            self.perform = timed_perform
+        self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
+        self._no_threads_but_one()
+
+    def _no_threads_but_one(self) -> None:
+        self.ending: Thread | None = None               # the thread that is in exec: all others are to end
+        self.leader_status = 0                          # of exit by the main thread while others go on
+        self._ended = _thread.allocate_lock()           # released when a thread ends during exec
+        self._ended.acquire()
+        self._handed_over: Thread | None = None         # exec by another thread goes on in the main one
+        self._handover = _thread.allocate_lock()
+        self._handover.acquire()
+
+    # --- programs
+    def load(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],
+             environment: tuple[bytes, ...], executed_as: bytes) -> None:
+        """Put a program into the empty address space, and the thread at its beginning. Raises LoadError."""
+        size = self.options.stack_size or self.limits.get(RLIMIT_STACK)[0]
+        image = stack.prepare(self.memory, program, arguments, environment, executed_as, size)
+        self.image = self.paths.image = image
+        self.trampoline = self._map_trampoline()
+        cpu = thread.cpu
+        cpu.reset_registers()
+        cpu.x[SP], cpu.pc = image.stack_pointer, image.start
+        name = os.path.basename(executed_as)[:15] + b"\0"
+        call(NR["prctl"], PR_SET_NAME, address_of(name))
+
+    def _map_trampoline(self) -> int:
+        address = self.memory.map(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
+        if address < 0:
+            raise elf.LoadError("no room for the signal trampoline", -address)
+        self.memory.write(address, frame.TRAMPOLINE)
+        self.memory.protect(address, PAGE, PROT_READ | PROT_EXEC)
+        return address
+
+    def replace(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],
+                environment: tuple[bytes, ...], executed_as: bytes) -> None:
+        """exec, from where there is no way back: nothing of the old program stays. Other threads have ended."""
+        self.memory.reset()
+        self.signals.reset()
+        for timer in self.timers:
+            call(NR["timer_delete"], timer)
+        self.timers.clear()
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            if fd not in self.files.own and call(NR["fcntl"], fd, F_GETFD) == FD_CLOEXEC:
+                os.close(fd)
+        thread.forget_program()
+        try:
+            self.load(thread, program, arguments, environment, executed_as)
+        except elf.LoadError as error:
+            self.complain(error.message)
+            self.die(SIGKILL)
+
+    # --- threads
+    def live(self, thread: Thread) -> None:
+        """The life of a host thread once its guest thread is attached. Returns when the host thread is to end."""
+        try:
+            while True:
+                try:
+                    thread.run()
+                except ThreadEnd as end:
+                    end.wind_up(thread)
+                if not self.is_main_host_thread():
+                    return
+                # the main thread's id is the process's, so it stays
+                self._handover.acquire()
+                assert self._handed_over is not None
+                thread, self._handed_over = self._handed_over, None
+                thread.attach()
+                thread.goes_on()
+        except BaseException:
+            self.internal_error()
+
+    def thread_ended(self, status: int) -> None:
+        """The calling guest thread has ended and is detached; the last one ends the process."""
+        if not self.threads and self._handed_over is None:
+            self.end(self.status_of_last(status))
+        if self.is_main_host_thread():
+            self.leader_status = status
+        if self.ending is not None and self._ended.locked():
+            self._ended.release()
+
+    def status_of_last(self, status: int) -> int:
+        """Exit status when the last guest thread calls exit with `status`: the main thread's counts, however early."""
+        return status if self.is_main_host_thread() else self.leader_status
+
+    def end_others(self, thread: Thread) -> None:
+        """For exec: returns when `thread` is the only one left. Raises ThreadEnd if another one is in exec already."""
+        if self.ending is not None:
+            raise ThreadEnd
+        self.ending = thread
+        told: set[int] = set()
+        while len(self.threads) > 1:
+            for tid in list(self.threads):
+                if tid != thread.tid and tid not in told:
+                    told.add(tid)
+                    call(NR["tgkill"], os.getpid(), tid, SIGSEGV)       # never blocked: gets it out of any call
+            self._ended.acquire()
+
+    def is_main_host_thread(self) -> bool:
+        return _thread.get_native_id() == os.getpid()
+
+    def hand_over(self, thread: Thread) -> None:
+        """The main host thread takes this guest thread; the calling host thread is to end."""
+        self._handed_over = thread
+        self._handover.release()
+
+    def forked(self, thread: Thread) -> None:
+        """In the child: only the calling thread is there."""
+        thread.tid = _thread.get_native_id()
+        self.threads = {thread.tid: thread}
+        self.timers.clear()
+        self.at_end.clear()
+        self.vfork_channel = None
+        self._no_threads_but_one()
+
+    # --- messages and ends
+    def log(self, line: str) -> None:
+        """A line of --strace and -d."""
+        os.write(self.log_fd, line.encode(errors="surrogateescape") + b"\n")
+
+    def complain(self, text: str) -> None:
+        os.write(2, f"dragoman: {text}\n".encode(errors="surrogateescape"))
+
+    def finish(self) -> None:
+        """What is due before the process ends on its own account."""
+        if self.vfork_channel is not None:
+            self.vfork_channel.report()
+        for thread in list(self.threads.values()):
+            thread.release_robust()
+        for function in self.at_end:
+            function()
+
+    def end(self, status: int) -> None:
+        """exit_group."""
+        self.finish()
+        os._exit(status & 0xFF)
+
+    def die(self, number: int) -> None:
+        """End of this signal, as the program would natively; the limit on core files keeps the host from writing one."""
+        self.finish()
+        import _resource  # type: ignore
+        _resource.setrlimit(4, (0, _resource.getrlimit(4)[1]))
+        self.host.set_mask(ALL_SIGNALS)
+        if number != SIGKILL:
+            self.host.set_action(number, SIG_DFL)
+        os.kill(os.getpid(), number)
+        self.host.set_mask(0)
+        os._exit(128 + number)              # process 1 of a namespace does not die of signals
+
+    def internal_error(self) -> None:
+        """The exception being handled is ours: one line, all of it with -d internal, and the end."""
+        import sys
+        kind, error, trace = sys.exc_info()
+        if "internal" in self.options.log:
+            import traceback
+            self.log("".join(traceback.format_exception(kind, error, trace)).rstrip())
+        place = ""
+        while trace is not None:
+            place = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
+            trace = trace.tb_next
+        self.complain(f"internal error: {kind.__name__ if kind else ''}: {error}{place}; "
+                      "the guest cannot go on (-d internal prints where)")
+        os._exit(INTERNAL_ERROR)

@@ -1,0 +1,50 @@
+"""The signal frame of Linux on riscv64: what a handler finds on its stack, and what rt_sigreturn takes back.
+
+    siginfo 128 | uc_flags uc_link uc_stack(sp flags size) uc_sigmask | room | pc x1..x31 | f0..f31 fcsr | room
+arch/riscv/kernel/signal.c; include/uapi/asm/ucontext.h, sigcontext.h, ptrace.h.
+"""
+
+from __future__ import annotations
+
+from _struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dragoman.dbt.cpu import Cpu
+
+SIGINFO_SIZE = 128
+SIZE = SIGINFO_SIZE + 960
+UCONTEXT = SIGINFO_SIZE                         # offset in the frame
+_HEAD = Struct("<QQQiIQQ")                      # uc_flags uc_link ss_sp ss_flags, filler, ss_size uc_sigmask
+_REGISTERS = Struct("<32Q32QI")                 # pc x1..x31, f0..f31, fcsr: the D part of the union with Q
+_REGISTERS_AT = UCONTEXT + 176
+assert _HEAD.size == 48 and _REGISTERS_AT + 256 + 528 == SIZE
+TRAMPOLINE = bytes.fromhex("9308b008 73000000")  # li a7, 139 (rt_sigreturn); ecall: unwinders know signal frames by it
+RA, SP, A0, A1, A2 = 1, 2, 10, 11, 12
+
+
+def build(cpu: Cpu, siginfo: bytes, mask: int, stack: tuple[int, int, int]) -> bytes:
+    """The frame of the stopped thread. mask: blocked until now; stack: address, flags and size of the alternate one."""
+    frame = bytearray(SIZE)
+    frame[:SIGINFO_SIZE] = siginfo
+    _HEAD.pack_into(frame, UCONTEXT, 0, 0, stack[0], stack[1], 0, stack[2], mask)
+    _REGISTERS.pack_into(frame, _REGISTERS_AT, cpu.pc, *cpu.x[1:32], *cpu.f, cpu.fcsr)
+    return bytes(frame)
+
+
+def enter(cpu: Cpu, handler: int, number: int, frame: int, trampoline: int) -> None:
+    """Registers as a handler expects them; `frame` is the guest address of its frame."""
+    x = cpu.x
+    x[A0], x[A1], x[A2], x[SP], x[RA] = number, frame, frame + UCONTEXT, frame, trampoline
+    cpu.pc = handler
+
+
+def restore(cpu: Cpu, frame: bytes) -> tuple[int, tuple[int, int, int]]:
+    """Take the registers back from a frame; returns mask and alternate stack."""
+    _, _, address, flags, _, size, mask = _HEAD.unpack_from(frame, UCONTEXT)
+    values = _REGISTERS.unpack_from(frame, _REGISTERS_AT)
+    cpu.pc = values[0] & ~1
+    cpu.x[1:32] = values[1:32]
+    cpu.f[:] = values[32:64]
+    cpu.fcsr = values[64] & 0xFF
+    return mask, (address, flags, size)

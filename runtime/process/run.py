@@ -1,0 +1,58 @@
+"""`dragoman run`: starts a guest process in this one, and stays with it to its end."""
+
+from __future__ import annotations
+
+import os
+
+from dragoman.dbt.engine import Engine
+from dragoman.dbt.images import Images
+from dragoman.dbt.store import Store
+from dragoman.runtime.memory.window import WindowError
+from dragoman.runtime.options import RunOptions
+from dragoman.runtime.process import elf, execute
+from dragoman.runtime.process.linux.limits import RLIMIT_CORE, host_limit
+from dragoman.runtime.process.process import INTERNAL_ERROR, Process
+from dragoman.runtime.process.thread import ALL_SIGNALS, Thread
+
+SWITCH_INTERVAL = 50e-6         # seconds: how soon a thread that comes out of a system call gets the GIL
+
+
+def make_engine(options: RunOptions, memory_base: int) -> Engine:
+    return Engine(options, memory_base, Images(Store.open(options.cold).path))
+
+
+def main(options: RunOptions) -> int:
+    """Run the guest; ends the host process with it. Returns an exit status where it could not be started."""
+    import sys
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    process = None
+    try:
+        process = Process(options, make_engine)
+        begin(process)
+    except (elf.LoadError, WindowError) as error:
+        return refuse(str(error), getattr(error, "status", elf.CANNOT_RUN))
+    except OSError as error:
+        name = os.fsdecode(error.filename) if error.filename is not None else ""
+        return refuse(f"{name}: {error.strerror}" if name else str(error.strerror), elf.CANNOT_RUN)
+    return INTERNAL_ERROR       # only where the end of the process was not the end
+
+
+def begin(process: Process) -> None:
+    """Load the program and live its main thread's life."""
+    options = process.options
+    start = execute.prepare(process, options.program, options.arguments)
+    if start.program is None:
+        raise elf.LoadError(f"{elf.printable(start.name)}: is a program of this host (x86-64): run it natively, "
+                            "without dragoman", 8)
+    process.limits.virtual[RLIMIT_CORE] = host_limit(RLIMIT_CORE)
+    thread = Thread(process, process.engine.cpu())
+    thread.mask = process.host.mask()
+    process.host.set_mask(ALL_SIGNALS)
+    thread.attach()
+    process.load(thread, start.program, start.arguments, options.environment, start.name)
+    process.live(thread)
+
+
+def refuse(text: str, status: int) -> int:
+    os.write(2, f"dragoman: {text}\n".encode(errors="surrogateescape"))
+    return status

@@ -1,0 +1,118 @@
+"""System calls of signals. Most are the host's own: a guest thread's mask and queue are its host thread's."""
+
+from __future__ import annotations
+
+from _struct import Struct
+
+from dragoman.runtime.process import signals
+from dragoman.runtime.process.linux.host import NR
+from dragoman.runtime.process.linux.table import NOT_MADE, passed, syscall
+from dragoman.runtime.process.signals import HIGHEST, SIGKILL, SIGSTOP, SS_DISABLE, SS_ONSTACK, bit
+from dragoman.runtime.process.thread import Thread
+
+ACTION = Struct("<QQQ")                         # sa_handler sa_flags sa_mask: riscv64 has no sa_restorer
+STACK = Struct("<QiIQ")                         # ss_sp ss_flags, filler, ss_size
+SET = Struct("<Q")
+EINVAL = 22
+SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
+
+
+@syscall("rt_sigaction", "signal ptr ptr int")
+def rt_sigaction(thread: Thread, number: int, new: int, old: int, size: int) -> int:
+    process = thread.process
+    number &= 0xFFFF_FFFF
+    if size != SET.size or not 1 <= number <= HIGHEST or (new and number in (SIGKILL, SIGSTOP)):
+        return -EINVAL
+    wanted = process.memory.read_struct(new, ACTION) if new else None
+    before = process.signals.action(number)
+    if wanted is not None:
+        handler, flags, mask = wanted
+        if handler > 1 and number in signals.ALWAYS_OURS:
+            process.engine.set_precise()
+        process.signals.set_action(number, handler, flags, mask)
+    if old:
+        process.memory.write_struct(old, ACTION, *before)
+    return 0
+
+
+@syscall("rt_sigprocmask", "enum:how ptr ptr int")
+def rt_sigprocmask(thread: Thread, how: int, new: int, old: int, size: int) -> int:
+    if size != SET.size:
+        return -EINVAL
+    memory, before = thread.process.memory, thread.mask
+    if new:
+        how &= 0xFFFF_FFFF
+        wanted, = memory.read_struct(new, SET)
+        if how == SIG_BLOCK:
+            wanted |= before
+        elif how == SIG_UNBLOCK:
+            wanted = before & ~wanted
+        elif how != SIG_SETMASK:
+            return -EINVAL
+        thread.set_mask(wanted)
+    if old:
+        memory.write_struct(old, SET, before)
+    return 0
+
+
+@syscall("rt_sigpending", "ptr int")
+def rt_sigpending(thread: Thread, address: int, size: int) -> int:
+    if size > SET.size:
+        return -EINVAL
+    here = bytearray(8)
+    import ctypes
+    place = (ctypes.c_uint8 * 8).from_buffer(here)
+    result = thread.call(NR["rt_sigpending"], ctypes.addressof(place), 8)
+    if result < 0:
+        return result
+    bits = int.from_bytes(here, "little") | sum(map(bit, thread.held))
+    thread.process.memory.write(address, bits.to_bytes(8, "little")[:size])
+    return 0
+
+
+@syscall("rt_sigsuspend", "ptr int")
+def rt_sigsuspend(thread: Thread, address: int, size: int) -> int:
+    if size != SET.size:
+        return -EINVAL
+    wanted, = thread.process.memory.read_struct(address, SET)
+    if any(not wanted & bit(number) for number in thread.held):
+        thread.suspend(wanted)
+        signals.release_held(thread)
+        return None                             # type: ignore[return-value]  # the frame has the call made again
+    thread.suspend(wanted)
+    result = thread.call(NR["rt_sigsuspend"], thread.process.memory.host(address), size)
+    if result == NOT_MADE:
+        thread.end_suspension()
+    return result
+
+
+@syscall("rt_sigreturn", "")
+def rt_sigreturn(thread: Thread) -> None:
+    signals.restore(thread)
+
+
+@syscall("sigaltstack", "ptr ptr")
+def sigaltstack(thread: Thread, new: int, old: int) -> int:
+    memory = thread.process.memory
+    address, flags, size = thread.stack
+    before = (address, flags | (SS_ONSTACK if thread.on_stack() else 0) if size else SS_DISABLE, 0, size)
+    if new:
+        wanted = memory.read_struct(new, STACK)
+        result = thread.set_stack(wanted[0], wanted[1] & 0xFFFF_FFFF, wanted[3])
+        if result < 0:
+            return result
+    if old:
+        memory.write_struct(old, Struct("<QIIQ"), *before)
+    return 0
+
+
+passed("""
+kill int signal
+tkill int signal
+tgkill int int signal
+rt_sigqueueinfo int signal ptr
+rt_tgsigqueueinfo int int signal ptr
+rt_sigtimedwait ptr ptr ptr int
+pidfd_send_signal fd signal ptr uint
+""")
+

@@ -1,0 +1,275 @@
+"""A guest thread on its host thread: runs native code, and does what each exit from it asks for."""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+from time import perf_counter_ns
+
+from dragoman.dbt.host.calls import Frame
+from dragoman.dbt.host.x86_64 import NOT_MADE
+from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
+from dragoman.runtime.memory.window import PROT_EXEC, GuestFault
+from dragoman.runtime.process import signals
+from dragoman.runtime.process.signals import NO_STACK, SIGBUS, SIGILL, SIGSEGV, SIGTRAP, SS_AUTODISARM, SS_DISABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dragoman.dbt.cpu import Cpu
+    from dragoman.runtime.process.process import Process
+
+SYSCALL, PENDING = EXITS["syscall"], OFFSET["pending"] // 8
+A0, A5, A7 = 10, 15, 17
+MASK = (1 << 64) - 1
+CALL_SIZE = 4                                   # of ecall, fence.i
+MAPERR, ACCERR, ADRALN, ILLOPC, BRKPT = 1, 2, 1, 1, 1     # si_code
+SI_KERNEL = 0x80
+MINSIGSTKSZ = 2048
+ENOMEM, EPERM, EINVAL = 12, 1, 22
+ALL_SIGNALS = MASK
+
+
+class ThreadEnd(Exception):
+    """The guest thread is over, by exit or because another one is in exec; its host thread winds up."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def wind_up(self, thread: Thread) -> None:
+        thread.release_robust()
+        thread.clear_tid()
+        thread.detach()
+        thread.process.engine.release(thread.cpu)
+        thread.process.thread_ended(self.status)
+
+
+class Moved(ThreadEnd):
+    """exec was called by a thread that is not the main one: it goes on there, with `continuation`."""
+
+    def __init__(self, continuation: Callable[[Thread], None]) -> None:
+        super().__init__()
+        self.continuation = continuation
+
+    def wind_up(self, thread: Thread) -> None:
+        thread.detach()
+        thread.goes_on = lambda: self.continuation(thread)      # type: ignore[method-assign]
+        thread.process.hand_over(thread)
+
+
+class Thread:
+    """Made in its creator's host thread; `attach` and `run` are called in its own."""
+
+    def __init__(self, process: Process, cpu: Cpu) -> None:
+        self.process, self.cpu = process, cpu
+        self.tid = 0
+        self.mask = 0                           # what the guest has blocked
+        self.saved_mask: int | None = None      # while rt_sigsuspend has another one in place
+        self.stack: tuple[int, int, int] = NO_STACK      # alternate signal stack: address, flags, size
+        self.held: dict[int, bytes] = {}        # sent SIGSEGV and SIGBUS that are blocked
+        self.clear_child_tid = self.robust_list = 0
+        self._frame = Frame()
+        self._words, self._frame_address = self._frame.words, self._frame.address
+        self._safe_call = process.host.safe_call
+
+    # --- host thread
+    def attach(self) -> None:
+        """Take over the calling host thread. Its signals must be blocked."""
+        self.tid = _thread.get_native_id()
+        self.cpu.attach()
+        self.process.threads[self.tid] = self
+
+    def detach(self) -> None:
+        """Give the host thread back with all signals blocked."""
+        self.process.host.set_mask(ALL_SIGNALS)
+        self.cpu.detach()
+        self.process.threads.pop(self.tid, None)
+
+    def goes_on(self) -> None:
+        """What the main host thread does first when it was handed this thread."""
+
+    def forget_program(self) -> None:
+        """exec: nothing of the old program's thread stays but its mask."""
+        self.stack, self.robust_list, self.clear_child_tid = NO_STACK, 0, 0
+
+    def clear_tid(self) -> None:
+        """CLONE_CHILD_CLEARTID: tell whoever joins."""
+        if self.clear_child_tid:
+            from dragoman.runtime.process import futex
+            futex.clear_tid(self)
+
+    def release_robust(self) -> None:
+        """Mark the robust mutexes that the thread holds as left by their owner."""
+        if self.robust_list:
+            from dragoman.runtime.process import futex
+            futex.release_robust(self)
+
+    # --- running
+    def run(self) -> None:
+        """Guest code and its exits, until ThreadEnd."""
+        cpu, words, x, run = self.cpu, self.cpu.words, self.cpu.x, self.cpu.run
+        perform = self.process.perform
+        self.apply_mask()
+        while True:
+            if words[PENDING]:
+                signals.take(self)
+            reason = run()
+            if reason == SYSCALL:
+                number, arguments = x[A7], tuple(x[A0:A5 + 1])
+                result = perform(self, number, arguments)
+                if result is None:
+                    continue
+                if result != NOT_MADE:
+                    x[A0] = result & MASK
+                    cpu.pc += CALL_SIZE
+            else:
+                self.exited(reason)
+
+    def exited(self, reason: int) -> None:
+        """Any exit that is no system call."""
+        handler = _HANDLERS.get(reason)
+        if handler is not None:
+            handler(self)
+        elif not self.process.engine.handle(self.cpu, reason):
+            raise RuntimeError(f"engine left with {EXIT_NAMES.get(reason, reason)} at {self.cpu.pc:#x}")
+
+    def call(self, number: int, *arguments: int) -> int:
+        """Make a host system call that a signal can interrupt; its result, -errno or NOT_MADE."""
+        self._words[:len(arguments) + 1] = (number, *arguments)
+        return self._safe_call(self.cpu.address, self._frame_address)
+
+    # --- signal state
+    def apply_mask(self) -> None:
+        self.process.host.set_mask(self.mask)
+
+    def set_mask(self, mask: int) -> None:
+        """The guest's blocked signals from now on, those it cannot block left out."""
+        self.mask = mask & ~signals.UNBLOCKABLE & MASK
+        if self.held:
+            signals.release_held(self)
+        self.apply_mask()
+
+    def suspend(self, mask: int) -> None:
+        """rt_sigsuspend: another mask until a signal was delivered."""
+        self.saved_mask, self.mask = self.mask, mask & ~signals.UNBLOCKABLE & MASK
+
+    def mask_to_save(self) -> int:
+        """What a frame keeps: the mask from before rt_sigsuspend."""
+        saved, self.saved_mask = self.saved_mask, None
+        return self.mask if saved is None else saved
+
+    def end_suspension(self) -> None:
+        if self.saved_mask is not None:
+            self.mask, self.saved_mask = self.saved_mask, None
+
+    def on_stack(self) -> bool:
+        address, flags, size = self.stack
+        return not flags & SS_AUTODISARM and bool(size) and address < self.cpu.x[2] <= address + size
+
+    def set_stack(self, address: int, flags: int, size: int) -> int:
+        """sigaltstack: 0 or -errno."""
+        if self.on_stack():
+            return -EPERM
+        mode = flags & ~SS_AUTODISARM
+        if mode not in (0, signals.SS_ONSTACK, SS_DISABLE):
+            return -EINVAL
+        if mode == SS_DISABLE:
+            self.stack = NO_STACK
+        elif size < MINSIGSTKSZ:
+            return -ENOMEM
+        else:
+            self.stack = (address, flags & SS_AUTODISARM, size)
+        return 0
+
+    def check_ending(self) -> None:
+        """Raises ThreadEnd if another thread has called exec."""
+        if self.process.ending is not None and self.process.ending is not self:
+            raise ThreadEnd
+
+    # --- exits: one method each
+    def on_poll(self) -> None:
+        self.check_ending()
+        self.process.engine.handle(self.cpu, EXITS["poll"])
+
+    def on_fault(self) -> None:
+        """A host fault in guest code."""
+        number, _, code = (ctypes.c_int32 * 3).from_address(self.cpu.address + FAULT_INFO)
+        address, doing = self.cpu.exit_data, "writing" if self.cpu.fault_error & 2 else "reading"
+        self.cpu.host_pc = 0
+        if code == SI_KERNEL and number == SIGSEGV:
+            found = self.find_address()
+            if found is None:
+                return
+            address, doing = found, "accessing"
+        if number == SIGSEGV:
+            code = MAPERR if self.process.memory.table.find(address) is None else ACCERR
+        elif number != SIGBUS:
+            raise RuntimeError(f"host signal {number} in guest code at {self.cpu.pc:#x}")
+        signals.fault(self, number, code, address, doing)
+
+    def fault_number(self) -> int:
+        return ctypes.c_int32.from_address(self.cpu.address + FAULT_INFO).value
+
+    def find_address(self) -> int | None:
+        """The non-canonical address that the instruction at pc accesses; None: it went through this time."""
+        try:
+            self.process.engine.step(self.cpu)
+        except GuestFault as fault:
+            return int(str(fault), 16)
+        return self.cpu.exit_data if self.cpu.exit_reason == EXITS["fault"] else None
+
+    def on_fetch(self) -> None:
+        """pc is not in executable memory, or its page cannot be read."""
+        cpu, area = self.cpu, self.process.memory.table.find(self.cpu.pc)
+        number, address = SIGSEGV, cpu.pc
+        if cpu.host_pc:                         # the decoder met it
+            number, address, cpu.host_pc = self.fault_number(), cpu.exit_data, 0
+        elif area is not None and area.prot & PROT_EXEC:
+            address = area.end                  # an instruction that crosses the end
+            area = self.process.memory.table.find(address)
+        code = MAPERR if area is None else ACCERR
+        signals.fault(self, number, code if number == SIGSEGV else 2, address, "executing")
+
+    def on_breakpoint(self) -> None:
+        signals.fault(self, SIGTRAP, BRKPT, self.cpu.pc, "breakpoint at")
+
+    def on_illegal(self) -> None:
+        pc = self.cpu.pc
+        code = self.process.memory.read_some(pc, 4)
+        word = int.from_bytes(code[:4 if code and code[0] & 3 == 3 else 2], "little")
+        signals.fault(self, SIGILL, ILLOPC, pc, "undefined instruction", word)
+
+    def on_misaligned(self) -> None:
+        signals.fault(self, SIGBUS, ADRALN, self.cpu.exit_data, "misaligned atomic access to")
+
+    def on_code_changed(self) -> None:
+        self.process.engine.code_changed()
+        self.cpu.pc += CALL_SIZE
+
+    def on_emulate(self) -> None:
+        """One instruction by the oracle, and all of those under a rounding mode that the host lacks."""
+        engine, cpu = self.process.engine, self.cpu
+        while True:
+            engine.step(cpu)
+            if cpu.exit_reason == SYSCALL or cpu.frm < 4 or cpu.pending:
+                return
+
+
+_HANDLERS = {
+    EXITS["poll"]: Thread.on_poll, EXITS["fault"]: Thread.on_fault, EXITS["fetch"]: Thread.on_fetch,
+    EXITS["breakpoint"]: Thread.on_breakpoint, EXITS["illegal"]: Thread.on_illegal,
+    EXITS["misaligned"]: Thread.on_misaligned, EXITS["code_changed"]: Thread.on_code_changed,
+    EXITS["emulate"]: Thread.on_emulate,
+}
+
+
+def timed_perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:
+    """table.perform, with the time in it counted for --stats."""
+    process, start = thread.process, perf_counter_ns()
+    try:
+        return process.plain_perform(thread, number, arguments)
+    finally:
+        process.call_count += 1
+        process.call_time += perf_counter_ns() - start
