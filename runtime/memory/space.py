@@ -1,8 +1,8 @@
 """The guest's mmap, munmap, mprotect, mremap, madvise and brk, on a window of host memory.
 
-The host's mappings inside the window are the guest's, less the right to execute: guest code is translated, and the engine
-is told which ranges are executable. Where the guest has nothing mapped lies a reservation without access, so that no
-mapping of the host's own ever comes to lie in the window. All errors are -errno, as the kernel has them.
+The host's mappings inside the window are the guest's, less the right to execute: guest code is translated, and the
+engine is told which ranges are executable. Where the guest has nothing mapped lies a reservation without access, so
+that no mapping of the host's own ever comes to lie in the window. All errors are -errno, as the kernel has them.
 
 One lock guards table and window together; it is taken around fork, so a child never finds it held by a thread it lacks.
 """
@@ -72,7 +72,7 @@ class AddressSpace(Window):
         self.top = self.size - PAGE    # where the search for room starts; below the stack once that is there
         self.brk_start = self.brk_now = 0
         self.attached: dict[int, int] = {}   # System V shared memory: address -> length
-        self.changeable = Mappings()   # executable ranges that were writable or shared at any time since they are mapped
+        self.changeable = Mappings()   # executable ranges that have been writable or shared since they are mapped
 
     def reset(self) -> None:
         """Unmap everything, for exec."""
@@ -108,7 +108,7 @@ class AddressSpace(Window):
         host_mmap(self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED)
 
     def _fill(self, start: int, end: int) -> None:
-        """Put the reservation into a hole that the kernel left. What another thread's mmap has put there stays for good."""
+        """Put the reservation into a hole that the kernel left. What another thread's mmap has put there stays."""
         if host_mmap(self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE) == -EEXIST:
             self.table.remove(start, end)
             self.table.add(Area(start, end, PROT_NONE))
@@ -156,7 +156,7 @@ class AddressSpace(Window):
             wanted = flags & ~(MAP_FIXED_NOREPLACE | MAP_GROWSDOWN | MAP_32BIT | MAP_ABOVE4G) | MAP_FIXED
             result = host_mmap(self.base + address, length, host_prot(prot), wanted, fd, offset)
             if result < 0:
-                # Some failures come after the old mapping has gone; a hole takes the reservation, what is left refuses it.
+                # Some failures come after the old mapping has gone: then the reservation finds room.
                 if fixed and host_mmap(self.base + address, length, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE) >= 0:
                     self._clear(address, end)
                 return result
@@ -218,8 +218,9 @@ class AddressSpace(Window):
     def remap(self, old: int, old_length: int, new_length: int, flags: int, address: int) -> int:
         """mremap: the new guest address."""
         old_length, new_length = pages(old_length), pages(new_length)
-        if (flags & ~7 or flags & MREMAP_FIXED and not flags & MREMAP_MAYMOVE or old & (PAGE - 1) or not new_length
-                or flags & MREMAP_DONTUNMAP and (not flags & MREMAP_MAYMOVE or old_length != new_length)):
+        if (flags & ~7 or old & (PAGE - 1) or not new_length
+                or (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) and not flags & MREMAP_MAYMOVE)
+                or (flags & MREMAP_DONTUNMAP and old_length != new_length)):
             return -EINVAL
         if not self._inside(old, old_length):
             return -14
@@ -230,7 +231,7 @@ class AddressSpace(Window):
             if self.table.total + max(0, new_length - old_length) > self.limit:
                 return -ENOMEM
             if flags & MREMAP_FIXED:
-                if address & (PAGE - 1) or address < old + old_length and old < address + new_length:
+                if address & (PAGE - 1) or (address < old + old_length and old < address + new_length):
                     return -EINVAL
                 if not self._inside(address, new_length) or address < LOWEST:
                     return -EINVAL

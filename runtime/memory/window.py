@@ -3,9 +3,10 @@
     host address      base - guard      base                              base + size     + guard
                       | no access ...   | guest 0 ... 65535: never mapped ... guest top    | no access ... |
 
-Python never follows a guest pointer: copies go through process_vm_readv and process_vm_writev on this very process, which
-answer EFAULT where a load would be a SIGSEGV. What goes straight to the kernel is `host(pointer)`: a pointer outside the
-window becomes an address that the kernel refuses. It copies less than 2 GiB a call, so no length leads past the guards.
+Python never follows a guest pointer: copies go through process_vm_readv and process_vm_writev on this very process,
+which answer EFAULT where a load would be a SIGSEGV. What goes straight to the kernel is `host(pointer)`: a pointer
+outside the window becomes an address that the kernel refuses. It copies less than 2 GiB a call, so no length leads past
+the guards.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from _struct import Struct
 
 PAGE = 4096
 PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
-MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED_NOREPLACE = 1, 2, 0x10, 0x20, 0x4000, 0x100000
+MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 1, 2, 0x10, 0x20, 0x4000
+MAP_FIXED_NOREPLACE = 0x100000
 RESERVE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
 NOWHERE = 1 << 63   # a pointer that each kernel refuses with EFAULT
 ALIGNMENT = 1 << 21
@@ -59,7 +61,8 @@ class _Buffer:
     def __init__(self) -> None:
         self.memory = ctypes.create_string_buffer(SMALL)
         self.view = memoryview(self.memory).cast("B")
-        self.vectors = (ctypes.c_uint64 * 4)(ctypes.addressof(self.memory))  # here: address, length; there: address, length
+        # here: address, length; there: address, length
+        self.vectors = (ctypes.c_uint64 * 4)(ctypes.addressof(self.memory))
         at = ctypes.addressof(self.vectors)
         self.call = tuple(map(_long, (os.getpid(), at, 1, at + 16, 1, 0)))
 

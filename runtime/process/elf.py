@@ -1,7 +1,7 @@
 """Loads ELF programs: checks all that a header can claim, then maps the segments from the file.
 
-`read` looks at a program and its interpreter and refuses what cannot run, before anything of the present program is lost
-(exec needs that); `load` maps both into an address space. System V ABI, chapter 5; Linux, fs/binfmt_elf.c.
+`read` looks at a program and its interpreter and refuses what cannot run, before anything of the present program is
+lost (exec needs that); `load` maps both into an address space. System V ABI, chapter 5; Linux, fs/binfmt_elf.c.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def _interpreter(wanted: bytes, user: bytes, window: int, find: Callable[[bytes]
     except LoadError as error:
         if error.status != NOT_THERE:
             raise
-        raise LoadError(f"{printable(user)}: needs the loader {printable(wanted)}, and there is no {printable(host_path)}; "
-                        "-L ROOT says where the guest's root is", ENOENT, NOT_THERE) from None
+        text = f"{printable(user)}: needs the loader {printable(wanted)}, and there is no {printable(host_path)}"
+        raise LoadError(f"{text}; -L ROOT says where the guest's root is", ENOENT, NOT_THERE) from None
     try:
         program = examine(fd, path, wanted, window)
         if program.interpreter_name is not None:
@@ -195,7 +195,7 @@ def examine(fd: int, path: bytes, name: bytes, window: int) -> Program:
     if machine != ELF_MACHINE:
         raise refuse(f"is for another machine ({machine_name}): dragoman runs riscv64")
     if ident[4] != 2:
-        raise refuse("is a 32-bit program: dragoman runs 64-bit ones" if ident[4] == 1 else "has a damaged header (class)")
+        raise refuse("is a 32-bit program: dragoman runs 64-bit ones" if ident[4] == 1 else "has a damaged header")
     if not little:
         raise refuse("is big-endian: dragoman runs little-endian programs")
     if kind not in (ET_EXEC, ET_DYN):
@@ -226,7 +226,7 @@ def _segments(program: Program, table: bytes, phoff: int, size: int, window: int
             if vaddr + memsz > window:
                 raise refuse("has a segment outside the address space", ENOMEM if vaddr + memsz < 1 << 64 else EINVAL)
             if (vaddr - offset) % PAGE:
-                raise refuse("has a segment that cannot be mapped: its address and its place in the file differ in a page")
+                raise refuse("has a segment that cannot be mapped: address and place in the file do not match")
             program.segments.append(Segment(flags, offset, vaddr, filesz, memsz, align))
         elif kind == PT_INTERP and program.interpreter_name is None:
             if not 2 <= filesz <= PAGE:
@@ -245,9 +245,8 @@ def _segments(program: Program, table: bytes, phoff: int, size: int, window: int
     if not segments:
         raise refuse("has nothing to load")
     segments.sort(key=lambda segment: segment.start)
-    for one, next_one in zip(segments, segments[1:]):
-        if one.end > next_one.start:
-            raise refuse("has segments that overlap")
+    if any(segments[at].end > segments[at + 1].start for at in range(len(segments) - 1)):
+        raise refuse("has segments that overlap")
     if not program.position_independent and segments[0].start < 0x1_0000:
         raise refuse("has a segment below 64 KiB, where nothing may be mapped", EPERM)
     if not any(one.start <= program.entry < one.end and one.flags & PF_X for one in segments):
@@ -279,7 +278,10 @@ def load(memory: AddressSpace, program: Program) -> Image:
 
 
 def _map(memory: AddressSpace, program: Program, hint: int | None) -> int:
-    """Map the segments: what is to be added to the file's addresses. hint: where it shall lie, 0 = anywhere, None = fixed."""
+    """Map the segments: what is to be added to the file's addresses.
+
+    hint: where it shall lie; 0: anywhere; None: where the file says.
+    """
     def checked(result: int) -> int:
         if result < 0:
             raise LoadError(f"{printable(program.path)}: cannot be mapped: {os.strerror(-result)}", -result)

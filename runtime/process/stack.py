@@ -24,8 +24,8 @@ from dragoman.runtime.process.linux.riscv64 import HWCAP, MINSIGSTKSZ
 LONGEST_STRING = 32 * PAGE      # MAX_ARG_STRLEN
 UNLIMITED = 1 << 28             # what is mapped for a stack without limit
 # auxiliary vector: include/uapi/linux/auxvec.h
-AT = {"PHDR": 3, "PHENT": 4, "PHNUM": 5, "PAGESZ": 6, "BASE": 7, "FLAGS": 8, "ENTRY": 9, "UID": 11, "EUID": 12, "GID": 13,
-      "EGID": 14, "HWCAP": 16, "CLKTCK": 17, "SECURE": 23, "RANDOM": 25, "EXECFN": 31, "MINSIGSTKSZ": 51}
+AT = {"PHDR": 3, "PHENT": 4, "PHNUM": 5, "PAGESZ": 6, "BASE": 7, "FLAGS": 8, "ENTRY": 9, "UID": 11, "EUID": 12,
+      "GID": 13, "EGID": 14, "HWCAP": 16, "CLKTCK": 17, "SECURE": 23, "RANDOM": 25, "EXECFN": 31, "MINSIGSTKSZ": 51}
 
 
 def argument_room(stack_size: int) -> int:
@@ -73,10 +73,10 @@ def _fill(memory: AddressSpace, image: Image, arguments: tuple[bytes, ...], envi
         addresses.append(at)
     block[random_at - stack_pointer:random_at - stack_pointer + 16] = os.urandom(16)
     values = {
-        "PHDR": image.phdr, "PHENT": 56, "PHNUM": image.phnum, "PAGESZ": PAGE, "BASE": image.interpreter_base, "FLAGS": 0,
-        "ENTRY": image.entry, "UID": os.getuid(), "EUID": os.geteuid(), "GID": os.getgid(), "EGID": os.getegid(),
-        "HWCAP": HWCAP, "CLKTCK": 100, "SECURE": 0, "RANDOM": random_at, "EXECFN": addresses[0],
-        "MINSIGSTKSZ": MINSIGSTKSZ,
+        "PHDR": image.phdr, "PHENT": 56, "PHNUM": image.phnum, "PAGESZ": PAGE, "BASE": image.interpreter_base,
+        "FLAGS": 0, "ENTRY": image.entry, "UID": os.getuid(), "EUID": os.geteuid(), "GID": os.getgid(),
+        "EGID": os.getegid(), "HWCAP": HWCAP, "CLKTCK": 100, "SECURE": 0, "RANDOM": random_at,
+        "EXECFN": addresses[0], "MINSIGSTKSZ": MINSIGSTKSZ,
     }
     auxv = [word for name, number in AT.items() for word in (number, values[name])] + [0, 0]
     first_argument = 1 + len(environment)

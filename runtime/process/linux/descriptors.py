@@ -1,4 +1,4 @@
-"""The runtime's own file descriptors: kept high and out of the guest's reach. All others are the guest's, same number."""
+"""The runtime's own file descriptors: kept high and out of the guest's reach. All others are the guest's own."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ EINVAL = 22
 UTS_FIELD = 65
 
 passed("""
-    getpid | getppid | gettid | getuid | geteuid | getgid | getegid | getresuid ptr ptr ptr | getresgid ptr ptr ptr
+    getpid | getppid | getuid | geteuid | getgid | getegid | getresuid ptr ptr ptr | getresgid ptr ptr ptr
     setuid int | setgid int | setreuid int int | setregid int int | setresuid int int int | setresgid int int int
     setfsuid int | setfsgid int | getgroups int ptr | setgroups int ptr | getpgid int | setpgid int int | getsid int
     setsid | umask mode | getrandom out size int | sysinfo ptr | getrusage int ptr | getcpu ptr ptr ptr

@@ -1,4 +1,4 @@
-"""System calls on sockets. Addresses, options and ancillary data are the same on guest and host; msghdr has pointers."""
+"""System calls on sockets. Addresses, options, ancillary data are the same on guest and host; msghdr has pointers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Message:
         if count > UIO_MAXIOV:
             raise OSError(EMSGSIZE, "EMSGSIZE")
         self.vectors = iovec(thread, vector, count)
-        self.header = MSGHDR.pack(host(name), name_length, address_of(self.vectors) if count else 0, count, host(control),
-                                  control_length, flags)
+        self.header = MSGHDR.pack(host(name), name_length, address_of(self.vectors) if count else 0, count,
+                                  host(control), control_length, flags)
 
     def write_back(self) -> None:
         """What recvmsg tells: lengths of name and control data, flags."""

@@ -1,4 +1,4 @@
-"""What Linux on riscv64 has of its own: names, numbers and bits. Layouts that all asm-generic ABIs share are elsewhere."""
+"""What Linux on riscv64 has of its own: names, numbers, bits. What all asm-generic ABIs share is elsewhere."""
 
 from __future__ import annotations
 

@@ -7,9 +7,11 @@ from _struct import Struct
 from dragoman.runtime.process.linux.host import NR, address_of
 from dragoman.runtime.process.linux.table import AT_SYMLINK_NOFOLLOW, Thread, passed, syscall
 
-# include/uapi/asm-generic/stat.h: dev ino mode nlink uid gid rdev pad size blksize pad blocks (seconds nanoseconds)*3 pad
+# include/uapi/asm-generic/stat.h:
+# dev ino mode nlink uid gid rdev pad size blksize pad blocks (seconds nanoseconds)*3 pad
 GENERIC = Struct("<QQIIIIQQqiiq6q2I")
-# arch/x86/include/uapi/asm/stat.h: dev ino nlink mode uid gid pad rdev size blksize blocks (seconds nanoseconds)*3 pad
+# arch/x86/include/uapi/asm/stat.h:
+# dev ino nlink mode uid gid pad rdev size blksize blocks (seconds nanoseconds)*3 pad
 HOST = Struct("<QQQIIIIQqqq6q3q")
 ENOENT, EINVAL, ERANGE = 2, 22, 34
 AT_EMPTY_PATH = 0x1000
@@ -65,7 +67,7 @@ def readlinkat(thread: Thread, folder: int, path: int, buffer: int, size: int) -
 
 @syscall("chdir", "path")
 def chdir(thread: Thread, path: int) -> int:
-    """Here the host comes first: what has the same name in the root is mostly empty, and relative paths go to the host."""
+    """Here the host comes first: a folder of the same name in the root is mostly empty, and / is the whole host."""
     text = thread.process.memory.read_string(path)
     result = thread.call(NR["chdir"], address_of(text))
     if result == -ENOENT:

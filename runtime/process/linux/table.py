@@ -1,9 +1,9 @@
 """The table of system calls: number -> handler, how handlers are registered, and the one way to call them.
 
-A handler is a plain function `handler(thread, a0, a1, ...)` with the arguments as registers hold them (unsigned 64 bits).
-It returns the result or -errno; NOT_MADE when `thread.call` did (a signal came first: the guest's pc stays at the call, so
-nothing may have been done yet); None when it has set the registers itself (rt_sigreturn, execve). It may raise GuestFault
-(-EFAULT) and OSError (-errno). What a handler consists of:
+A handler is a plain function `handler(thread, a0, a1, ...)` with the arguments as registers hold them (unsigned 64
+bits). It returns the result or -errno; NOT_MADE when `thread.call` did (a signal came first: the guest's pc stays at
+the call, so nothing may have been done yet); None when it has set the registers itself (rt_sigreturn, execve). It may
+raise GuestFault (-EFAULT) and OSError (-errno). What a handler consists of:
 
     @syscall("dup3", "fd fd flags:open")             # kinds of the arguments, for strace: one word each
     def dup3(thread: Thread, old: int, new: int, flags: int) -> int: ...
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from dragoman.runtime.memory.window import Window
+    from dragoman.runtime.memory.space import AddressSpace
     from dragoman.runtime.options import RunOptions
     from dragoman.runtime.process.elf import Image
     from dragoman.runtime.process.linux.descriptors import Descriptors
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     class Process(Protocol):
         """What system calls use of a guest process."""
 
-        memory: Window
+        memory: AddressSpace
         engine: Any
         options: RunOptions
         image: Image        # what was loaded: path of the executable, arguments, environment, auxv, bounds
@@ -82,7 +82,7 @@ class Syscall:
 def syscall(name: str, kinds: str = "", number: int | None = None) -> Callable:
     """Decorator: the handler of call `name`; kinds name each argument and, behind ->, the result if it is no int.
 
-    fd path string int uint size offset mode ptr buffer:N (input, length in argument N) out (output, length is the result)
+    fd path string int uint size offset mode ptr, buffer:N (input, length in argument N), out (length is the result),
     flags:TABLE enum:TABLE (strace.py) struct:NAME; an unknown kind prints as a number in hexadecimal.
     """
     def register(handler: Callable[..., int | None]) -> Callable[..., int | None]:
