@@ -26,7 +26,8 @@ passed("""
 """)
 # For programs and kernels of this very machine, or outdated.
 absent("seccomp ptrace kexec_load kexec_file_load init_module finit_module delete_module reboot swapon swapoff")
-absent("acct nfsservctl lookup_dcookie quotactl quotactl_fd remap_file_pages mbind migrate_pages move_pages set_mempolicy_home_node")
+absent("acct nfsservctl")
+absent("lookup_dcookie quotactl quotactl_fd remap_file_pages mbind migrate_pages move_pages set_mempolicy_home_node")
 absent("landlock_create_ruleset landlock_add_rule landlock_restrict_self map_shadow_stack pkey_alloc pkey_free mseal")
 absent("open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr process_madvise process_mrelease cachestat")
 absent("statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules")
