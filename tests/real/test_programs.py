@@ -2,10 +2,11 @@
 
 import pytest
 
+from dragoman.perf.debian import PACKAGES, PROGRAMS, Program, expectations
 from dragoman.runtime.options import ENGINES
 from tests.command import DRAGOMAN
 from tests.real.fetch import CannotFetch, kept_root
-from tests.real.programs import PACKAGES, PROGRAMS, Program, expectations, run
+from tests.real.programs import run
 
 pytestmark = pytest.mark.real
 EXPECTED = expectations()

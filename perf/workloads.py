@@ -1,0 +1,99 @@
+"""What is measured: guest programs of this project, Debian's, and any program given, each with what it must print."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dragoman import guests
+from dragoman.perf import debian
+
+SUITES = {
+    "compute": "the guests that compute, in whole numbers and floating point (the default)",
+    "start": "programs that do little: how fast they start; with --root also Debian's",
+    "real": "Debian's programs at work for a second or so; needs --root",
+    "decode": "microseconds per instruction of decoding and of translation, in compiled code",
+}
+
+
+class WorkloadError(Exception):
+    """What was asked for cannot be measured; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One run of one riscv64 program. Its environment is what only the guest may see."""
+
+    name: str
+    suite: str
+    program: Path
+    arguments: tuple[str, ...] = ()
+    description: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    sysroot: Path | None = None
+    stdin: Callable[[], bytes] = bytes
+    expected: tuple[str, int] | None = None
+    """SHA-256 of the output and exit status; None: what the first contender gives."""
+    guest: guests.Guest | None = None
+    """Where there is a source, which can be built natively."""
+
+
+def chosen(words: Sequence[str], quick: bool, root: Path | None, arguments: Sequence[str]) -> list[Workload]:
+    """The workloads that words of a command line name, each once. Raises WorkloadError."""
+    found: dict[str, Workload] = {}
+    for word in words:
+        for workload in _named(word, quick, root, tuple(arguments)):
+            found.setdefault(workload.name, workload)
+    return list(found.values())
+
+
+def _named(word: str, quick: bool, root: Path | None, arguments: tuple[str, ...]) -> list[Workload]:
+    everything = [of_guest(guest) for guest in guests.programs(quick)]
+    if word == "compute":
+        return [workload for workload in everything if workload.suite == "compute"]
+    if word == "start":
+        return [workload for workload in everything if workload.name == "hello"] + of_debian(root, "start")
+    if word == "real":
+        if root is None:
+            raise WorkloadError("real needs --root DIR, a folder with Debian's riscv64 programs; "
+                                "tests/real/fetch.py makes one")
+        return of_debian(root, "steady")
+    for workload in everything + of_debian(root):
+        if workload.name == word:
+            return [workload]
+    path = Path(word)
+    if path.exists() or os.sep in word:
+        if not path.is_file():
+            raise WorkloadError(f"{word}: {'is no regular file' if path.exists() else 'no such file'}")
+        return [Workload(path.name, "file", path.resolve(), arguments, "", (), root)]
+    if any(program.name == word for program in debian.PROGRAMS):
+        raise WorkloadError(f"{word} is one of Debian's programs and needs --root DIR")
+    raise WorkloadError(f"no suite ({', '.join(SUITES)}), guest or file is called {word}; --list names the guests")
+
+
+def of_guest(guest: guests.Guest) -> Workload:
+    digest = hashlib.sha256(guest.expected_output).hexdigest()
+    suite = "compute" if guest.kind.startswith("compute") else "start" if guest.name == "hello" else guest.kind
+    return Workload(guest.name, suite, guest.path, guest.arguments, guest.description,
+                    expected=(digest, guest.expected_status), guest=guest)
+
+
+def of_debian(root: Path | None, kind: str = "") -> list[Workload]:
+    """Debian's programs of a kind (all if none is named) in a root; none without a root. Raises WorkloadError."""
+    if root is None:
+        return []
+    expected = debian.expectations()
+    found = []
+    for program in debian.PROGRAMS:
+        if kind in ("", program.kind):
+            path = root / program.argv[0]
+            if kind and not path.exists():
+                raise WorkloadError(f"--root {root} has no {program.argv[0]}; tests/real/fetch.py makes one with it")
+            entry = expected[program.name]
+            found.append(Workload(
+                program.name, "real" if program.kind == "steady" else program.kind, path, tuple(program.argv[1:]), "",
+                tuple(debian.guest_environment(root).items()), root, program.input, (entry["sha256"], entry["status"])))
+    return found
