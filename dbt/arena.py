@@ -6,7 +6,8 @@ import ctypes
 import os
 
 _PROT_RW, _PROT_RX = 3, 5
-_MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = 1, 2, 0x20, 0x4000, 0x10_0000
+_MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = (
+    1, 2, 0x10, 0x20, 0x4000, 0x10_0000)
 # Below 2 GiB, behind the engine's images: rel32 reaches everything, and addresses fit 32 bits.
 _FIRST, _LAST, _STEP = 0x6000_0000, 0x7800_0000, 0x0100_0000
 
@@ -22,23 +23,39 @@ class Arena:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._map(os.memfd_create("dragoman-code", os.MFD_CLOEXEC))
-
-    def _map(self, descriptor: int) -> None:
+        descriptor = self._memory()
         try:
-            os.ftruncate(descriptor, self.size)
             for address in range(_FIRST, _LAST, _STEP):
-                run = _mmap(address, self.size, _PROT_RX, _MAP_SHARED | _MAP_FIXED_NOREPLACE, descriptor, 0)
+                run = _mmap(address, size, _PROT_RX, _MAP_SHARED | _MAP_FIXED_NOREPLACE, descriptor, 0)
                 if run == address:
                     break
             else:
                 raise MemoryError("no room for translated code below 2 GiB")
-            write = _mmap(None, self.size, _PROT_RW, _MAP_SHARED, descriptor, 0)
+            write = _mmap(None, size, _PROT_RW, _MAP_SHARED, descriptor, 0)
             if write == _FAILED:
                 raise MemoryError("no address space for writing translated code")
             self.run, self.write = run, write
         finally:
             os.close(descriptor)
+
+    def _memory(self) -> int:
+        descriptor = os.memfd_create("dragoman-code", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, self.size)
+        return descriptor
+
+    def snapshot(self, used: list[tuple[int, int]]) -> int:
+        """Before a fork: a descriptor of a copy of the used (offset, size), since the two mappings of one memory make it
+        shared with a child."""
+        descriptor = self._memory()
+        for offset, size in used:
+            os.pwrite(descriptor, (ctypes.c_char * size).from_address(self.write + offset), offset)
+        return descriptor
+
+    def adopt(self, descriptor: int) -> None:
+        """In the child: the copy takes the place of what it shares with its parent."""
+        for address, protection in ((self.run, _PROT_RX), (self.write, _PROT_RW)):
+            if _mmap(address, self.size, protection, _MAP_SHARED | _MAP_FIXED, descriptor, 0) == _FAILED:
+                raise MemoryError("the code cache cannot be copied")
 
 
 class Tables:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 import mmap
+import os
 
 from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
@@ -150,9 +151,13 @@ class Engine:
         """No other thread may be in the middle of a change when the process is copied."""
         self._threads.acquire()
         self._take_lock(self._admin.address)
+        self._copy = self.arena.snapshot(self._used_code())
 
     def after_fork(self, cpu: Cpu | None = None) -> None:
         """On both sides of a fork; in the child with its only thread's CPU: the others are gone."""
+        if cpu is not None:
+            self.arena.adopt(self._copy)
+        os.close(self._copy)
         self._drop_lock(self._admin.address)
         self._threads.release()
         if cpu is not None:
@@ -161,6 +166,10 @@ class Engine:
             for address in list(self.cpus):
                 if address != cpu.address:
                     self.release(self.cpus[address])
+
+    def _used_code(self) -> list[tuple[int, int]]:
+        """Offsets and sizes of what the arena holds."""
+        return [(0, self.control("cursor") - self.arena.run)]
 
     def left(self) -> None:
         """A thread is out of native code while somebody waits for that."""
