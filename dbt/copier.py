@@ -148,6 +148,9 @@ def put_form(cache: int, record: int, cut: int) -> None:
         move(cache, MEMORY, a, rs1)
     if b > ZERO and rs2 != rs1:
         move(cache, MEMORY, b, rs2)
+    if variant(library, form, d, MEMORY, MEMORY) >= 0:
+        put(cache, variant(library, form, d, MEMORY, MEMORY), record, -1, cut)
+        return
     put(cache, variant(library, form, MEMORY, MEMORY, MEMORY), record, -1, cut)
     if d > ZERO:
         move(cache, d, MEMORY, rd)

@@ -27,6 +27,7 @@ _LOW, _SIGNED, _ANY = "!{i64 0, i64 2147483647}", "!{i64 -2147483648, i64 214748
 HOLES = {"rd": _LOW, "rs1": _LOW, "rs2": _LOW, "rs3": _LOW, "imm": _SIGNED, "rm": _LOW, "next_pc": _LOW, "pc": _LOW,
          "imm_wide": _ANY, "next_pc_wide": _ANY, "pc_wide": _ANY, "amount": "!{i64 0, i64 64}"}
 JUMP_OPCODE = 0xE9
+MOVE = "move"                       # name of the pseudo-form rd = rs1
 
 
 class StencilSite(NativeSite):
@@ -106,14 +107,17 @@ def fields(form: Form) -> tuple[set[str], set[str]]:
             {field for file, field in form.recipe.writes if file == PINNED_FILE})
 
 
-def shapes(form: Form, slots: range, three_address: frozenset[str]) -> Iterator[tuple[int, int, int]]:
+def shapes(form: Form, slots: range, all_slots: range, three_address: frozenset[str]) -> Iterator[tuple[int, int, int]]:
     """The combinations of places worth a stencil of their own; the copier composes the others.
 
     Three different registers only where the host has such an instruction: elsewhere a move first gives the same code.
+    What a jump writes is always where it belongs: no move can follow.
     """
     reads, writes = fields(form)
     zero = [ZERO] if "rs2" in reads and (form.recipe.ends == "branch" or not writes or form.name in three_address) else []
-    for rd in (MEMORY, *slots) if "rd" in writes else (MEMORY,):
+    if form.name == MOVE:
+        zero = [ZERO]
+    for rd in (MEMORY, *(all_slots if form.recipe.ends else slots)) if "rd" in writes else (MEMORY,):
         for rs1 in (MEMORY, *zero, *slots) if "rs1" in reads else (MEMORY,):
             for rs2 in (MEMORY, *zero, *slots) if "rs2" in reads else (MEMORY,):
                 if rd == MEMORY or rd in (rs1, rs2) or "rs2" not in reads or form.name in three_address:
@@ -139,7 +143,7 @@ class Plan:
         self.isa, self.pinned = isa, isa.PINNED
         self.forms = list(isa.FORMS)
         self.wide: dict[str, int] = {}
-        self.move = Form("move", len(self.forms), record(_move, Recorder()))
+        self.move = Form(MOVE, len(self.forms), record(_move, Recorder()))
         self.forms.append(self.move)
         for form in isa.FORMS:
             if has_addresses(form, isa.WIDE_IMMEDIATE):
@@ -150,7 +154,7 @@ class Plan:
         for form in self.forms:
             wide = self.wide.get(form.name) == form.number
             hot = (full and form.name in isa.HOT) or form is self.move
-            for shape in shapes(form, all_slots if hot else range(0), isa.THREE_ADDRESS):
+            for shape in shapes(form, all_slots if hot else range(0), all_slots, isa.THREE_ADDRESS):
                 self.stencils.append((form, shape, wide))
 
     def text(self) -> str:
