@@ -22,7 +22,7 @@ FLOAT = [name for family in (floating, convert, csr) for name in family.FAMILY
          if name not in ("csrr.cycle", "csrr.time", "csrr.instret")]
 ALL = [form.name for form in FORMS if form.name not in ("csrr.cycle", "csrr.time", "csrr.instret")]
 WITH_SHAPES = [name for name in ALL if not name.startswith("csrr")
-               and any(file == "x" for form in FORMS if form.name == name for file, _ in form.recipe.reads)]
+               and any(file == "x" for form in FORMS if form.name == name for file, _ in (*form.recipe.reads, *form.recipe.writes))]
 
 qemu_needed = pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed")
 

@@ -1,0 +1,130 @@
+"""A guest without an operating system: memory, an engine, one CPU; what the tests of the engines run code in.
+
+One window of guest memory serves all engines of a test process, and each kind of engine is made once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import types
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from dragoman.dbt import engine_image
+from dragoman.dbt.cpu import FLAG_BITS, MXCSR_DEFAULT, ROUNDING_OF_MODE
+from dragoman.dbt.engine import Engine
+from dragoman.dbt.images import Images
+from dragoman.dbt.state import EXIT_NAMES, OFFSET, X
+
+KINDS = ("interpreter", "stencil", "stencil-full")
+SIGBUS, SIGSEGV = 7, 11
+NONE, READ, WRITE = 0, 1, 2
+GIBI = 1 << 30
+SIZE, GUARD = 256 * GIBI, 2 * GIBI              # of the window, as process mode has it
+PAGE = 0x1000
+EBREAK = 0x0010_0073
+REGISTERS = struct.Struct("<65Q")               # x0..x31, sink, f0..f31
+MXCSR_OF = {(mode, flags): MXCSR_DEFAULT | ROUNDING_OF_MODE[mode] | sum(host for guest, host in FLAG_BITS if flags & guest)
+            for mode in range(4) for flags in range(32)}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype, _libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_PRIVATE_ANONYMOUS_NORESERVE = 0x4022
+
+
+class Memory:
+    """The window; nothing in it is accessible before `protect`."""
+
+    def __init__(self) -> None:
+        start = _libc.mmap(None, SIZE + 2 * GUARD, NONE, _PRIVATE_ANONYMOUS_NORESERVE, -1, 0)
+        self.base = start + GUARD
+
+    def protect(self, address: int, size: int, access: int = READ | WRITE) -> None:
+        if _libc.mprotect(self.base + address, size, access):
+            raise OSError(ctypes.get_errno(), "mprotect")
+
+    def write(self, address: int, content: bytes) -> None:
+        ctypes.memmove(self.base + address, content, len(content))
+
+    def read(self, address: int, size: int) -> bytes:
+        return ctypes.string_at(self.base + address, size)
+
+    def write_words(self, address: int, words: Sequence[int]) -> None:
+        self.write(address, struct.pack(f"<{len(words)}I", *words))
+
+
+@lru_cache(maxsize=1)
+def memory() -> Memory:
+    return Memory()
+
+
+def _image_path(kind: str) -> Path:
+    folder = Path(os.environ["XDG_CACHE_HOME"], "engine-tests")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / kind
+
+
+class _SmallLibrary(Images):
+    def stencils(self) -> None:
+        return None
+
+
+def _images(kind: str) -> Images:
+    if kind != "stencil-full":
+        return _SmallLibrary(_image_path)
+    path = _image_path("stencils")
+    if not path.exists():
+        engine_image.build("stencils").save(path)
+    return Images(_image_path)
+
+
+class Guest:
+    """An engine of a kind with one CPU, which belongs to the calling thread from `attach` on."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.memory = kind, memory()
+        options = types.SimpleNamespace(engine=kind.removesuffix("-full"), threshold=None, count=False)
+        self.engine = Engine(options, self.memory.base, _images(kind))
+        self.cpu = self.engine.cpu()
+        self._mxcsr = ctypes.c_uint32.from_address(self.cpu.address + OFFSET["mxcsr"])
+
+    def attach(self) -> None:
+        """Faults of the calling thread are this guest's now."""
+        self.cpu.attach()
+        for number in (SIGSEGV, SIGBUS):
+            self.engine.host.set_action(number, "on_fault")
+
+    def forget(self) -> None:
+        """No code is executable any more, and none is kept."""
+        for start, end, _ in list(self.engine.ranges):
+            self.engine.clear_executable(start, end)
+        self.engine.flush(self.cpu)
+
+    def start(self, x: Sequence[int], f: Sequence[int], frm: int = 0, flags: int = 0) -> None:
+        """Registers as given; x and f have 32 each."""
+        REGISTERS.pack_into(self.registers(), 0, *x, 0, *f)
+        self.cpu.words[OFFSET["frm"] // 8] = frm
+        self._mxcsr.value = MXCSR_OF[frm, flags]
+
+    @lru_cache(maxsize=1)                       # noqa: B019  (a guest lives as long as the tests)
+    def registers(self) -> ctypes.Array[ctypes.c_char]:
+        """The registers' bytes."""
+        return (ctypes.c_char * REGISTERS.size).from_address(self.cpu.address + X)
+
+    def run(self, pc: int) -> str:
+        """Runs from pc to the next exit that is not the engine's own business; its reason."""
+        self.cpu.pc = pc
+        reason = self.cpu.run()
+        while self.engine.handle(self.cpu, reason):
+            reason = self.cpu.run()
+        return EXIT_NAMES[reason]
+
+
+@lru_cache(maxsize=None)
+def guest(kind: str) -> Guest:
+    """The one guest of a kind."""
+    return Guest(kind)
