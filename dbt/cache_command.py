@@ -1,0 +1,176 @@
+"""`dragoman cache show|clear|wait`: looks after the store and the compiler process."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import select
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from importlib import metadata
+
+from dragoman.dbt import channel, server_start
+from dragoman.dbt.channel import Inbox, Message, ProtocolError
+from dragoman.dbt.store import Store, folder_problem, root_folder
+from dragoman.dbt.trim import versions
+
+SILENCE = 30.0                          # seconds without a sign of life, after which it is said to hang
+_LIBRARIES = ("llvmlite", "numba", "capstone")
+
+
+class Silent(Exception):
+    """The compiler process has died or hangs."""
+
+
+class Connection:
+    """To the compiler process of a store, if one runs; none is started."""
+
+    def __init__(self, connection: socket.socket, version: str):
+        self.socket = connection
+        self.process = server_start.peer(connection)[0]
+        self._inbox = Inbox(channel.ANSWER_LIMIT)
+        self.send(channel.HELLO, version.encode())
+
+    @classmethod
+    def open(cls, store: Store) -> Connection | None:
+        path = server_start.socket_path(store)
+        connection = server_start.connect(path) if path else None
+        try:
+            return cls(connection, store.version) if connection else None   # type: ignore[arg-type]
+        except OSError:
+            return None
+
+    def send(self, kind: int, name: bytes = b"") -> None:
+        self.socket.send(channel.packets(kind, name=name)[0], socket.MSG_NOSIGNAL)
+
+    def receive(self, seconds: float = SILENCE) -> Message:
+        """The next message. Raises Silent."""
+        while True:
+            try:
+                if not select.select([self.socket], [], [], seconds)[0]:
+                    raise Silent("does not answer")
+                packet = self.socket.recv(channel.HEADER.size + channel.PART)
+                if not packet:
+                    raise Silent("has ended")
+                message = self._inbox.feed(packet)
+            except (OSError, ProtocolError) as error:
+                raise Silent("has ended") from error
+            if message:
+                return message
+
+
+def show() -> int:
+    """Print what the store holds and what the compiler process does."""
+    store = Store.open()
+    lines = [("store", root_folder()), ("version", store.version)]
+    lines += [(name, _version(name)) for name in _LIBRARIES]
+    if store.problem:
+        lines.append(("not used", store.problem))
+    for folder in versions(root_folder()):
+        lines += _contents(folder, folder == store.folder)
+    lines += _server(store)
+    sys.stdout.write("".join(f"{name:18}{text}\n" for name, text in lines))
+    sys.stdout.flush()
+    return 0
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "not found"
+
+
+def _contents(folder: str, current: bool) -> list[tuple[str, str]]:
+    sizes: dict[str, list[int]] = {}
+    for item in os.scandir(folder):
+        ending = item.name.rpartition(".")[2] if "." in item.name else "other"
+        kind = {"image": item.name.partition(".")[0]}.get(ending, ending)
+        sizes.setdefault(kind, []).append(item.stat(follow_symlinks=False).st_blocks * 512)
+    total = sum(sum(found) for found in sizes.values())
+    lines = [("this version" if current else "other version", f"{_size(total)} in {folder}")]
+    names = {"pack": "guest files with compiled regions", "entry": "entries", "log": "log of the compiler process"}
+    if current:
+        for kind, found in sorted(sizes.items()):
+            if kind in names:
+                lines.append(("", f"{_size(sum(found))} {len(found)} {names[kind]}"))
+            elif kind not in ("other", "lock"):
+                lines.append(("", f"{_size(sum(found))} engine image: {kind}"))
+    return lines
+
+
+def _size(count: int) -> str:
+    return f"{count / (1 << 20):.1f} MiB" if count >= 1 << 20 else f"{(count + 1023) >> 10} KiB"
+
+
+def _server(store: Store) -> list[tuple[str, str]]:
+    connection = Connection.open(store)
+    if connection is None:
+        return [("compiler process", "not running")]
+    try:
+        connection.send(channel.STATUS)
+        status = marshal.loads(connection.receive(3.0).payload)
+    except (OSError, Silent) as error:
+        return [("compiler process", f"{connection.process}: {error}")]
+    lines = [("compiler process", f"{status['pid']}, up {status['seconds']:.0f} s, {status['connections']} "
+              f"connections, {status['queue'] + status['working']} to do"),
+             ("", f"{status['regions']} regions and {status['libraries']} images made, {status['refused']} refused, "
+              f"{status['dropped']} dropped for want of room")]
+    if status["broken"]:
+        lines.append(("", f"cannot compile: {status['broken']}"))
+    return lines
+
+
+def clear() -> int:
+    """End the compiler processes and remove the folders of all versions."""
+    root, status = root_folder(), 0
+    problem = folder_problem(root) if os.path.exists(root) else ""
+    if problem:
+        _say(f"nothing removed: {problem}")
+        return 1
+    for folder in versions(root):
+        store = Store(os.path.basename(folder), folder)
+        connection = Connection.open(store)
+        if connection:
+            try:
+                connection.send(channel.STOP)
+                connection.receive(3.0)
+            except (OSError, Silent):
+                pass
+        shutil.rmtree(folder, ignore_errors=True)
+        path = server_start.socket_path(Store(store.version, folder))
+        for leftover in (path, f"{path}.lock") if path and not path.startswith(folder) else ():
+            if os.path.lexists(leftover):
+                os.unlink(leftover)
+        if os.path.lexists(folder):
+            _say(f"{folder} cannot be removed")
+            status = 1
+    return status
+
+
+def wait() -> int:
+    """Wait until the compiler process has nothing left to do; 1 if it dies or hangs before."""
+    connection = Connection.open(Store.open())
+    if connection is None:
+        return 0
+    shown = 0
+    try:
+        connection.send(channel.WAIT)
+        while left := connection.receive().number:
+            if left != shown and (not shown or sys.stderr.isatty()):
+                _say(f"waiting for {left} more to be compiled")
+            shown = left
+    except (OSError, Silent) as error:
+        _say(f"the compiler process ({connection.process}) {error if isinstance(error, Silent) else 'has ended'}")
+        return 1
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"dragoman: {text}\n")
+    sys.stderr.flush()
+
+
+ACTIONS: dict[str, Callable[[], int]] = {"show": show, "clear": clear, "wait": wait}

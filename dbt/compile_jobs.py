@@ -1,0 +1,58 @@
+"""What the compiler process's worker does: regions from guest bytes, images of the engine into the store."""
+
+from __future__ import annotations
+
+import ctypes
+
+from dragoman.dbt import decode, engine_image, regions
+from dragoman.dbt.isa import riscv
+from dragoman.dbt.pack import make_entry, request_key
+from dragoman.dbt.state import RECORD_SIZE
+
+OPTIONS = ("precise", "shared")         # of a request: bits of an entry's options, from bit 0
+_ISA = regions.Isa(riscv.FORMS, riscv.PINNED)
+_decoder: list[decode.Decoder] = []
+
+
+def prepare() -> None:
+    """Load the compiler."""
+    from dragoman.dbt import llvm
+    llvm.machine()
+    _decoder.append(decode.Decoder(decode.tables()))
+
+
+def region(request: bytes) -> bytes:
+    """The entry (pack.py) for a request (RegionRequest.pack). ValueError if it is none; RuntimeError from LLVM."""
+    wanted = regions.RegionRequest.parse(request)
+    code = regions.compile_region(wanted, _ISA, _decode)
+    return make_entry(request_key(request), wanted.head, options(wanted), wanted.blocks, code)
+
+
+def options(request: regions.RegionRequest) -> int:
+    """The number by which Pack.find tells kinds of regions apart."""
+    return sum(getattr(request, name) << bit for bit, name in enumerate(OPTIONS))
+
+
+def library(kind: str, folder: str) -> bytes:
+    """Build an image and put it into the store's folder. OSError if that cannot be written."""
+    if not folder:
+        raise OSError("no folder to put it in")
+    engine_image.build(kind).save(f"{folder}/{kind}.image")
+    return b""
+
+
+def _decode(code: bytes, pc: int) -> bytes:
+    """Records of a guest block, all of it."""
+    records = ctypes.create_string_buffer(RECORD_SIZE * (len(code) // 2))
+    source = ctypes.create_string_buffer(code, len(code))
+    at = count = 0
+    while at < len(code):
+        record = ctypes.addressof(records) + RECORD_SIZE * count
+        decode.decode_one(_decoder[0].address, ctypes.addressof(source) + at, _signed(pc + at), len(code) - at, record)
+        at += ctypes.c_uint8.from_address(record + 10).value
+        count += 1
+    return records.raw[:RECORD_SIZE * count]
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value

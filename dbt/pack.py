@@ -1,0 +1,236 @@
+"""A pack: the compiled regions of one guest file (at one place in memory) in one file, added to while others read.
+
+Why a pack per guest file: a start reads the index of a few files in one go, and the dynamic linker's regions serve
+every program that has it at the same address. Why nothing depends on that choice: an entry holds the guest bytes that
+its code was made of, and who installs it compares them with the guest's memory, byte by byte; a digest is only a name.
+
+File: magic, an index of fixed room (rows, zeros behind the last), entries. A writer holds the file's lock, appends the
+entry, then its row, so that a row never leads to what is not there. Readers take no lock and map nothing (a file cut
+short would be a SIGBUS): they read the index, then each entry when it is wanted. An entry that does not hold what its
+row says costs the whole file: it is removed, at worst things are compiled again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from _blake2 import blake2b
+from _collections_abc import Callable, Iterable
+from _struct import Struct
+from zlib import crc32
+
+_MAGIC = b"dragoman pack 1\n"
+_ROW = Struct("<QQII16s")               # head pc, offset, length of the entry, options, key
+ROWS = 4096                             # a pack that has more regions, or more bytes, starts anew
+BYTES = 64 << 20
+_DATA = len(_MAGIC) + ROWS * _ROW.size
+_CHUNK = 256 * _ROW.size
+# An entry: checksum of the rest, options, head pc, key, count of spans, guest bytes, code bytes; spans; guest; code.
+_ENTRY = Struct("<IIQ16sIII4x")
+_SPAN = Struct("<QQ")                   # guest pc, size
+
+
+class Damaged(ValueError):
+    """Bytes that are not an entry as it was made."""
+
+
+def request_key(request: bytes) -> bytes:
+    """The name of a request for a region: 16 bytes."""
+    return blake2b(request, digest_size=16).digest()
+
+
+def make_entry(key: bytes, head: int, options: int, blocks: Iterable[tuple[int, bytes]], code: bytes) -> bytes:
+    """An entry: what it was made of (pc and bytes of guest blocks, options as a 32-bit number) and the code."""
+    spans: list[list] = []
+    for pc, content in sorted(blocks):
+        if spans and pc <= spans[-1][0] + len(spans[-1][1]):
+            spans[-1][1] += content[spans[-1][0] + len(spans[-1][1]) - pc:]     # blocks that overlap agree
+        else:
+            spans.append([pc, bytearray(content)])
+    guest = b"".join(content for _, content in spans)
+    body = b"".join([*(_SPAN.pack(pc, len(content)) for pc, content in spans), guest, code])
+    header = _ENTRY.pack(0, options, head, key, len(spans), len(guest), len(code))
+    return crc32(body, crc32(header[4:])).to_bytes(4, "little") + header[4:] + body
+
+
+class Entry:
+    """A region as the store and the compiler process give it: `matches` must say yes before its `code` may run."""
+    __slots__ = ("_code_at", "_guest_at", "_spans", "data", "head", "key", "options")
+
+    def __init__(self, data: bytes):
+        """Raises Damaged."""
+        if len(data) < _ENTRY.size:
+            raise Damaged("cut in its header")
+        check, self.options, self.head, self.key, spans, guest, code = _ENTRY.unpack_from(data)
+        self.data, self._spans = data, spans
+        self._guest_at = _ENTRY.size + spans * _SPAN.size
+        self._code_at = self._guest_at + guest
+        if len(data) != self._code_at + code:
+            raise Damaged("lengths do not agree")
+        if crc32(memoryview(data)[4:]) != check:
+            raise Damaged("checksum does not agree")
+
+    @property
+    def code(self) -> bytes:
+        """The compiled region, as regions.py made it."""
+        return self.data[self._code_at:]
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Guest ranges it was made of: pc and size."""
+        return [(pc, size) for pc, size in _SPAN.iter_unpack(self.data[_ENTRY.size:self._guest_at])]
+
+    def matches(self, read: Callable[[int, int], bytes | None]) -> bool:
+        """Whether the guest's code is what the region was made of. read(pc, size): those guest bytes, None if there are
+        none that may be executed."""
+        at = self._guest_at
+        for pc, size in _SPAN.iter_unpack(self.data[_ENTRY.size:at]):
+            if read(pc, size) != self.data[at:at + size]:
+                return False
+            at += size
+        return True
+
+
+class Pack:
+    """`rows`: head pc to its index rows (head pc, offset, length, options, key), oldest first; read when made."""
+
+    def __init__(self, name: bytes, path: str | None, statistics: dict[str, int]):
+        self.name, self.path, self._statistics = name, path, statistics
+        self.rows: dict[int, list[tuple[int, int, int, int, bytes]]] = {}
+        self._count = 0
+        self._file = (0, 0)             # device and inode that the rows are of
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what others have added since."""
+        descriptor = self._open(os.O_RDONLY)
+        if descriptor >= 0:
+            try:
+                self._read_index(descriptor)
+            except OSError:
+                pass
+            finally:
+                os.close(descriptor)
+
+    def _open(self, flags: int) -> int:
+        if self.path is None:
+            return -1
+        try:
+            return os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        except OSError:
+            return -1
+
+    def _read_index(self, descriptor: int) -> None:
+        info = os.fstat(descriptor)
+        if self._file != (info.st_dev, info.st_ino):
+            self.rows, self._count, self._file = {}, 0, (info.st_dev, info.st_ino)
+            if not trusted(info) or os.pread(descriptor, len(_MAGIC), 0) != _MAGIC:
+                self._count = ROWS      # nothing more to read here
+        rows = self.rows
+        while self._count < ROWS:
+            at = len(_MAGIC) + self._count * _ROW.size
+            chunk = os.pread(descriptor, min(_CHUNK, _DATA - at), at)
+            for row in _ROW.iter_unpack(chunk[:len(chunk) // _ROW.size * _ROW.size]):
+                if not row[2]:
+                    return
+                rows.setdefault(row[0], []).append(row)
+                self._count += 1
+            if len(chunk) < _CHUNK:
+                return
+
+    def find(self, head: int, options: int) -> list[Entry]:
+        """The stored regions that start at `head` and were made with these options, newest first."""
+        found = self._read([row for row in reversed(self.rows.get(head, ())) if row[3] == options])
+        self._statistics["found"] += len(found)
+        self._statistics["missing"] += not found
+        return found
+
+    def get(self, key: bytes) -> bytes | None:
+        """The entry made for this request."""
+        rows = [row for same_head in self.rows.values() for row in same_head if row[4] == key]
+        found = self._read(rows[-1:])
+        return found[0].data if found else None
+
+    def _read(self, rows: list[tuple[int, int, int, int, bytes]]) -> list[Entry]:
+        if not rows:
+            return []
+        descriptor = self._open(os.O_RDONLY)
+        if descriptor < 0:
+            return []
+        try:
+            info = os.fstat(descriptor)
+            if (info.st_dev, info.st_ino) != self._file:        # replaced: what is there now is for the next run
+                return []
+            return [self._entry(descriptor, row) for row in rows]
+        except (Damaged, OSError):
+            self._statistics["damaged"] += 1
+            self._drop()
+            return []
+        finally:
+            os.close(descriptor)
+
+    def _entry(self, descriptor: int, row: tuple[int, int, int, int, bytes]) -> Entry:
+        head, offset, length, options, key = row
+        if offset > 1 << 40 or length > BYTES:
+            raise Damaged("row out of range")
+        entry = Entry(os.pread(descriptor, length, offset))
+        if (entry.head, entry.options, entry.key) != (head, options, key):
+            raise Damaged("another entry than its row says")
+        return entry
+
+    def _drop(self) -> None:
+        """Remove the file; the next writer starts a new one."""
+        self.rows, self._count, self._file = {}, 0, (0, 0)
+        try:
+            if self.path is not None:
+                os.unlink(self.path)
+        except OSError:
+            pass
+
+    def append(self, entry: Entry) -> bool:
+        """Add a region; False if it is not kept: no room, no permission, or another process is writing just now."""
+        descriptor = self._open(os.O_RDWR | os.O_CREAT)
+        try:
+            done = descriptor >= 0 and self._append(descriptor, entry)
+        except OSError:
+            done = False
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)    # and so gives up the lock
+        self._statistics["written" if done else "unwritten"] += 1
+        return done
+
+    def _append(self, descriptor: int, entry: Entry) -> bool:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        info, named = os.fstat(descriptor), os.stat(self.path or "", follow_symlinks=False)
+        if (info.st_dev, info.st_ino) != (named.st_dev, named.st_ino):
+            return False                # removed before we had the lock
+        self._read_index(descriptor)
+        full = self._count >= ROWS or info.st_size + len(entry.data) > BYTES
+        if info.st_size and (full or not trusted(info)):
+            self._drop()
+            return False                # the next one starts anew
+        end = max(info.st_size, _DATA)
+        if not room_for(end + len(entry.data)):
+            return False
+        if os.pwrite(descriptor, entry.data, end) != len(entry.data):
+            os.ftruncate(descriptor, info.st_size)
+            return False
+        row = (entry.head, end, len(entry.data), entry.options, entry.key)
+        os.pwrite(descriptor, _MAGIC, 0)
+        os.pwrite(descriptor, _ROW.pack(*row), len(_MAGIC) + self._count * _ROW.size)
+        self._count += 1
+        self.rows.setdefault(entry.head, []).append(row)
+        return True
+
+
+def trusted(info: os.stat_result) -> bool:
+    """Whether only we could have written the file."""
+    return info.st_mode & 0o170022 == 0o100000 and info.st_uid == os.geteuid()
+
+
+def room_for(end: int) -> bool:
+    """Whether RLIMIT_FSIZE lets a file reach so far: beyond, the guest process would get a SIGXFSZ."""
+    from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
+    limit = getrlimit(RLIMIT_FSIZE)[0]
+    return limit == RLIM_INFINITY or end <= limit

@@ -1,0 +1,328 @@
+"""The compiler process: one for each user and engine version, made by server_start.py, ended when it has been idle.
+
+It only passes on: requests from guests into a queue, the hottest to the worker (worker.py, where LLVM runs), results
+into the store and to those who asked. So it answers at once whatever the worker does. Code is made here from guest
+bytes; none is taken from a client.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+
+from dragoman.dbt import channel, server_start, trim
+from dragoman.dbt.channel import Message, ProtocolError
+from dragoman.dbt.job_queue import FIRST, Job, Queue
+from dragoman.dbt.pack import Damaged, Entry
+from dragoman.dbt.peer import Gone, Peer
+from dragoman.dbt.store import Store, engine_version
+from dragoman.dbt.worker import Worker
+
+IDLE = 30.0                             # seconds without a request or a job
+WALL = {channel.REGION: 120.0, channel.LIBRARY: 600.0}      # for a worker that is stopped: CPU time it limits itself
+LOG_SIZE = 1 << 18
+_REMEMBERED = 1 << 14                   # refused requests
+_AUTOGROUP = "/proc/self/autogroup"     # without this, a session of its own would get as much as the guest's
+
+
+class Stop(Exception):
+    """It was told to end."""
+
+
+class Server:
+    """`serve` returns when there has been nothing to do for `idle` seconds, or when it was told to stop."""
+
+    def __init__(self, listener: socket.socket, store: Store, jobs: str, idle: float = IDLE,
+                 wall: dict[int, float] | None = None):
+        self.listener, self.store, self.jobs = listener, store, jobs
+        self.idle, self.wall = idle, wall or WALL
+        self.queue = Queue()
+        self.worker: Worker | None = None
+        self.peers: dict[int, Peer] = {}
+        self.refused: dict[bytes, bytes] = {}           # key to reason
+        self.broken = b""                               # why no worker can be had
+        self.counts = {"regions": 0, "libraries": 0, "refused": 0, "dropped": 0, "from_store": 0, "workers": 0}
+        self.started = self.active = time.monotonic()
+        self.poll = select.poll()
+        self.poll.register(listener, select.POLLIN)
+
+    def serve(self) -> None:
+        try:
+            while self._step():
+                pass
+        except Stop:
+            pass
+        finally:
+            if self.worker:
+                self.worker.end()
+            for peer in self.peers.values():
+                peer.ring()
+
+    # --- events
+    def _step(self) -> bool:
+        """Handle what has come; False when it is time to end."""
+        events = self.poll.poll(self._patience() * 1000)
+        for descriptor, event in events:
+            if descriptor == self.listener.fileno():
+                self._accept()
+            elif descriptor in self.peers:
+                self._serve_peer(self.peers[descriptor], event)
+            elif self.worker and descriptor == self.worker.socket.fileno():
+                self._hear_worker(self.worker)
+        if self.worker and self.worker.busy() and time.monotonic() > self.worker.deadline:
+            self._worker_ended("took too long")
+        self._next_job()
+        if events:
+            self.active = time.monotonic()
+            return True
+        if not self._todo():
+            self._tell_waiting()        # nothing was under way either: this round met no event
+        return bool(self._todo()) or time.monotonic() - self.active < self.idle
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        if self.worker and self.worker.busy():
+            return max(0.0, self.worker.deadline - now) + 0.01
+        if not self._todo() and any(peer.waits for peer in self.peers.values()):
+            return 0.0
+        return max(0.0, self.active + self.idle - now) + 0.01
+
+    def _todo(self) -> int:
+        return len(self.queue) + (self.worker is not None and self.worker.job is not None)
+
+    def _accept(self) -> None:
+        try:
+            peer = Peer.accept(self.listener, os.geteuid())
+        except OSError:                 # it has gone already, or there are too many
+            return
+        if peer:
+            self.peers[peer.socket.fileno()] = peer
+            self.poll.register(peer.socket, select.POLLIN)
+
+    def _serve_peer(self, peer: Peer, event: int) -> None:
+        try:
+            if event & select.POLLOUT:
+                peer.flush()
+            while event & ~select.POLLOUT and (message := peer.receive()):
+                self._obey(peer, message)
+            self._watch(peer)
+        except Gone:
+            self._close(peer)
+
+    def _watch(self, peer: Peer) -> None:
+        self.poll.modify(peer.socket, select.POLLIN | (select.POLLOUT if peer.outbox else 0))
+
+    def _close(self, peer: Peer) -> None:
+        if self.peers.pop(peer.socket.fileno(), None):
+            self.poll.unregister(peer.socket)
+            peer.close()
+
+    def _tell(self, peer: Peer, kind: int, key: bytes = b"", payload: bytes = b"", number: int = 0) -> None:
+        if peer.open:
+            try:
+                peer.send(kind, key, payload, number)
+                self._watch(peer)
+            except Gone:
+                self._close(peer)
+
+    def _tell_waiting(self) -> None:
+        for peer in list(self.peers.values()):
+            if peer.waits:
+                peer.waits = self._todo() > 0
+                self._tell(peer, channel.WAIT, number=self._todo())
+
+    # --- requests
+    def _obey(self, peer: Peer, message: Message) -> None:
+        kind = message.kind
+        if not peer.known:
+            if kind != channel.HELLO or message.name.rstrip(b"\0").decode(errors="replace") != self.store.version:
+                raise Gone
+            peer.known = True
+        elif kind == channel.REGION:
+            self._ask(peer, message, message.number)
+        elif kind == channel.LIBRARY:
+            self._ask(peer, message, FIRST)
+        elif kind == channel.STATUS:
+            self._tell(peer, channel.STATUS, payload=marshal.dumps(self.status()))
+        elif kind == channel.WAIT:
+            peer.waits = True
+            self._tell(peer, channel.WAIT, number=max(1, self._todo()))
+        elif kind == channel.STOP:
+            raise Stop
+        else:
+            raise Gone
+
+    def _ask(self, peer: Peer, message: Message, heat: int) -> None:
+        key, kind = message.key, message.kind
+        pack = message.name if message.name.strip(b"\0") and self.store.folder else None
+        reason = self.broken or self.refused.get(key)
+        if reason:
+            self._tell(peer, channel.REFUSED, key, reason)
+            return
+        running = self.worker.job if self.worker else None
+        job = running if running and running.key == key else self.queue.get(key)
+        if job:
+            job.heat = max(job.heat, heat)
+            job.pack = job.pack or pack
+            if peer not in job.waiting:
+                job.waiting.append(peer)
+            return
+        known = self._known(message, pack)
+        if known is not None:
+            self.counts["from_store"] += 1
+            self._tell(peer, channel.DONE, key, known)
+            return
+        job = Job(kind, key, message.payload, heat)
+        job.pack = pack
+        job.waiting.append(peer)
+        for dropped in self.queue.add(job):
+            self.counts["dropped"] += 1
+            for other in dropped.waiting:
+                self._tell(other, channel.DROPPED, dropped.key)
+
+    def _known(self, message: Message, pack: bytes | None) -> bytes | None:
+        """The answer, if another guest's request has put it into the store."""
+        if message.kind == channel.LIBRARY:
+            path = self.store.path(message.payload.decode(errors="replace"))
+            return b"" if path and os.path.exists(path) else None
+        if pack is not None:
+            stored = self.store.pack_named(pack)
+            stored.refresh()
+            return stored.get(message.key)
+        return None
+
+    # --- work
+    def _next_job(self) -> None:
+        if self.broken:
+            while job := self.queue.take():
+                self._refuse(job, self.broken)
+        if not len(self.queue) or (self.worker and self.worker.busy()):
+            return
+        if self.worker is None:
+            self.worker = Worker(self.store.version, self.store.folder or "", self.jobs)
+            self.worker.deadline = time.monotonic() + self.wall[channel.REGION]
+            self.counts["workers"] += 1
+            self.poll.register(self.worker.socket, select.POLLIN)
+            return                      # until it is ready
+        job = self.queue.take()
+        if job:
+            self.worker.deadline = time.monotonic() + self.wall[job.kind]
+            try:
+                self.worker.give(job)
+            except OSError:
+                self._worker_ended("")
+
+    def _hear_worker(self, worker: Worker) -> None:
+        try:
+            message = worker.take()
+        except (EOFError, OSError, ProtocolError):
+            self._worker_ended("")
+            return
+        if message is None:
+            return
+        job, worker.job = worker.job, None
+        if message.kind == channel.READY:
+            worker.ready = True
+        elif job and message.kind == channel.DONE:
+            self._finish(job, message.payload)
+        elif job:
+            self._refuse(job, message.payload)
+        if self._todo():
+            self._tell_waiting()
+
+    def _worker_ended(self, why: str) -> None:
+        """It is dead or to be killed; so is the hope for what it worked on."""
+        worker, self.worker = self.worker, None
+        assert worker
+        self.poll.unregister(worker.socket)
+        how = worker.end()
+        reason = f"the compiler {why or how}"
+        if worker.job:
+            self._log(f"{reason} on request {worker.job.key.hex()}")
+            self._refuse(worker.job, reason.encode())
+        elif not worker.ready:
+            self._log(f"{reason} before it was ready")
+            self.broken = reason.encode()
+
+    def _finish(self, job: Job, payload: bytes) -> None:
+        self.counts["libraries" if job.kind == channel.LIBRARY else "regions"] += 1
+        if job.kind == channel.REGION:
+            try:
+                entry = Entry(payload)
+            except Damaged as error:
+                self._refuse(job, f"the compiler gave no region: {error}".encode())
+                return
+            if job.pack is not None:
+                self.store.pack_named(job.pack).append(entry)
+        for peer in job.waiting:
+            self._tell(peer, channel.DONE, job.key, payload)
+
+    def _refuse(self, job: Job, reason: bytes) -> None:
+        self.counts["refused"] += 1
+        if len(self.refused) < _REMEMBERED:
+            self.refused[job.key] = reason
+        for peer in job.waiting:
+            self._tell(peer, channel.REFUSED, job.key, reason)
+
+    def _log(self, text: str) -> None:
+        sys.stderr.write(f"{time.strftime('%F %T')} {text}\n")
+        sys.stderr.flush()
+
+    def status(self) -> dict[str, object]:
+        """For `dragoman cache show`."""
+        return {"pid": os.getpid(), "seconds": time.monotonic() - self.started, "queue": len(self.queue),
+                "working": self._todo() - len(self.queue), "connections": len(self.peers),
+                "broken": self.broken.decode(errors="replace"), **self.counts, **self.store.statistics()}
+
+
+def main(version: str, folder: str | None, jobs: str) -> None:
+    """The compiler process, as server_start.py starts it: with the listening socket and the lock as descriptors."""
+    os.closerange(server_start.LOCK + 1, os.sysconf("SC_OPEN_MAX"))
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for descriptor in (server_start.LISTENER, server_start.LOCK):
+        fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    os.umask(0o077)
+    os.chdir("/")
+    _be_modest()
+    if folder:
+        _open_log(f"{folder}/server.log")
+    if engine_version() != version:
+        sys.exit("the sources have changed: this compiler process would be of another version")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, server_start.LISTENER)
+    listener.setblocking(False)
+    if folder:
+        trim.trim(folder)
+    Server(listener, Store(version, folder), jobs).serve()
+
+
+def _be_modest() -> None:
+    """Idle time only; and limits meant for the guest that started us do not hold for the others more than they must."""
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    try:
+        with open(_AUTOGROUP, "w") as file:
+            file.write("19")
+    except OSError:
+        pass                            # a kernel without it
+    for limit in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        hard = resource.getrlimit(limit)[1]
+        resource.setrlimit(limit, (hard, hard))
+
+
+def _open_log(path: str) -> None:
+    """Standard error into the store's folder, a new one when it has grown."""
+    try:
+        grown = os.path.exists(path) and os.stat(path).st_size > LOG_SIZE
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_TRUNC if grown else 0)
+        log = os.open(path, flags, 0o600)
+    except OSError:
+        return
+    os.dup2(log, 2)
+    os.close(log)

@@ -1,0 +1,121 @@
+"""The compiler process's child, in which LLVM runs: a request that makes LLVM abort, loop or eat memory ends it alone.
+
+It takes one job at a time from its socket and answers it. `jobs` names the module that does the work (compile_jobs.py).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+
+from dragoman.dbt import channel
+from dragoman.dbt.channel import Inbox, Message
+from dragoman.dbt.job_queue import Job
+from dragoman.dbt.store import engine_version
+
+REGION_SECONDS, LIBRARY_SECONDS = 10.0, 120.0       # of CPU time, for one job; then SIGPROF ends the worker
+MEMORY = 3 << 30                                    # address space: beyond, LLVM's allocations fail and it aborts
+RECYCLE = 1 << 20                                   # KiB in memory: beyond, it ends after a job, and a new one is made
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """The parent's side. `job` is what it works on, None: nothing; `ready`: its compiler is loaded; after `deadline`
+    it is given up."""
+
+    def __init__(self, version: str, folder: str, jobs: str):
+        self.socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        server = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                kept = other.fileno()   # a copy of the parent's would keep connections, or its lock, when it is gone
+                os.closerange(3, kept)
+                os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+                _work(other, server, version, folder, jobs)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+        other.close()
+        self.ready, self.deadline = False, 0.0
+        self.job: Job | None = None
+        self._inbox = Inbox(channel.ANSWER_LIMIT)
+
+    def busy(self) -> bool:
+        return self.job is not None or not self.ready
+
+    def give(self, job: Job) -> None:
+        """It waits for the next job, so this is taken at once. Raises OSError if it is dead."""
+        self.job = job
+        for packet in channel.packets(job.kind, payload=job.payload):
+            self.socket.send(packet, socket.MSG_NOSIGNAL)
+
+    def take(self) -> Message | None:
+        """A message, if there is a whole one. Raises EOFError when it is dead."""
+        try:
+            packet = self.socket.recv(channel.HEADER.size + channel.PART, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except ConnectionError:
+            raise EOFError from None
+        if not packet:
+            raise EOFError
+        return self._inbox.feed(packet)
+
+    def end(self) -> str:
+        """Kill it; says how it ended."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.socket.close()
+        return _how(os.waitpid(self.pid, 0)[1])
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"ended by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"ended with status {os.WEXITSTATUS(status)}"
+
+
+def _work(connection: socket.socket, server: int, version: str, folder: str, jobs: str) -> None:
+    """The child: until the parent's end of the connection is closed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != server:
+        return
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY if hard == resource.RLIM_INFINITY else min(hard, MEMORY), hard))
+    module = importlib.import_module(jobs)
+    module.prepare()
+    if engine_version() != version:
+        sys.stderr.write("the sources have changed: this compiler process is of another version now\n")
+        return
+    _answer(connection, channel.READY, b"")
+    inbox = Inbox(channel.ANSWER_LIMIT)
+    while packet := connection.recv(channel.HEADER.size + channel.REQUEST_LIMIT):
+        message = inbox.feed(packet)
+        if message is None:
+            continue
+        region = message.kind == channel.REGION
+        signal.setitimer(signal.ITIMER_PROF, REGION_SECONDS if region else LIBRARY_SECONDS)
+        try:
+            kind = channel.DONE
+            payload = module.region(message.payload) if region else module.library(message.payload.decode(), folder)
+        except Exception as error:
+            traceback.print_exc()
+            kind, payload = channel.REFUSED, f"{type(error).__name__}: {error}"[:1000].encode(errors="replace")
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _answer(connection, kind, payload)
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > RECYCLE:
+            return
+
+
+def _answer(connection: socket.socket, kind: int, payload: bytes) -> None:
+    for packet in channel.packets(kind, payload=payload):
+        connection.send(packet)
