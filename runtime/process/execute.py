@@ -6,8 +6,9 @@ import os
 from errno import ELOOP, ENOENT, ENOEXEC, ENOTDIR
 
 from dragoman.runtime.process import elf, stack
+from dragoman.runtime.process.linux.descriptors import PAIR
 from dragoman.runtime.process.linux.host import NR, address_of, call
-from dragoman.runtime.process.linux.limits import RLIMIT_STACK
+from dragoman.runtime.process.linux.limits import RLIMIT_STACK, host_limit
 from dragoman.runtime.process.linux.riscv64 import ELF_MACHINE
 from dragoman.runtime.process.linux.table import signed32, syscall
 from dragoman.runtime.process.process import Process
@@ -133,17 +134,15 @@ def execute(thread: Thread, name: bytes, arguments: tuple[bytes, ...], environme
 
 def execute_natively(process: Process, start: Start, environment: tuple[bytes, ...]) -> int:
     """Returns only if it fails: -errno. Limits that were the guest's only become real."""
-    import _resource  # type: ignore
-    before = {}
+    before = {resource: host_limit(resource) for resource in process.limits.virtual}
     for resource, limit in process.limits.virtual.items():
-        before[resource] = _resource.getrlimit(resource)
-        _set_limit(resource, limit)
+        set_host_limit(resource, *limit)
     path, vectors = start.path, []
     for texts in (start.arguments, environment):
         vectors.append(b"".join(address_of_string(text) for text in texts) + bytes(8))
     result = call(NR["execve"], address_of(path), address_of(vectors[0]), address_of(vectors[1]))
     for resource, limit in before.items():
-        _set_limit(resource, limit)
+        set_host_limit(resource, *limit)
     return result
 
 
@@ -151,8 +150,8 @@ def address_of_string(text: bytes) -> bytes:
     return address_of(text).to_bytes(8, "little")
 
 
-def _set_limit(resource: int, limit: tuple[int, int]) -> None:
-    from dragoman.runtime.process.linux.descriptors import PAIR
-    call(NR["prlimit64"], 0, resource, address_of(PAIR.pack(*limit)), 0)
+def set_host_limit(resource: int, soft: int, hard: int) -> None:
+    pair = PAIR.pack(soft, hard)
+    call(NR["prlimit64"], 0, resource, address_of(pair), 0)
 
 

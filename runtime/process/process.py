@@ -7,7 +7,7 @@ import os
 
 from dragoman.dbt.host.calls import SIG_DFL
 from dragoman.runtime.memory.space import AddressSpace
-from dragoman.runtime.memory.window import MAP_ANONYMOUS, MAP_PRIVATE, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE
+from dragoman.runtime.memory.window import MAP_ANONYMOUS, MAP_PRIVATE, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, GuestFault
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
@@ -75,6 +75,24 @@ class Process:
         self._handover = _thread.allocate_lock()
         self._handover.acquire()
 
+    @property
+    def bytes(self) -> Any:
+        """Guest memory as the oracle wants it."""
+        from dragoman.dbt.emulate import Bytes
+        return Bytes(self._read, self._write)
+
+    def _read(self, address: int, length: int) -> bytes:
+        try:
+            return self.memory.read(address, length)
+        except GuestFault:
+            raise LookupError(hex(address)) from None
+
+    def _write(self, address: int, data: bytes) -> None:
+        try:
+            self.memory.write(address, data)
+        except GuestFault:
+            raise LookupError(hex(address)) from None
+
     # --- programs
     def load(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],
              environment: tuple[bytes, ...], executed_as: bytes) -> None:
@@ -105,14 +123,15 @@ class Process:
         for timer in self.timers:
             call(NR["timer_delete"], timer)
         self.timers.clear()
+        kept = self.files.own | {program.fd, program.interpreter.fd if program.interpreter else -1}
         for fd in map(int, os.listdir("/proc/self/fd")):
-            if fd not in self.files.own and call(NR["fcntl"], fd, F_GETFD) == FD_CLOEXEC:
+            if fd not in kept and call(NR["fcntl"], fd, F_GETFD) == FD_CLOEXEC:
                 os.close(fd)
         thread.forget_program()
         try:
             self.load(thread, program, arguments, environment, executed_as)
-        except elf.LoadError as error:
-            self.complain(error.message)
+        except (elf.LoadError, OSError) as error:
+            self.complain(str(error))
             self.die(SIGKILL)
 
     # --- threads
@@ -201,10 +220,8 @@ class Process:
         os._exit(status & 0xFF)
 
     def die(self, number: int) -> None:
-        """End of this signal, as the program would natively; the limit on core files keeps the host from writing one."""
+        """End of this signal, as the program would natively."""
         self.finish()
-        import _resource  # type: ignore
-        _resource.setrlimit(4, (0, _resource.getrlimit(4)[1]))
         self.host.set_mask(ALL_SIGNALS)
         if number != SIGKILL:
             self.host.set_action(number, SIG_DFL)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 
-from dragoman.dbt.engine import Engine
-from dragoman.dbt.images import Images
-from dragoman.dbt.store import Store
+from dragoman.dbt import engine
 from dragoman.runtime.memory.window import WindowError
 from dragoman.runtime.options import RunOptions
 from dragoman.runtime.process import elf, execute
+from dragoman.runtime.process.execute import set_host_limit
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, host_limit
 from dragoman.runtime.process.process import INTERNAL_ERROR, Process
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread
 
 SWITCH_INTERVAL = 50e-6         # seconds: how soon a thread that comes out of a system call gets the GIL
-
-
-def make_engine(options: RunOptions, memory_base: int) -> Engine:
-    return Engine(options, memory_base, Images(Store.open(options.cold).path))
 
 
 def main(options: RunOptions) -> int:
@@ -27,7 +22,7 @@ def main(options: RunOptions) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     process = None
     try:
-        process = Process(options, make_engine)
+        process = Process(options, engine.make)
         begin(process)
     except (elf.LoadError, WindowError) as error:
         return refuse(str(error), getattr(error, "status", elf.CANNOT_RUN))
@@ -44,13 +39,19 @@ def begin(process: Process) -> None:
     if start.program is None:
         raise elf.LoadError(f"{elf.printable(start.name)}: is a program of this host (x86-64): run it natively, "
                             "without dragoman", 8)
-    process.limits.virtual[RLIMIT_CORE] = host_limit(RLIMIT_CORE)
+    keep_core_limit(process)
     thread = Thread(process, process.engine.cpu())
     thread.mask = process.host.mask()
     process.host.set_mask(ALL_SIGNALS)
     thread.attach()
     process.load(thread, start.program, start.arguments, options.environment, start.name)
     process.live(thread)
+
+
+def keep_core_limit(process: Process) -> None:
+    """The limit on core files becomes the guest's alone: the host writes none."""
+    soft, hard = process.limits.virtual[RLIMIT_CORE] = host_limit(RLIMIT_CORE)
+    set_host_limit(RLIMIT_CORE, 0, hard)
 
 
 def refuse(text: str, status: int) -> int:

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from dragoman.dbt.host.calls import Frame
 from dragoman.dbt.host.x86_64 import NOT_MADE
 from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
-from dragoman.runtime.memory.window import PROT_EXEC, GuestFault
+from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
 from dragoman.runtime.process.signals import NO_STACK, SIGBUS, SIGILL, SIGSEGV, SIGTRAP, SS_AUTODISARM, SS_DISABLE
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dragoman.dbt.cpu import Cpu
     from dragoman.runtime.process.process import Process
 
+FIRST_EMULATED = 4                              # rounding modes that the host lacks, and reserved ones
 SYSCALL, PENDING = EXITS["syscall"], OFFSET["pending"] // 8
 A0, A5, A7 = 10, 15, 17
 MASK = (1 << 64) - 1
@@ -109,23 +110,31 @@ class Thread:
     # --- running
     def run(self) -> None:
         """Guest code and its exits, until ThreadEnd."""
-        cpu, words, x, run = self.cpu, self.cpu.words, self.cpu.x, self.cpu.run
-        perform = self.process.perform
+        cpu, words, run, system_call = self.cpu, self.cpu.words, self.cpu.run, self.system_call
         self.apply_mask()
+        self.check_ending()
+        if cpu.frm >= FIRST_EMULATED:
+            self.on_emulate()
         while True:
             if words[PENDING]:
                 signals.take(self)
             reason = run()
             if reason == SYSCALL:
-                number, arguments = x[A7], tuple(x[A0:A5 + 1])
-                result = perform(self, number, arguments)
-                if result is None:
-                    continue
-                if result != NOT_MADE:
-                    x[A0] = result & MASK
-                    cpu.pc += CALL_SIZE
+                system_call()
             else:
                 self.exited(reason)
+
+    def system_call(self) -> None:
+        """The one at pc."""
+        cpu = self.cpu
+        x = cpu.x
+        result = self.process.perform(self, x[A7], tuple(x[A0:A5 + 1]))
+        if result is None:                      # registers are set
+            if cpu.frm >= FIRST_EMULATED:
+                self.on_emulate()
+        elif result != NOT_MADE:
+            x[A0] = result & MASK
+            cpu.pc += CALL_SIZE
 
     def exited(self, reason: int) -> None:
         """Any exit that is no system call."""
@@ -214,11 +223,12 @@ class Thread:
 
     def find_address(self) -> int | None:
         """The non-canonical address that the instruction at pc accesses; None: it went through this time."""
+        from dragoman.dbt import emulate, oracle
         try:
-            self.process.engine.step(self.cpu)
-        except GuestFault as fault:
-            return int(str(fault), 16)
-        return self.cpu.exit_data if self.cpu.exit_reason == EXITS["fault"] else None
+            emulate.step(self.cpu, self.process.bytes)
+        except oracle.GuestFault as fault:
+            return fault.address
+        return None
 
     def on_fetch(self) -> None:
         """pc is not in executable memory, or its page cannot be read."""
@@ -250,10 +260,23 @@ class Thread:
 
     def on_emulate(self) -> None:
         """One instruction by the oracle, and all of those under a rounding mode that the host lacks."""
-        engine, cpu = self.process.engine, self.cpu
+        from dragoman.dbt import emulate, oracle
+        cpu = self.cpu
         while True:
-            engine.step(cpu)
-            if cpu.exit_reason == SYSCALL or cpu.frm < 4 or cpu.pending:
+            try:
+                outcome = emulate.step(cpu, self.process.bytes)
+            except oracle.GuestFault as fault:
+                area = self.process.memory.table.find(fault.address)
+                signals.fault(self, SIGSEGV, MAPERR if area is None else ACCERR, fault.address, "accessing")
+            else:
+                if outcome.reason == "syscall":
+                    self.system_call()
+                elif outcome.reason is not None:
+                    cpu.exit_data = outcome.value
+                    self.exited(EXITS[outcome.reason])
+            if cpu.pending:
+                signals.take(self)
+            if cpu.frm < FIRST_EMULATED:
                 return
 
 

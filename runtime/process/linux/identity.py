@@ -29,7 +29,7 @@ passed("""
 absent("rseq")
 
 
-@syscall("uname", "struct:utsname")
+@syscall("uname", "struct:utsname+")
 def uname(thread: Thread, buffer: int) -> int:
     host = bytes(6 * UTS_FIELD)
     result = thread.call(NR["uname"], address_of(host))
@@ -40,7 +40,7 @@ def uname(thread: Thread, buffer: int) -> int:
     return result
 
 
-@syscall("prlimit64", "int enum:rlimit struct:rlimit struct:rlimit")
+@syscall("prlimit64", "int enum:rlimit struct:rlimit struct:rlimit+")
 def prlimit64(thread: Thread, pid: int, resource: int, new: int, old: int) -> int:
     process, pid, resource = thread.process, signed32(pid), signed32(resource)
     memory = process.memory
@@ -59,7 +59,7 @@ def prlimit64(thread: Thread, pid: int, resource: int, new: int, old: int) -> in
     return 0
 
 
-@syscall("getrlimit", "enum:rlimit struct:rlimit")
+@syscall("getrlimit", "enum:rlimit struct:rlimit+")
 def getrlimit(thread: Thread, resource: int, old: int) -> int:
     if not 0 <= signed32(resource) < COUNT:
         return -EINVAL

@@ -29,7 +29,7 @@ def generic_stat(host: bytes) -> bytes:
                         at, an, mt, mn, ct, cn, 0, 0)
 
 
-@syscall("fstat", "fd struct:stat")
+@syscall("fstat", "fd struct:stat+")
 def fstat(thread: Thread, fd: int, buffer: int) -> int:
     host = bytes(HOST.size)
     result = thread.call(NR["fstat"], fd, address_of(host))
@@ -38,7 +38,7 @@ def fstat(thread: Thread, fd: int, buffer: int) -> int:
     return result
 
 
-@syscall("newfstatat", "at_fd path struct:stat at")
+@syscall("newfstatat", "at_fd path struct:stat+ at")
 def newfstatat(thread: Thread, folder: int, path: int, buffer: int, flags: int) -> int:
     memory, host = thread.process.memory, bytes(HOST.size)
     text = memory.read_string(path) if path else b""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN = 32                      # bytes of a buffer
 BEFORE = {"exit", "exit_group"}     # do not come back
-AFTER = {"out", "struct:stat", "struct:utsname"}    # arguments that the call fills in
 MASK = (1 << 64) - 1
 
 
@@ -61,14 +60,14 @@ class Printer:
     def fill(self, after: bool, result: int = 0) -> None:
         """Write down the arguments that are known before the call, or after it."""
         for at, kind in enumerate(self.entry.kinds):
-            if (kind in AFTER) == after:
+            if (kind == "out" or kind.endswith("+")) == after:
                 try:
                     self.texts[at] = self.text(kind, self.arguments[at], result)
                 except (GuestFault, OSError):
                     self.texts[at] = hex(self.arguments[at])
 
     def text(self, kind: str, value: int, result: int) -> str:
-        kind, _, detail = kind.partition(":")
+        kind, _, detail = kind.removesuffix("+").partition(":")
         if kind in ("path", "name", "link", "string"):
             return quoted(self.memory.read_string(value)) if value else "NULL"
         if kind == "out":

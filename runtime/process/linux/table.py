@@ -83,7 +83,7 @@ def syscall(name: str, kinds: str = "", number: int | None = None) -> Callable:
     """Decorator: the handler of call `name`; kinds name each argument and, behind ->, the result if it is no int.
 
     fd path string int uint size offset mode ptr, buffer:N (input, length in argument N), out (length is the result),
-    flags:TABLE enum:TABLE (strace.py) struct:NAME; an unknown kind prints as a number in hexadecimal.
+    flags:TABLE enum:TABLE (strace_names.py), struct:NAME, struct:NAME+ (output); others print in hexadecimal.
     """
     def register(handler: Callable[..., int | None]) -> Callable[..., int | None]:
         at = NUMBER[name] if number is None else number
