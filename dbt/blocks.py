@@ -19,10 +19,11 @@ C_SITE_COUNT, C_SITE_LIMIT = CACHE["site_count"], CACHE["site_limit"]
 C_NATIVES, C_HANDLERS, C_MEMORY = CACHE["natives"], CACHE["handlers"], CACHE["memory_base"]
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
+C_ASK = CACHE["ask"]
 C_HOT_COUNT, C_MAILBOX, C_STOP = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING = (
     OFFSET["exit_reason"], OFFSET["budget"], OFFSET["budget_reset"], OFFSET["pending"])
-EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT = EXITS["fetch"], EXITS["full"], EXITS["poll"], EXITS["hot"]
+EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS = (EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret"))
 
@@ -131,17 +132,34 @@ def resolve_block(cache: int, state: int, pc: int) -> int:
     row = find_row(cache, pc)
     code = load64(row + R_CODE) if row != 0 else 0
     if code == 0:
-        area = executable_range(cache, pc)
-        if area == 0 or pc & 1:
-            store64(state + S_REASON, EXIT_FETCH)
+        if load64(cache + C_ASK) != 0:
+            store64(state + S_REASON, EXIT_MISS)
             return 0
-        if has_room(cache) == 0:
-            store64(state + S_REASON, EXIT_FULL)
-            return 0
-        if load64(cache + C_ENGINE) == 0:
-            code = interpret_block(cache, make_row(cache, pc), load64(area + 8))
-        else:
-            code = translate_unit(cache, pc, load64(area + 8))
+        return make_block(cache, state, pc)
+    remember(state, pc, code)
+    return code
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def make_block_asked(cache: int, state: int, pc: int, unused: int) -> int:
+    """The same as make_block, for Python: after an exit with "miss"."""
+    return make_block(cache, state, pc)
+
+
+@compiled("i8(i8,i8,i8)")
+def make_block(cache: int, state: int, pc: int) -> int:
+    """Make the block's code; 0 with the exit reason set if that can't be."""
+    area = executable_range(cache, pc)
+    if area == 0 or pc & 1:
+        store64(state + S_REASON, EXIT_FETCH)
+        return 0
+    if has_room(cache) == 0:
+        store64(state + S_REASON, EXIT_FULL)
+        return 0
+    if load64(cache + C_ENGINE) == 0:
+        code = interpret_block(cache, make_row(cache, pc), load64(area + 8))
+    else:
+        code = translate_unit(cache, pc, load64(area + 8))
     remember(state, pc, code)
     return code
 

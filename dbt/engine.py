@@ -72,6 +72,7 @@ class Engine:
         self.decoder = Decoder(image.blob("decoder"))
         self.ranges: list[tuple[int, int, bool]] = []
         self._threads = _thread.allocate_lock()         # held while the table of threads changes
+        self.precise = options.precise
         self.gate = _thread.allocate_lock()             # held while the world is stopped
         self.stopping = False
         self._somebody_left = _thread.allocate_lock()
@@ -242,6 +243,10 @@ class Engine:
             self.flush(cpu)
             return True
         return False
+
+    def set_precise(self) -> None:
+        """The guest catches SIGSEGV or SIGBUS: registers are to be exact at faults from now on (stencils always are)."""
+        self.precise = True
 
     def flush(self, cpu: Cpu) -> None:
         """Empty the code cache."""

@@ -68,5 +68,5 @@ def _native(isa, count: bool) -> bytes:         # type: ignore[no-untyped-def]
 def entry_points() -> list:                     # type: ignore[type-arg]
     """The compiled functions that natives and Python call by symbol."""
     from dragoman.dbt import blocks, cache_admin, code_cache, copier
-    return [blocks.resolve_block, blocks.on_poll, code_cache.invalidate, code_cache.verify, code_cache.find_row,
+    return [blocks.resolve_block, blocks.on_poll, blocks.make_block_asked, code_cache.invalidate, code_cache.verify, code_cache.find_row,
             copier.translate_unit, cache_admin.set_ranges, cache_admin.flush]

@@ -124,6 +124,7 @@ hot_count
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
 states          addresses of the threads' CPU states, MAX_THREADS entries, 0 = free
 memory_base     host address of guest address 0
+ask             nonzero: a block without code leaves with "miss" (logs want to see each translation)
 stop            nonzero: every thread is to leave native code at its next poll
 flushes         how often the whole cache was emptied
 stat_blocks     blocks translated
