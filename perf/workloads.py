@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -50,18 +51,25 @@ def chosen(words: Sequence[str], quick: bool, root: Path | None, arguments: Sequ
     return list(found.values())
 
 
+def everything() -> list[Workload]:
+    """All that has a name: guests, then Debian's programs as they would be in the folder root."""
+    return [of_guest(guest) for guest in guests.programs()] + [
+        dataclasses.replace(workload, description=" ".join(workload.arguments)[:60].replace("\n", " "))
+        for workload in of_debian(Path("root"))]
+
+
 def _named(word: str, quick: bool, root: Path | None, arguments: tuple[str, ...]) -> list[Workload]:
-    everything = [of_guest(guest) for guest in guests.programs(quick)]
+    of_guests = [of_guest(guest) for guest in guests.programs(quick)]
     if word == "compute":
-        return [workload for workload in everything if workload.suite == "compute"]
+        return [workload for workload in of_guests if workload.suite == "compute"]
     if word == "start":
-        return [workload for workload in everything if workload.name == "hello"] + of_debian(root, "start")
+        return [workload for workload in of_guests if workload.name == "hello"] + of_debian(root, "start")
     if word == "real":
         if root is None:
             raise WorkloadError("real needs --root DIR, a folder with Debian's riscv64 programs; "
                                 "tests/real/fetch.py makes one")
         return of_debian(root, "steady")
-    for workload in everything + of_debian(root):
+    for workload in of_guests + of_debian(root):
         if workload.name == word:
             return [workload]
     path = Path(word)

@@ -1,0 +1,169 @@
+"""A report as tables for a terminal, and the display while it is measured."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from dragoman.perf import words
+from dragoman.perf.results import Report, Result
+
+TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs"}
+FEW = 2             # results that are shown each with all that is known
+
+
+def summary(report: Report) -> Group:
+    """All of a report."""
+    parts: list[RenderableType] = []
+    for suite in report.suites():
+        results = [result for result in report.results if result.suite == suite and result.series]
+        if len(results) <= FEW:
+            parts += [details(report, result) for result in results]
+        elif results:
+            parts += [overview(report, results, TITLES.get(suite, suite)), means(report, suite)]
+    if report.translation:
+        parts.append(translation(report))
+    parts += [Text(f"failed: {text}", style="bold red") for text in report.failures()]
+    parts += [Text(f"note: {text}", style="dim") for text in report.notes]
+    if report.interrupted:
+        parts.append(Text("interrupted: this is what was measured until then", style="bold yellow"))
+    return Group(*parts)
+
+
+def overview(report: Report, results: list[Result], title: str) -> Table:
+    """A row for each workload, a column for each contender: median, and speed by the base's."""
+    base, shown = report.base, report.shown()
+    table = Table(title=f"{title}: median seconds, and how many times {report.contenders[base]}'s speed",
+                  title_justify="left", pad_edge=False)
+    table.add_column("program", no_wrap=True)
+    table.add_column("instr.", justify="right", no_wrap=True)
+    for name in shown:
+        table.add_column(report.contenders[name], justify="right", no_wrap=True)
+    for result in results:
+        table.add_row(result.name, words.count(result.instructions), *(cell(result, name, base) for name in shown))
+    return table
+
+
+def cell(result: Result, name: str, base: str) -> Text:
+    series = result.series.get(name)
+    if series is None:
+        return Text(words.NOTHING, style="dim")
+    if series.failure:
+        return Text("failed", style="bold red")
+    if math.isnan(series.median):
+        return Text("")
+    speed = result.speed(name, base)
+    digits = 3 if series.median < 1 else 2
+    text = Text(f"{series.median:.{digits}f}")
+    if name != base and not math.isnan(speed):
+        text.append(f" {words.times(speed):>5}", style="green" if speed >= 1 else "red")
+    return text
+
+
+def means(report: Report, suite: str) -> Table:
+    """Geometric means of a suite, a row for each contender."""
+    base, shown = report.base, report.shown()
+    label = report.contenders[base]
+    table = Table(title=f"{TITLES.get(suite, suite)}: geometric means", title_justify="left", pad_edge=False)
+    for heading in ("", "guest instr.", f"× {label}", f"× {label}, steady", "× native", "× interpreter", "peak memory"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    if base == "native" or "native" not in shown:
+        table.columns[4].header = ""
+    for name, mean in report.means(suite).items():
+        peaks = [result.series[name].peak for result in report.results
+                 if result.suite == suite and name in result.series]
+        table.add_row(report.contenders[name], words.rate(mean["rate"]), words.times(mean[f"to {base}"]),
+                      words.times(mean["steady"]) if has_steady(report, name) else "",
+                      words.times(mean["to native"]) if "native" in shown and base != "native" else "",
+                      words.times(mean.get("to interpreter", math.nan)), words.megabytes(max(peaks, default=0)))
+    return table
+
+
+def has_steady(report: Report, name: str) -> bool:
+    """Whether an engine told how long its start and its translation took."""
+    return any(result.series[name].part("start") for result in report.results if name in result.series)
+
+
+def details(report: Report, result: Result) -> Table:
+    """All that is known of one workload, a row for each contender."""
+    base = report.base
+    about = ", ".join(filter(None, (result.description, result.instructions and
+                                    f"{words.count(result.instructions)} guest instructions")))
+    table = Table(title=f"{result.name}{': ' if about else ''}{about}", title_justify="left", pad_edge=False)
+    for heading in ("", "median", "±", "CPU", "start", "translating", "guest instr.", "peak memory",
+                    f"× {report.contenders[base]}"):
+        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+    if "native" in result.series and base != "native":
+        table.add_column("× native", justify="right", no_wrap=True)
+    for name, series in result.series.items():
+        if series.failure:
+            table.add_row(report.contenders[name], Text("failed", style="bold red"))
+            continue
+        translating = series.part("translate") + series.part("compile")
+        row = [report.contenders[name], words.seconds(series.median), words.percent(series.spread),
+               words.seconds(series.cpu_median), words.seconds(series.part("start") or math.nan),
+               words.seconds(translating or math.nan), words.rate(result.rate(name)), words.megabytes(series.peak),
+               words.times(result.speed(name, base))]
+        if "native" in result.series and base != "native":
+            row.append(words.times(result.speed(name, "native")))
+        table.add_row(*row)
+    return table
+
+
+def translation(report: Report) -> Table:
+    """Microseconds per guest instruction."""
+    table = Table(title="Translation in compiled code, microseconds per guest instruction", title_justify="left",
+                  pad_edge=False)
+    for heading in ("code", "instr.", "decoding", "into blocks to interpret", "into stencils", "host bytes"):
+        table.add_column(heading, justify="left" if heading == "code" else "right")
+    for row in report.translation:
+        table.add_row(row["name"], words.count(row["instructions"]),
+                      *(f"{row[part]:.3f}" for part in ("decode", "interpreter", "stencil")),
+                      f"{row['bytes']:.1f}")
+    return table
+
+
+class Display:
+    """A session's watcher: on a terminal the newest rows above a bar, else a line for each workload."""
+
+    def __init__(self, report: Report, console: Console):
+        self.report, self.console = report, console
+        self.progress = Progress(BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn(),
+                                 TextColumn("{task.description}", markup=False), console=console)
+        self.task = self.progress.add_task("", total=0)
+        self.live = Live(console=console, get_renderable=self.render, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    def render(self) -> Group:
+        results = [result for result in self.report.results if result.series]
+        room = max(1, self.console.height - 8)
+        table = overview(self.report, results[-room:], "So far") if results else Text("")
+        return Group(table, self.progress)
+
+    def runs(self, count: int) -> None:
+        self.progress.update(self.task, total=(self.progress.tasks[0].total or 0) + count)
+
+    def begins(self, text: str) -> None:
+        self.progress.update(self.task, description=text)
+
+    def ran(self) -> None:
+        self.progress.advance(self.task)
+
+    def measured(self, result: Result) -> None:
+        if self.console.is_terminal:
+            return
+        shown = [f"{self.report.contenders[name]} {words.seconds(series.median) if not series.failure else 'failed'}"
+                 for name, series in result.series.items()]
+        self.console.print(f"{result.name}: {', '.join(shown)}", soft_wrap=True, highlight=False)
