@@ -39,17 +39,21 @@ def prepare(memory: AddressSpace, program: Program, arguments: tuple[bytes, ...]
 
     executed_as: the path that execve was given (AT_EXECFN); stack_size: bytes, None or huge for a stack without limit.
     """
-    size = UNLIMITED if stack_size is None or stack_size > memory.size // 4 else stack_size
-    size = max(pages(size), 32 * PAGE)
-    check_size(arguments, environment, size)
-    size += LONGEST_STRING  # a tiny stack: what is put there before the program starts still fits
-    top = memory.size - PAGE
-    result = memory.map(top - size, size, PROT_READ | PROT_WRITE | (PROT_EXEC if program.executable_stack else 0),
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, kind=STACK)
-    if result < 0:
-        raise LoadError(f"no room for a stack of {size} bytes: {os.strerror(-result)}", ENOMEM)
-    memory.top = top - size - STACK_GAP
-    image = load(memory, program)
+    try:
+        size = UNLIMITED if stack_size is None or stack_size > memory.size // 4 else stack_size
+        size = max(pages(size), 32 * PAGE)
+        check_size(arguments, environment, size)
+        size += LONGEST_STRING  # a tiny stack: what is put there before the program starts still fits
+        top = memory.size - PAGE
+        prot = PROT_READ | PROT_WRITE | (PROT_EXEC if program.executable_stack else 0)
+        flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED
+        result = memory.map(top - size, size, prot, flags, kind=STACK)
+        if result < 0:
+            raise LoadError(f"no room for a stack of {size} bytes: {os.strerror(-result)}", ENOMEM)
+        memory.top = top - size - STACK_GAP
+        image = load(memory, program)
+    finally:
+        program.close()
     image.stack_low, image.stack_high = top - size, top
     _fill(memory, image, arguments, environment, executed_as)
     return image

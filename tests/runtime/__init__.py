@@ -1,0 +1,1 @@
+"""Guest memory, the loader and system calls, without a translator."""
