@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import types
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from dragoman.dbt.cpu import FLAG_BITS, MXCSR_DEFAULT, ROUNDING_OF_MODE
 from dragoman.dbt.engine import Engine
 from dragoman.dbt.images import Images
 from dragoman.dbt.state import EXIT_NAMES, OFFSET, X
+from dragoman.runtime.options import RunOptions
 
 KINDS = ("interpreter", "stencil", "stencil-full")
 SIGBUS, SIGSEGV = 7, 11
@@ -87,7 +87,7 @@ class Guest:
 
     def __init__(self, kind: str) -> None:
         self.kind, self.memory = kind, memory()
-        options = types.SimpleNamespace(engine=kind.removesuffix("-full"), threshold=None, count=False)
+        options = RunOptions(engine=kind.removesuffix("-full"), compiler="off")
         self.engine = Engine(options, self.memory.base, _images(kind))
         self.cpu = self.engine.cpu()
         self._mxcsr = ctypes.c_uint32.from_address(self.cpu.address + OFFSET["mxcsr"])
