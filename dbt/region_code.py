@@ -1,0 +1,412 @@
+"""IR text of a region: its entries, blocks, edges, polls and exits.
+
+Within a block, registers are the texts of their values; at its end those that are needed go to allocas, which LLVM
+promotes. What leaves stands at the end of the function: stores of the dirty registers and a tail call.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.lower import METADATA
+from dragoman.dbt.natives import code_of, probe
+from dragoman.dbt.region_flow import COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Flow, Instruction, bits, named_twice
+from dragoman.dbt.region_request import RegionRequest
+from dragoman.dbt.region_site import Leave, template, use
+from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, PINS, Site
+from dragoman.dbt.state import EXITS, OFFSET, SINK, register_offset
+
+FIRST_LOCATION = 20             # number of the debug location of line 1, as metadata
+LIKELY, UNLIKELY = "!prof !2", "!prof !3"
+_DEBUG = """!llvm.dbg.cu = !{!10}
+!llvm.module.flags = !{!11}
+!2 = !{!"branch_weights", i32 1000, i32 1}
+!3 = !{!"branch_weights", i32 1, i32 1000}
+!10 = distinct !DICompileUnit(language: DW_LANG_C, file: !12, isOptimized: true, runtimeVersion: 0, emissionKind: LineTablesOnly)
+!11 = !{i32 2, !"Debug Info Version", i32 3}
+!12 = !DIFile(filename: "guest", directory: "")
+!13 = !DISubroutineType(types: !15)
+!14 = distinct !DISubprogram(name: "region", file: !12, line: 1, type: !13, unit: !10, spFlags: DISPFlagDefinition)
+!15 = !{null}"""
+_BOX_HIGH = 0xFFFF_FFFF
+
+
+def where(number: int) -> int:
+    """Offset in the state of register x n (n) or f n (32 + n)."""
+    return register_offset("f", number - F_SHIFT) if number >= F_SHIFT else register_offset("x", number)
+
+
+class Values:
+    """Texts of register values that are known at one place in a block, by register file."""
+
+    def __init__(self, block: Block, lines: list[str]):
+        self.lines, self.block = lines, block
+        self.x: dict[int, str] = {}
+        self.f: dict[int, str] = {}             # raw, double
+        self.single: dict[int, str] = {}        # what the register holds, boxed
+        self.seen: dict[int, str] = {}          # raw registers as singles
+
+
+class Writer:
+    """Writes one region."""
+
+    def __init__(self, flow: Flow, pinned: tuple[int, ...], request: RegionRequest):
+        self.flow, self.pinned, self.request = flow, pinned, request
+        self.slot = dict(zip(pinned, PINS))
+        self.count = 0
+        self.tail: list[str] = []
+        self.called: dict[str, None] = {}
+        self.written = 0
+        for block in flow.blocks.values():
+            self.written |= block.writes
+        self.allocas: dict[str, str] = {}
+
+    def name(self, prefix: str) -> str:
+        self.count += 1
+        return f"{prefix}{self.count}"
+
+    # --- the whole
+    def module(self, name: str) -> str:
+        body: list[str] = []
+        for block in self.flow.blocks.values():
+            self.block(block, body)
+        entries = self.entries()
+        allocas = [f"%{alloca} = alloca {kind}" for alloca, kind in self.allocas.items()]
+        starts = [f"store i64 %{slot}, ptr %x{n}" for n, slot in self.slot.items() if f"x{n}" in self.allocas]
+        function = [f"define {CONVENTION} void @{name}({PARAMETERS}) strictfp nounwind !dbg !14 {{", "entry:",
+                    *allocas, *starts, *entries, *body, *self.tail, "}"]
+        declarations = [f"declare {CONVENTION} void @{symbol}({ARGUMENT_TYPES})" for symbol in self.called]
+        locations = [f"!{FIRST_LOCATION + n} = !DILocation(line: {n + 1}, scope: !14)" for n in range(len(self.flow.located))]
+        return "\n".join([*function, *declarations, METADATA, _DEBUG, *locations])
+
+    def entries(self) -> list[str]:
+        """The switch on the number of the entry; each loads what its block needs."""
+        flow, lines = self.flow, []
+        cases = " ".join(f"i64 {n}, label %E{n}" for n in range(len(flow.entries)))
+        lines.append(f"switch i64 %target, label %E0 [{cases}]" if len(flow.entries) > 1 else "br label %E0")
+        for n, pc in enumerate(flow.entries):
+            lines.append(f"E{n}:")
+            block, boxed = flow.blocks[pc], []
+            for number in bits(block.live):
+                if number in self.slot or number == 0:
+                    continue
+                pointer = f"%E{n}p{number}"
+                lines.append(f"{pointer} = getelementptr i8, ptr %state, i64 {where(number)}")
+                if number < F_SHIFT:
+                    self.load_and_keep(lines, f"%E{n}v{number}", "i64", pointer, self.alloca("x", number))
+                elif block.single >> number & 1:
+                    self.load_and_keep(lines, f"%E{n}v{number}", "float", pointer, self.alloca("s", number))
+                    lines += [f"{pointer}h = getelementptr i8, ptr {pointer}, i64 4", f"{pointer}b = load i32, ptr {pointer}h"]
+                    boxed.append(f"{pointer}b")
+                else:
+                    self.load_and_keep(lines, f"%E{n}v{number}", "double", pointer, self.alloca("d", number))
+            if boxed:
+                self.check_boxes(n, pc, boxed, lines)
+            else:
+                lines.append(f"br label %{self.label(pc)}")
+        return lines
+
+    def load_and_keep(self, lines: list[str], value: str, kind: str, pointer: str, alloca: str) -> None:
+        lines += [f"{value} = load {kind}, ptr {pointer}", f"store {kind} {value}, ptr %{alloca}"]
+
+    def check_boxes(self, n: int, pc: int, boxed: list[str], lines: list[str]) -> None:
+        """What the region takes for a single is none: the oracle makes the next step."""
+        total = boxed[0]
+        for k, one in enumerate(boxed[1:]):
+            lines.append(f"%E{n}a{k} = and i32 {total}, {one}")
+            total = f"%E{n}a{k}"
+        lines += [f"%E{n}t = icmp eq i32 {total}, {_BOX_HIGH}",
+                  f"br i1 %E{n}t, label %{self.label(pc)}, label %E{n}bad, {LIKELY}", f"E{n}bad:"]
+        site = Site(f"E{n}x")
+        self.call("leave_emulate")
+        site.go("@leave_emulate", target=str(pc))
+        lines += site.lines
+
+    def label(self, pc: int) -> str:
+        return {SHARED_JUMP: "shared", COLD_EXIT: "cold"}.get(pc) or f"B{pc:x}"
+
+    def alloca(self, kind: str, number: int) -> str:
+        """x: integer, d: raw float register, s: single; the name without %."""
+        name = f"{kind}{number - F_SHIFT if number >= F_SHIFT else number}"
+        self.allocas.setdefault(name, {"x": "i64", "d": "double", "s": "float"}[kind])
+        return name
+
+    def call(self, symbol: str) -> None:
+        self.called[symbol] = None
+
+    # --- values of registers
+    def x(self, values: Values, number: int) -> str:
+        if number == 0:
+            return "0"
+        if number not in values.x:
+            if number in self.slot and not self.written >> number & 1:
+                values.x[number] = f"%{self.slot[number]}"
+            else:
+                values.x[number] = self.load(values, "x", number, "i64")
+        return values.x[number]
+
+    def load(self, values: Values, kind: str, number: int, type_: str) -> str:
+        value = f"%{self.name('r')}"
+        values.lines.append(f"{value} = load {type_}, ptr %{self.alloca(kind, number)}")
+        return value
+
+    def emit(self, values: Values, text: str) -> str:
+        value = f"%{self.name('c')}"
+        values.lines.append(f"{value} = {text}")
+        return value
+
+    def is_single(self, values: Values, number: int) -> bool:
+        """The register is kept as a boxed single here."""
+        return number in values.single or (number not in values.f and bool(values.block.single >> number & 1))
+
+    def held(self, values: Values, number: int) -> str:
+        """The float in a register that is_single."""
+        if number not in values.single:
+            values.single[number] = self.load(values, "s", number, "float")
+        return values.single[number]
+
+    def raw(self, values: Values, number: int) -> str:
+        if number in values.f:
+            return values.f[number]
+        if self.is_single(values, number):
+            narrow = self.emit(values, f"bitcast float {self.held(values, number)} to i32")
+            wide = self.emit(values, f"zext i32 {narrow} to i64")
+            value = self.emit(values, f"bitcast i64 {self.emit(values, f'or i64 {wide}, {_BOX_HIGH << 32}')} to double")
+        else:
+            value = self.load(values, "d", number, "double")
+        values.f[number] = value
+        return value
+
+    def single(self, values: Values, number: int, other: int) -> str:
+        if self.is_single(values, number):
+            return self.held(values, number)
+        if number not in values.seen:
+            word = self.emit(values, f"bitcast double {self.raw(values, number)} to i64")
+            boxed = self.emit(values, f"icmp eq i64 {self.emit(values, f'lshr i64 {word}, 32')}, {_BOX_HIGH}")
+            low = self.emit(values, f"trunc i64 {word} to i32")
+            chosen = self.emit(values, f"select i1 {boxed}, i32 {low}, i32 {other}")
+            values.seen[number] = self.emit(values, f"bitcast i32 {chosen} to float")
+        return values.seen[number]
+
+    def low(self, values: Values, number: int) -> str:
+        word = self.emit(values, f"bitcast double {self.raw(values, number)} to i64")
+        return self.emit(values, f"trunc i64 {word} to i32")
+
+    # --- a block
+    def block(self, block: Block, lines: list[str]) -> None:
+        lines.append(f"{self.label(block.pc)}:")
+        values, dirty, label, end = Values(block, lines), block.dirty, self.label(block.pc), ()
+        for one in block.code:
+            dirty, label, end = self.instruction(one, values, dirty, label)
+        if block.pc == SHARED_JUMP:
+            end = "jump_to", self.load_goto(lines), "jump"
+        if block.pc == COLD_EXIT:
+            self.cold(values, dirty)
+            return
+        if not end or end[0] != "trap":
+            self.keep(block, values)
+            self.end(block, values, dirty, end)
+
+    def instruction(self, one: Instruction, values: Values, dirty: int, label: str):    # type: ignore[no-untyped-def]
+        """Dirty registers and the basic block behind it, and how it ends."""
+        twice = named_twice(one)
+        what = use(one.form, twice)
+        texts = {"p": self.name("i"), "imm": one.imm, "rm": one.rm, "pc": one.pc, "next_pc": one.pc + one.size,
+                 "label": label, "flush": "", "dbg": 0}
+        for field in what.x:
+            texts[field] = self.x(values, getattr(one, field))
+        for field in what.f:
+            texts["f_" + field] = self.raw(values, F_SHIFT + getattr(one, field))
+        for field in what.single:
+            texts["single_" + field] = self.single(values, F_SHIFT + getattr(one, field), what.other)
+        low_types = []
+        for field in what.low:
+            number = F_SHIFT + getattr(one, field)
+            boxed = self.is_single(values, number)
+            texts["low_" + field] = self.held(values, number) if boxed else self.low(values, number)
+            low_types.append((field, "float" if boxed else "i32"))
+        volatile = what.accesses and (self.request.shared or self.request.precise or one.rd == SINK)
+        form = template(one.form, twice, tuple(low_types), volatile)
+        if what.accesses:
+            self.flow.located.append(one.pc)
+            texts["dbg"] = FIRST_LOCATION + len(self.flow.located) - 1
+            if self.request.precise:
+                before = len(values.lines)
+                self.store(values, dirty, "%state", Site(self.name("f")))
+                dirty = 0
+                texts["flush"] = "\n".join(values.lines[before:])
+                del values.lines[before:]
+        if form.text:
+            values.lines.append(form.text.format(**texts))
+        for leave in form.leaves:
+            self.leave(leave, texts, values, dirty)
+        for file, field, text in form.results:
+            number = getattr(one, field)
+            value = text.format(**texts)
+            if file == "x":
+                if number != SINK:
+                    values.x[number] = value
+                    dirty |= 1 << number
+                continue
+            number += F_SHIFT
+            dirty |= 1 << number
+            values.seen.pop(number, None)
+            kept, dropped = (values.single, values.f) if file == "single" else (values.f, values.single)
+            kept[number] = value
+            dropped.pop(number, None)
+        return dirty, form.label.format(**texts) or label, tuple(part.format(**texts) for part in form.end)
+
+    def leave(self, leave: Leave, texts: dict, values: Values, dirty: int) -> None:    # type: ignore[type-arg]
+        label, value = leave.label.format(**texts), leave.value.format(**texts)
+        self.call(f"leave_{leave.reason}")
+        site = Site(label + "_")
+        site.start(label)
+        if value != "0":
+            site.set_field("exit_data", value)
+        self.out(site, values, dirty, f"@leave_{leave.reason}", target=texts["pc"])
+
+    # --- edges
+    def keep(self, block: Block, values: Values) -> None:
+        """To the allocas, what successors need."""
+        live = need_single = need_raw = 0
+        for pc in block.successors:
+            other = self.flow.blocks[pc]
+            live |= other.live
+            need_single |= other.live & other.single
+            need_raw |= other.live & ~other.single
+        for number in bits(live & block.writes & 0xFFFF_FFFF):
+            values.lines.append(f"store i64 {values.x[number]}, ptr %{self.alloca('x', number)}")
+        for number in bits((need_single | need_raw) >> F_SHIFT << F_SHIFT):
+            bit, written = 1 << number, block.writes >> number & 1
+            boxed = self.is_single(values, number)
+            if boxed and need_single & bit and written:
+                values.lines.append(f"store float {self.held(values, number)}, ptr %{self.alloca('s', number)}")
+            if need_raw & bit and (boxed or written):
+                value = self.raw(values, number)
+                values.lines.append(f"store double {value}, ptr %{self.alloca('d', number)}")
+
+    def end(self, block: Block, values: Values, dirty: int, end: tuple[str, ...]) -> None:
+        if block.end == "branch":
+            taken, on = block.targets()
+            inside = taken in self.flow.blocks, on in self.flow.blocks
+            weights = f", {LIKELY if inside[0] else UNLIKELY}" if inside[0] != inside[1] else ""
+            labels = [self.edge(block, pc, values, dirty) for pc in (taken, on)]
+            values.lines.append(f"br i1 {end[1]}, label %{labels[0]}, label %{labels[1]}{weights}")
+        elif block.end == "jump_to":
+            self.indirect(block, values, dirty, end[1], end[2])
+        else:
+            target, = block.targets()
+            values.lines.append(f"br label %{self.edge(block, target, values, dirty)}")
+
+    def edge(self, block: Block, target: int, values: Values, dirty: int) -> str:
+        """Label for a direct way to `target`."""
+        if target in self.flow.blocks:
+            return self.poll(self.label(target), str(target)) if block.is_back(target) else self.label(target)
+        symbol = f"exit_{target:x}"
+        self.call(symbol)
+        if block.calls:
+            site = Site(self.name("X"))
+            site.start(site.prefix)
+            self.out(site, values, dirty, f"@{symbol}", target="undef")
+            to = site.prefix
+        else:
+            to = self.go_cold(f"@{symbol}", "0")
+        return self.poll(to, str(target)) if block.is_back(target) else to
+
+    def go_cold(self, code: str, target: str) -> str:
+        """Label of a way to `code` by the cold exit; `target` is where to go on, if `code` asks for it."""
+        label = self.name("X")
+        self.allocas |= {"goto": "i64", "leave_to": "ptr"}
+        self.tail += [f"{label}:", f"store ptr {code}, ptr %leave_to", f"store i64 {target}, ptr %goto", "br label %cold"]
+        return label
+
+    def cold(self, values: Values, dirty: int) -> None:
+        """Where those ways meet; a poll takes the place to go on at as the one to count, too."""
+        site = Site("cold")
+        code, target = site.emit("load ptr, ptr %leave_to"), site.emit("load i64, ptr %goto")
+        free = site.emit(f"inttoptr i64 {target} to ptr")
+        site.go(code, target=target, free=free, **self.prepare(site, values, dirty))
+        values.lines += site.lines
+
+    def poll(self, to: str, target: str) -> str:
+        """Label of a look whether somebody wants this thread; goes on at label `to`."""
+        self.call("poll")
+        label = self.name("P")
+        out = self.go_cold("@poll", target)
+        self.tail += [f"{label}:", f"%{label}p = getelementptr i8, ptr %state, i64 {OFFSET['budget']}",
+                      f"%{label}v = load volatile i32, ptr %{label}p", f"%{label}c = icmp slt i32 %{label}v, 0",
+                      f"br i1 %{label}c, label %{out}, label %{to}, !prof !0"]
+        return label
+
+    def load_goto(self, lines: list[str]) -> str:
+        self.allocas["goto"] = "i64"
+        lines.append("%goto_now = load i64, ptr %goto")
+        return "%goto_now"
+
+    def indirect(self, block: Block, values: Values, dirty: int, address: str, hint: str) -> None:
+        if SHARED_JUMP in block.successors and block.pc != SHARED_JUMP:
+            self.allocas["goto"] = "i64"
+            values.lines += [f"store i64 {address}, ptr %goto", "br label %shared"]
+            return
+        inside = block.returns if hint == "return" else [pc for pc in block.successors if pc >= 0]
+        out = self.probe(address, values, dirty)
+        label = out
+        if inside:
+            label = self.name("S")
+            cases = " ".join(f"i64 {pc}, label %{self.label(pc)}" for pc in inside)
+            self.tail += [f"{label}:", f"switch i64 {address}, label %{out} [{cases}]"]
+        if hint != "return":
+            label = self.poll(label, address)
+        values.lines.append(f"br label %{label}")
+
+    def probe(self, address: str, values: Values, dirty: int) -> str:
+        """Out of the region to a guest address that only the program knows."""
+        self.call("miss")
+        site = Site(self.name("J"))
+        site.start(site.prefix)
+        pins = self.prepare(site, values, dirty)
+        entry, hit = probe(site, address)
+        found, missed = site.name(), site.name()
+        site.do(f"br i1 {hit}, label %{found}, label %{missed}")
+        site.start(missed)
+        site.go("@miss", target=address, **pins)
+        site.start(found)
+        site.go(code_of(site, entry), target=address, **pins)
+        self.tail += site.lines
+        return site.prefix
+
+    # --- out of the region
+    def out(self, site: Site, values: Values, dirty: int, code: str, target: object, free: str = "undef") -> None:
+        pins = self.prepare(site, values, dirty)
+        site.go(code, target=str(target), free=free, **pins)
+        self.tail += site.lines
+
+    def prepare(self, site: Site, values: Values, dirty: int) -> dict[str, str]:
+        """Store what is dirty; the pinned registers as arguments."""
+        here = self.values_at(values, site.lines)
+        pins = 0
+        for number in self.slot:
+            pins |= 1 << number
+        self.store(here, dirty & ~pins, "%state", site)
+        return {slot: self.x(here, number) for number, slot in self.slot.items()}
+
+    @staticmethod
+    def values_at(values: Values, lines: list[str]) -> Values:
+        """The same values for code elsewhere, which may not add to what the block knows."""
+        here = Values(values.block, lines)
+        here.x, here.f, here.single = dict(values.x), dict(values.f), dict(values.single)
+        return here
+
+    def store(self, values: Values, mask: int, state: str, site: Site) -> None:
+        for number in bits(mask):
+            if number < F_SHIFT:
+                value, kind = self.x(values, number), "i64"
+            elif self.is_single(values, number) and number not in values.f:
+                value, kind = self.held(values, number), "float"
+            else:
+                value, kind = self.raw(values, number), "double"
+            pointer = f"%{site.name()}"
+            values.lines += [f"{pointer} = getelementptr i8, ptr {state}, i64 {where(number)}", f"store {kind} {value}, ptr {pointer}"]
+            if kind == "float":
+                values.lines += [f"{pointer}h = getelementptr i8, ptr {pointer}, i64 4", f"store i32 -1, ptr {pointer}h"]
+
+
+assert "emulate" in EXITS

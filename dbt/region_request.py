@@ -1,0 +1,58 @@
+"""What a region is asked for by: guest code, and how it is to be compiled. Its digest is the key of the store."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import namedtuple
+
+
+class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared",
+                               defaults=((), (), False, False))):
+    """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
+    targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
+    `precise`: registers are exact at faults. `shared`: memory is seen by other threads."""
+    __slots__ = ()
+
+    def key(self, engine: str) -> str:
+        """Digest of all that the code depends on; `engine`: version, host CPU and options."""
+        digest = hashlib.sha256(f"{engine}|{self.head}|{self.indirect}|{self.entries}|{self.precise}|{self.shared}".encode())
+        for pc, code in self.blocks:
+            digest.update(struct.pack("<QI", pc, len(code)) + code)
+        return digest.hexdigest()
+
+    def size(self) -> int:
+        """Guest bytes."""
+        return sum(len(code) for _, code in self.blocks)
+
+    def pack(self) -> bytes:
+        """As bytes, for the compiler process."""
+        flags = self.precise | self.shared << 1
+        parts = [struct.pack("<QIIIIB", self.head, len(self.blocks), len(self.indirect), len(self.entries), 0, flags),
+                 struct.pack(f"<{len(self.indirect)}Q", *self.indirect), struct.pack(f"<{len(self.entries)}Q", *self.entries)]
+        parts += [struct.pack("<QI", pc, len(code)) + code for pc, code in self.blocks]
+        return b"".join(parts)
+
+    @classmethod
+    def parse(cls, data: bytes) -> RegionRequest:
+        """From bytes that came from elsewhere: ValueError if they are no request."""
+        try:
+            head, blocks, indirect, entries, _, flags = struct.unpack_from("<QIIIIB", data)
+            at = struct.calcsize("<QIIIIB")
+            lists = []
+            for count in (indirect, entries):
+                lists.append(struct.unpack_from(f"<{count}Q", data, at))
+                at += 8 * count
+            found = []
+            for _ in range(blocks):
+                pc, size = struct.unpack_from("<QI", data, at)
+                code = data[at + 12:at + 12 + size]
+                if len(code) != size:
+                    raise ValueError("cut in a block")
+                found.append((pc, code))
+                at += 12 + size
+        except struct.error as error:
+            raise ValueError(f"not a region request: {error}") from None
+        if at != len(data) or head not in {pc for pc, _ in found}:
+            raise ValueError("not a region request")
+        return cls(head, tuple(found), *lists, bool(flags & 1), bool(flags & 2))

@@ -1,0 +1,134 @@
+"""IR of one instruction as a template: lowered once per form, then filled in with texts of values per instruction.
+
+Placeholders (str.format): {p} prefix of names; {rs1} {f_rs1} {single_rs1} {low_rs1} values of operands by register file;
+{imm} {rm} {pc} {next_pc}; {dbg} number of the instruction's debug location; {flush} lines before the first access; {label} the basic block's name.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+from dragoman.dbt.lower import lower
+from dragoman.dbt.recipe import Form
+from dragoman.dbt.region_recipe import narrow
+from dragoman.dbt.sites import Lowered, Site
+
+TYPES = {"x": "i64", "f": "double", "single": "float"}
+_LABEL = "\1label\2"
+_ACCESSES = ("load", "store", "atomicrmw", "cmpxchg")
+
+
+class Leave(NamedTuple):
+    """A way out in the middle of an instruction: before anything is committed."""
+    label: str
+    reason: str
+    value: str
+
+
+class Template(NamedTuple):
+    text: str                                   # lines
+    results: tuple[tuple[str, str, str], ...]   # (register file, field, value): of type TYPES[file]
+    leaves: tuple[Leave, ...]
+    end: tuple[str, ...]                        # (), branch + condition, jump, jump_to + address + hint, or trap
+    label: str                                  # basic block it ends in, "" if it is the one that it began in
+
+
+class TemplateSite(Site):
+    """Values come in as placeholders and go out as results."""
+
+    def __init__(self, low_types: tuple[tuple[str, str], ...], volatile: bool):
+        super().__init__("\1p\2", _LABEL)
+        self.low_types, self.shared = dict(low_types), volatile
+        self.results: list[tuple[str, str, str]] = []
+        self.leaves: list[Leave] = []
+        self.ending: tuple[str, ...] = ()
+        self.pointer = ""
+
+    # --- accesses of guest memory carry their debug location, by which a fault finds the guest pc
+    def access(self, address: str) -> str:
+        self.pointer = super().access(address)
+        return self.pointer
+
+    def _located(self, text: str) -> str:
+        if self.pointer and text.startswith(_ACCESSES) and f"ptr {self.pointer}," in text:
+            return f"{text}, !dbg !\1dbg\2"
+        return text
+
+    def emit(self, text: str) -> str:
+        return super().emit(self._located(text))
+
+    def do(self, text: str) -> None:
+        super().do(self._located(text))
+
+    def before_trap(self) -> None:
+        self.lines.append("\1flush\2")
+
+    # --- operands
+    def operand(self, field: str) -> str: return f"\1{field}\2"
+    def pc(self) -> str: return "\1pc\2"
+    def next_pc(self) -> str: return "\1next_pc\2"
+
+    def get(self, file: str, field: str, other: int = 0) -> Lowered:
+        if file == "low":
+            return f"\1low_{field}\2", self.low_types[field]
+        return f"\1{field if file == 'x' else f'{file}_{field}'}\2", TYPES[file]
+
+    def put(self, file: str, field: str, value: Lowered) -> None:
+        text, kind = value
+        if kind != TYPES[file]:
+            text = self.emit(f"bitcast {kind} {text} to {TYPES[file]}")
+        self.results.append((file, field, text))
+
+    # --- ends
+    def branch(self, condition: str) -> None: self.ending = "branch", condition
+    def jump(self) -> None: self.ending = ("jump",)
+    def jump_to(self, address: str, hint: str) -> None: self.ending = "jump_to", address, hint
+
+    def trap(self, reason: str, value: str) -> None:
+        label = f"\1p\2leave{len(self.leaves)}"
+        self.do(f"br label %{label}")
+        self.leaves.append(Leave(label, reason, value))
+
+
+def _format(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}").replace("\1", "{").replace("\2", "}")
+
+
+@functools.cache
+def template(form: Form, rs2_is_rs1: bool, low_types: tuple[tuple[str, str], ...], volatile: bool) -> Template:
+    """`low_types`: type (i32 or float) of each "low" operand, by field."""
+    site = TemplateSite(low_types, volatile)
+    recipe = narrow(form.recipe, rs2_is_rs1)
+    lower(recipe, site)
+    end = site.ending or (("trap",) if recipe.ends == "trap" else ())
+    return Template(_format("\n".join(site.lines)), tuple((file, field, _format(text)) for file, field, text in site.results),
+                    tuple(Leave(_format(label), reason, _format(value)) for label, reason, value in site.leaves),
+                    tuple(map(_format, end)), "" if site.label == _LABEL else _format(site.label))
+
+
+class Use(NamedTuple):
+    """What a form reads and writes, by register file and field, as regions see it; `other` is for singles not boxed."""
+    x: tuple[str, ...]
+    f: tuple[str, ...]
+    single: tuple[str, ...]
+    low: tuple[str, ...]
+    writes: tuple[tuple[str, str], ...]
+    other: int
+    leaves: bool                # has ways out in the middle
+    accesses: bool              # may trap: loads, stores, trap_if
+
+
+@functools.cache
+def use(form: Form, rs2_is_rs1: bool) -> Use:
+    recipe = narrow(form.recipe, rs2_is_rs1)
+    reads: dict[str, dict[str, None]] = {"x": {}, "f": {}, "single": {}, "low": {}}
+    other = 0
+    for op in recipe.ops:
+        if op.name == "get":
+            reads[op.attribute[0]][op.attribute[1]] = None               # type: ignore[index]
+            if op.attribute[0] == "single":                              # type: ignore[index]
+                other = op.attribute[2]                                  # type: ignore[index]
+    writes = tuple(op.attribute for op in recipe.ops if op.name == "set")
+    return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, other,    # type: ignore[arg-type]
+               any(op.name in ("trap_if", "trap") for op in recipe.ops), recipe.may_trap)
