@@ -166,8 +166,8 @@ def invalidate(cache: int, start: int, end: int, unused: int) -> int:
 def drop_unit(cache: int, row: int) -> int:
     """Drop all rows translated together with this one: code falls from one into the next."""
     unit, dropped = load64(row + R_UNIT), 0
-    other = unit
-    limit = load64(cache + C_ROWS) + load64(cache + C_ROW_COUNT) * ROW_SIZE
+    other = load64(cache + C_ROWS)      # a row may be older than the one that its unit begins with
+    limit = other + load64(cache + C_ROW_COUNT) * ROW_SIZE
     if unit == 0:
         drop_row(cache, row)
         return 1
