@@ -132,6 +132,7 @@ RUN_OPTIONS = (
     Option("--dfilter", "log_ranges", "limit -d to guest addresses: FIRST..LAST, START+SIZE or END-SIZE, with commas "
            "between", "RANGE", address_ranges, gather=True),
     Option("--stats", "stats", "at the end print blocks, instructions, system calls and times on standard error"),
+    Option("--stats-json", "stats_file", "the same as JSON, written to FILE", "FILE", os.fsencode),
     Option("--version", "version", "print the version"),
     Option("-h --help", "help", "print this"),
 )
@@ -178,6 +179,8 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
     for name in ("log", "log_ranges"):
         if name in fields:
             fields[name] = (frozenset if name == "log" else tuple)(x for use in fields[name] for x in use)  # type: ignore
+    if "stats_file" in fields:
+        fields["stats"] = True
     prefix = next((item[15:] for item in environment if item.startswith(b"QEMU_LD_PREFIX=")), b"")
     if prefix:
         fields.setdefault("sysroot", prefix)

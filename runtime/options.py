@@ -51,6 +51,8 @@ class RunOptions:
     log_ranges: tuple[tuple[int, int], ...] = ()
     """Guest addresses, first and last, that the log is limited to; empty: all."""
     stats: bool = False
+    stats_file: bytes | None = None
+    """Where the statistics go, as JSON; None: standard error, as a table."""
 
     def __init__(self, **values: object) -> None:
         for name in values:

@@ -45,6 +45,9 @@ def begin(process: Process) -> None:
     process.host.set_mask(ALL_SIGNALS)
     thread.attach()
     process.load(thread, start.program, start.arguments, options.environment, start.name)
+    if options.stats:
+        from dragoman.runtime.process import statistics
+        statistics.attach(process)
     process.live(thread)
 
 
