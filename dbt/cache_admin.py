@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dragoman.dbt.code_cache import EMPTY_KEY, RANGE_SIZE
 from dragoman.dbt.compiled import compiled, copy_bytes, load64, store32, store64
+from dragoman.dbt.region_table import empty_regions
 from dragoman.dbt.state import CACHE, JUMP_CACHE_ENTRIES, OFFSET
 
 C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
@@ -46,6 +47,7 @@ def flush(cache: int, row_size: int, b: int, c: int) -> int:
     store64(cache + C_CURSOR, load64(cache + C_START))
     store64(cache + C_RECORD_CURSOR, load64(cache + C_RECORDS))
     store64(cache + C_FLUSHES, load64(cache + C_FLUSHES) + 1)
+    empty_regions(cache)
     states = load64(cache + C_STATES)
     for n in range(MAX_THREADS):
         state = load64(states + 8 * n)

@@ -209,11 +209,11 @@ class Engine:
         """Guest [start, end) is not what it was: unmapped, remapped or without execute permission."""
         if self._cut(start, end):
             self._publish()
-            self.locked("invalidate", start, end)
+            self.locked("invalidate_code", start, end)
 
     def code_changed(self, start: int = 0, end: int = 1 << 63) -> None:
         """The guest says that code in changeable ranges may have changed (fence.i): drop what differs, exactly."""
-        self.locked("verify", start, min(end, (1 << 63) - 1))
+        self.locked("verify_code", start, min(end, (1 << 63) - 1))
 
     def _cut(self, start: int, end: int) -> bool:
         """Take [start, end) out of the ranges; whether there was anything."""

@@ -121,6 +121,7 @@ scratch         memory for the records of one unit
 threshold       heat at which a row goes into the hot queue; 0: never
 hot_queue       row numbers, HOT_QUEUE entries
 hot_count
+regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
 states          addresses of the threads' CPU states, MAX_THREADS entries, 0 = free
 memory_base     host address of guest address 0
@@ -147,7 +148,8 @@ unit            first row of the unit it was translated with (a unit is invalida
 heat            times it was met by a poll
 head            interpreter: its header record, 0: none yet
 hash            of its guest bytes, for code_changed
-region          number of the region that holds it, 0: none; -1: asked for
+region          number of the compiled region whose code `code` is, 0: none; -1: asked for
+base            while `code` is a region's: the code of the tier below
 """)
 HEAT_ASKED = -1
 

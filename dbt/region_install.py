@@ -1,0 +1,112 @@
+"""Puts compiled regions into the code cache of this process: placed, relocated, linked; without any compiler.
+
+Region code lies in the arena as: jumps out (8 bytes each, so that a rel32 is within a cache line), a thunk per entry, the code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from bisect import bisect_right
+
+from dragoman.dbt.arena import Tables
+from dragoman.dbt.region_image import (NO_PC, OWN32, OWN64, SYMBOL64, SYMBOL_DISTANCE, RegionImage)
+from dragoman.dbt.region_table import (CODE_ALIGNMENT, CODE_CURSOR, DONE, DROPPED, END, HEADER_SIZE, LIMIT, MADE, NO_ROOM, STALE,
+                                       THUNK_SIZE)
+
+EXIT_SIZE, EXIT_HOLE = 8, 1             # a jump, and where its rel32 is
+TABLE_SIZE = 64 << 20                   # pages come when they are touched
+_JUMP, _ENTRY = b"\xe9", b"\xba"        # jmp rel32; mov edx, imm32: `target`
+
+
+class Regions:
+    """The regions of an engine (engine.py), which supplies control(), set_control(), locked(), arena and image."""
+
+    def __init__(self, engine) -> None:                 # type: ignore[no-untyped-def]
+        self.engine = engine
+        self.memory = Tables({"regions": TABLE_SIZE})
+        self.table = self.memory.addresses["regions"]
+        self._words = (ctypes.c_uint64 * (HEADER_SIZE // 8)).from_address(self.table)
+        for offset, value in ((END, self.table + HEADER_SIZE), (LIMIT, self.table + TABLE_SIZE),
+                              (CODE_CURSOR, engine.control("region_start"))):
+            self._words[offset // 8] = value
+        engine.set_control("regions", self.table)
+        self._starts: list[int] = []                    # of region code, ascending
+        self._sites: list[tuple[tuple[int, int], ...]] = []
+        self._flushes = engine.control("flushes")
+
+    def install(self, image: RegionImage, spans: list[tuple[int, int]]) -> int:
+        """DONE, NO_ROOM (empty the cache first) or STALE. `spans`: (pc, size) of the guest bytes it was made of, which
+        the caller has compared."""
+        self._forget_flushed()
+        code_at = len(image.exits) * EXIT_SIZE + len(image.entries) * THUNK_SIZE
+        code_at += -code_at % CODE_ALIGNMENT
+        base = self.engine.locked("reserve_region", code_at + len(image.code))
+        if base == 0:
+            return NO_ROOM
+        content, entries = self._place(image, base, code_at)
+        ctypes.memmove(base + self.engine.arena.write - self.engine.arena.run, bytes(content), len(content))
+        job = [len(spans), len(entries), len(image.exits)]
+        for pc, size in spans:
+            job += (pc, pc + size)
+        for entry in entries:
+            job += entry
+        for n, pc in enumerate(image.exits):
+            job += (pc, base + n * EXIT_SIZE + EXIT_HOLE)
+        words = (ctypes.c_uint64 * len(job))(*job)
+        # Sites first: once it is published, another thread can fault in it.
+        self._starts.append(base + code_at)
+        self._sites.append(image.sites)
+        result = self.engine.locked("publish_region", ctypes.addressof(words))
+        if result != DONE:
+            self._starts.pop()
+            self._sites.pop()
+        return result
+
+    def _place(self, image: RegionImage, base: int, code_at: int) -> tuple[bytearray, list[tuple[int, int]]]:
+        """The bytes from `base` on, and (pc, host code) of the entries."""
+        content = bytearray(code_at)
+        code = base + code_at
+        for n in range(len(image.exits)):
+            content[n * EXIT_SIZE:n * EXIT_SIZE + 1] = _JUMP
+        entries, at = [], len(image.exits) * EXIT_SIZE
+        for n, pc in enumerate(image.entries):
+            content[at:at + 10] = _ENTRY + struct.pack("<I", n) + _JUMP + struct.pack("<i", code - (base + at + 10))
+            entries.append((pc, base + at))
+            at += THUNK_SIZE
+        content += image.code
+        symbols = [self.engine.image.symbols[name] for name in image.natives]
+        symbols += [base + n * EXIT_SIZE for n in range(len(image.exits))]
+        for offset, kind, symbol, addend in image.relocations:
+            where = code_at + offset
+            value = addend + (code if kind in (OWN32, OWN64) else symbols[symbol])
+            if kind == SYMBOL_DISTANCE:
+                value -= base + where
+            struct.pack_into("<q" if kind in (OWN64, SYMBOL64) else "<i", content, where, value)
+        return content, entries
+
+    def guest_pc(self, host_pc: int) -> int:
+        """Of the instruction whose host code is at this address in region code; 0 if that cannot fault."""
+        n = bisect_right(self._starts, host_pc) - 1
+        if n < 0:
+            return NO_PC
+        sites, offset = self._sites[n], host_pc - self._starts[n]
+        found = bisect_right(sites, (offset, 1 << 64)) - 1
+        return sites[found][1] if found >= 0 else NO_PC
+
+    def drop_all(self) -> None:
+        """The guest runs on the tiers below until new ones are there."""
+        self.engine.locked("drop_regions", 0, (1 << 63) - 1)
+
+    def _forget_flushed(self) -> None:
+        if self.engine.control("flushes") != self._flushes:
+            self._flushes = self.engine.control("flushes")
+            self._starts.clear()
+            self._sites.clear()
+
+    def statistics(self) -> dict[str, int]:
+        return {"regions": self._words[MADE // 8], "regions_dropped": self._words[DROPPED // 8],
+                "region_bytes": self._words[CODE_CURSOR // 8] - self.engine.control("region_start")}
+
+
+__all__ = ["DONE", "NO_ROOM", "STALE", "Regions"]

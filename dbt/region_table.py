@@ -1,0 +1,242 @@
+"""Compiled regions in the code cache: entered, linked, dropped; in compiled code under the cache's lock.
+
+A record per region says which guest bytes it was made of and which rows it is the code of. When one of those bytes goes,
+every row falls back to the code of the tier below, or to none. Host code of dropped regions stays until the cache is
+emptied: a thread may be inside.
+
+Table: HEADER words, then records: RECORD_HEADER words, ranges (start, end, hash of the bytes if they can change), entries (row, host
+code of the entry).
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.blocks import head_of, native
+from dragoman.dbt.code_cache import (R_CODE, R_HEAT, R_MISS, R_PC, R_REGION, connect, executable_range, hash_bytes,
+                                     invalidate, make_row, set_code, verify)
+from dragoman.dbt.compiled import compiled, load64, store8, store64
+from dragoman.dbt.copier import miss_stub
+from dragoman.dbt.host.x86_64_code import put_jump
+from dragoman.dbt.state import CACHE, NATIVES, RECORD_IMM, RECORD_PC, RECORD_SIZE, ROW
+
+C_REGIONS, C_ENGINE, C_COUNTING = CACHE["regions"], CACHE["engine"], CACHE["counting"]
+C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]
+C_ROW_COUNT, C_ROW_LIMIT, C_LINK_COUNT, C_LINK_LIMIT = (CACHE[n] for n in ("row_count", "row_limit", "link_count", "link_limit"))
+C_RECORD_CURSOR, C_RECORD_LIMIT = CACHE["record_cursor"], CACHE["record_limit"]
+C_REGION_START, C_REGION_END = CACHE["region_start"], CACHE["region_end"]
+R_BASE = ROW["base"]
+N_HEAD, N_COUNTING, N_HEAD_MISS, N_HEAD_NATIVE, N_INTERPRET = (
+    NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "head_native", "interpret"))
+
+# Header: end of the records in use, end of the table (addresses), next free byte of region code, regions made, dropped.
+END, LIMIT, CODE_CURSOR, MADE, DROPPED, HEADER_SIZE = 0, 8, 16, 24, 32, 64
+# Record: size in bytes, number (0: dropped), ranges, entries.
+SIZE, NUMBER, RANGES, ENTRIES, RECORD_HEADER = 0, 8, 16, 24, 32
+RANGE_WORDS, ENTRY_WORDS = 24, 16
+# What `publish_region` takes: counts, then ranges (start, end), entries (pc, host code), exits (pc, address of the rel32).
+JOB_RANGES, JOB_ENTRIES, JOB_EXITS, JOB_HEADER = 0, 8, 16, 24
+CODE_ALIGNMENT = 64
+DONE, NO_ROOM, STALE = 1, 0, -1
+THUNK_SIZE = 16
+
+
+@compiled("void(i8)")
+def empty_regions(cache: int) -> None:
+    """As at the start; nobody is in region code."""
+    table = load64(cache + C_REGIONS)
+    if table != 0:
+        store64(table + END, table + HEADER_SIZE)
+        store64(table + CODE_CURSOR, load64(cache + C_REGION_START))
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def reserve_region(cache: int, size: int, b: int, c: int) -> int:
+    """Address for `size` bytes of region code, 0 if there is no room."""
+    table = load64(cache + C_REGIONS)
+    at = load64(table + CODE_CURSOR)
+    if at + size > load64(cache + C_REGION_END):
+        return 0
+    store64(table + CODE_CURSOR, (at + size + CODE_ALIGNMENT - 1) & -CODE_ALIGNMENT)
+    return at
+
+
+@compiled("i8(i8,i8)")
+def landing(cache: int, row: int) -> None:
+    """Make the stub to which jumps to a row without code lead: it looks the pc up, or goes to the interpreter."""
+    if load64(row + R_MISS) == 0:
+        if load64(cache + C_ENGINE) != 0:
+            miss_stub(cache, row)
+        else:
+            stub = load64(cache + C_CURSOR)
+            write = stub + load64(cache + C_DELTA)
+            store8(write, 0x48)             # mov rcx, header; jmp interpret
+            store8(write + 1, 0xB9)
+            store64(write + 2, head_of(cache, row))
+            store64(cache + C_CURSOR, put_jump(cache, stub + 10, native(cache, N_INTERPRET)))
+            store64(row + R_MISS, stub)
+    return 0
+
+
+@compiled("i8(i8,i8,i8)")
+def has_room_for(cache: int, job: int, record: int) -> int:
+    """1 if the tables can take the region."""
+    rows = load64(job + JOB_ENTRIES) + load64(job + JOB_EXITS)
+    table = load64(cache + C_REGIONS)
+    if load64(table + END) + record > load64(table + LIMIT):
+        return 0
+    if load64(cache + C_ROW_COUNT) + rows > load64(cache + C_ROW_LIMIT):
+        return 0
+    if load64(cache + C_LINK_COUNT) + rows > load64(cache + C_LINK_LIMIT):
+        return 0
+    if load64(cache + C_RECORD_CURSOR) + 2 * rows * RECORD_SIZE > load64(cache + C_RECORD_LIMIT):
+        return 0
+    return 1 if load64(cache + C_CURSOR) + 2 * rows * THUNK_SIZE <= load64(cache + C_CURSOR_LIMIT) else 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def publish_region(cache: int, job: int, b: int, c: int) -> int:
+    """Make the code that was written to reserved memory the code of its entries; DONE, NO_ROOM, or STALE: its guest bytes are
+    not executable any more."""
+    ranges, entries, exits = load64(job + JOB_RANGES), load64(job + JOB_ENTRIES), load64(job + JOB_EXITS)
+    size = RECORD_HEADER + ranges * RANGE_WORDS + entries * ENTRY_WORDS
+    if has_room_for(cache, job, size) == 0:
+        return NO_ROOM
+    table = load64(cache + C_REGIONS)
+    record = load64(table + END)
+    at, to = job + JOB_HEADER, record + RECORD_HEADER
+    for n in range(ranges):
+        start, end = load64(at), load64(at + 8)
+        area = executable_range(cache, start)
+        if area == 0:
+            return STALE
+        if load64(area + 8) < end:
+            return STALE
+        store64(to, start)
+        store64(to + 8, end)
+        store64(to + 16, hash_bytes(cache, start, end - start) if load64(area + 16) != 0 else 0)
+        at += 16
+        to += RANGE_WORDS
+    number = load64(table + MADE) + 1
+    store64(table + MADE, number)
+    exit_at = at + 16 * entries
+    for n in range(exits):
+        row = make_row(cache, load64(exit_at))
+        landing(cache, row)
+        connect(cache, load64(exit_at + 8), row)
+        exit_at += 16
+    for n in range(entries):
+        row = make_row(cache, load64(at))
+        landing(cache, row)
+        enter_region(cache, row, number, load64(at + 8))
+        store64(to, row)
+        store64(to + 8, load64(at + 8))
+        at += 16
+        to += ENTRY_WORDS
+    store64(record + SIZE, size)
+    store64(record + NUMBER, number)
+    store64(record + RANGES, ranges)
+    store64(record + ENTRIES, entries)
+    store64(table + END, record + size)
+    return DONE
+
+
+@compiled("void(i8,i8,i8,i8)")
+def enter_region(cache: int, row: int, number: int, code: int) -> None:
+    """The row's code is the region's; what it had stays known for when the region goes."""
+    if load64(row + R_REGION) <= 0:
+        store64(row + R_BASE, load64(row + R_CODE))
+    store64(row + R_REGION, number)
+    if load64(cache + C_ENGINE) == 0:
+        # A header is read in two steps by other threads, so it is the body that changes: a record that goes to `code`.
+        head = head_of(cache, row)
+        to_native = load64(cache + C_RECORD_CURSOR)
+        store64(cache + C_RECORD_CURSOR, to_native + RECORD_SIZE)
+        body = load64(head + RECORD_IMM) if load64(head) != native(cache, N_HEAD_MISS) else 0
+        store64(to_native, native(cache, N_HEAD_NATIVE))
+        store64(to_native + 8, load64(body + 8) if body != 0 and load64(body) == native(cache, N_HEAD_NATIVE) else body)
+        store64(to_native + RECORD_IMM, code)
+        store64(to_native + RECORD_PC, load64(row + R_PC))
+        store64(head + RECORD_IMM, to_native)
+        store64(head, native(cache, N_HEAD))
+    set_code(cache, row, code)
+
+
+@compiled("void(i8,i8)")
+def leave_region(cache: int, row: int) -> None:
+    """The row falls back to the tier below."""
+    store64(row + R_REGION, 0)
+    store64(row + R_HEAT, 0)
+    if load64(cache + C_ENGINE) == 0:
+        head = head_of(cache, row)
+        body = load64(load64(head + RECORD_IMM) + 8)
+        if body != 0:
+            store64(head + 8, load64(cache + C_COUNTING))
+            store64(head + RECORD_IMM, body)
+            store64(head, native(cache, N_COUNTING if load64(cache + C_COUNTING) != 0 else N_HEAD))
+        else:
+            store64(head, native(cache, N_HEAD_MISS))
+    set_code(cache, row, load64(row + R_BASE))
+
+
+@compiled("i8(i8,i8)")
+def drop_region(cache: int, record: int) -> int:
+    """Returns the number of entries that it was still the code of."""
+    number, dropped = load64(record + NUMBER), 0
+    entry = record + RECORD_HEADER + load64(record + RANGES) * RANGE_WORDS
+    for n in range(load64(record + ENTRIES)):
+        row = load64(entry + n * ENTRY_WORDS)
+        if load64(row + R_REGION) == number:
+            leave_region(cache, row)
+            dropped += 1
+    store64(record + NUMBER, 0)
+    table = load64(cache + C_REGIONS)
+    store64(table + DROPPED, load64(table + DROPPED) + 1)
+    return dropped
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def drop_regions(cache: int, start: int, end: int, changed_only: int) -> int:
+    """Drop the regions made of bytes of [start, end); changed_only: of those, in changeable ranges, that are not the same."""
+    table, dropped = load64(cache + C_REGIONS), 0
+    if table == 0:
+        return 0
+    record = table + HEADER_SIZE
+    while record < load64(table + END):
+        stale = 0
+        for n in range(load64(record + RANGES)):
+            at = record + RECORD_HEADER + n * RANGE_WORDS
+            low, high = load64(at), load64(at + 8)
+            if low < end and high > start:
+                if changed_only == 0:
+                    stale = 1
+                else:
+                    area = executable_range(cache, low)
+                    if area == 0:
+                        stale = 1
+                    elif load64(area + 16) != 0 and hash_bytes(cache, low, high - low) != load64(at + 16):
+                        stale = 1
+        if stale != 0 and load64(record + NUMBER) != 0:
+            dropped += drop_region(cache, record)
+        record += load64(record + SIZE)
+    return dropped
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def invalidate_code(cache: int, start: int, end: int, c: int) -> int:
+    """Drop exactly what was made of bytes of [start, end), in every tier; the number of rows that lost code."""
+    return drop_regions(cache, start, end, 0) + invalidate(cache, start, end)
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def verify_code(cache: int, start: int, end: int, c: int) -> int:
+    """Drop what was made of bytes of [start, end) in changeable ranges that are not the same any more, in every tier."""
+    return drop_regions(cache, start, end, 1) + verify(cache, start, end)
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def calm_down(cache: int, pc: int, b: int, c: int) -> int:
+    """The interpreter does not count the block at `pc` any more."""
+    row = make_row(cache, pc)
+    head = head_of(cache, row)
+    if load64(head) == native(cache, N_COUNTING):
+        store64(head, native(cache, N_HEAD))
+    return 0
