@@ -5,6 +5,7 @@ Region code lies in the arena as: jumps out (8 bytes each, so that a rel32 is wi
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import struct
 from bisect import bisect_right
@@ -34,10 +35,15 @@ class Regions:
         self._starts: list[int] = []                    # of region code, ascending
         self._sites: list[tuple[tuple[int, int], ...]] = []
         self._flushes = engine.control("flushes")
+        self._gate = _thread.allocate_lock()            # addresses ascend in the order of installing
 
     def install(self, image: RegionImage, spans: list[tuple[int, int]]) -> int:
         """DONE, NO_ROOM (empty the cache first) or STALE. `spans`: (pc, size) of the guest bytes it was made of, which
         the caller has compared."""
+        with self._gate:
+            return self._install(image, spans)
+
+    def _install(self, image: RegionImage, spans: list[tuple[int, int]]) -> int:
         self._forget_flushed()
         code_at = len(image.exits) * EXIT_SIZE + len(image.entries) * THUNK_SIZE
         code_at += -code_at % CODE_ALIGNMENT

@@ -223,13 +223,13 @@ def drop_regions(cache: int, start: int, end: int, changed_only: int) -> int:
 @compiled("i8(i8,i8,i8,i8)")
 def invalidate_code(cache: int, start: int, end: int, c: int) -> int:
     """Drop exactly what was made of bytes of [start, end), in every tier; the number of rows that lost code."""
-    return drop_regions(cache, start, end, 0) + invalidate(cache, start, end)
+    return drop_regions(cache, start, end, 0) + invalidate(cache, start, end, 0)
 
 
 @compiled("i8(i8,i8,i8,i8)")
 def verify_code(cache: int, start: int, end: int, c: int) -> int:
     """Drop what was made of bytes of [start, end) in changeable ranges that are not the same any more, in every tier."""
-    return drop_regions(cache, start, end, 1) + verify(cache, start, end)
+    return drop_regions(cache, start, end, 1) + verify(cache, start, end, 0)
 
 
 @compiled("i8(i8,i8,i8,i8)")
