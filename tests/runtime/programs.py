@@ -11,7 +11,8 @@ def load(start=BASE, offset=0, filesz=0x200, memsz=None, flags=RX, align=0x1000)
     return LOAD, flags, offset, start, start, filesz, filesz if memsz is None else memsz, align
 
 
-def program(*segments, kind=2, machine=243, entry=BASE + 0x100, size=0x1200, phoff=64, phentsize=56, phnum=None, flags=5,
+def program(*segments, kind=2, machine=243, entry=BASE + 0x100, size=0x1200, phoff=64, phentsize=56, phnum=None,
+            flags=5,
             ident=b"\x7fELF\x02\x01\x01" + bytes(9), tail=b""):
     """Bytes of an ELF file; without segments: one of 0x200 bytes."""
     segments = segments or (load(),)

@@ -223,7 +223,8 @@ def test_mremap(memory):
 
 
 @pytest.mark.parametrize(("arguments", "error"), [
-    ((BUFFERS + 1, PAGE, PAGE, 0, 0), EINVAL), ((BUFFERS, PAGE, 0, 0, 0), EINVAL), ((BUFFERS, PAGE, PAGE, 8, 0), EINVAL),
+    ((BUFFERS + 1, PAGE, PAGE, 0, 0), EINVAL), ((BUFFERS, PAGE, 0, 0, 0), EINVAL),
+    ((BUFFERS, PAGE, PAGE, 8, 0), EINVAL),
     ((BUFFERS, PAGE, PAGE, 2, 0x3000_0000), EINVAL), ((BUFFERS, PAGE, PAGE, 3, BUFFERS), EINVAL),
     ((0x5000_0000, PAGE, 2 * PAGE, 1, 0), EFAULT), ((BUFFERS, PAGE, PAGE, 3, WINDOW), EINVAL),
     ((WINDOW, PAGE, PAGE, 1, 0), EFAULT), ((BUFFERS, ROOM, WINDOW, 1, 0), ENOMEM),
@@ -371,7 +372,7 @@ def test_the_table_finds_gaps(steps, length):
         if add:
             table.add(Area(start, start + size, prot))
             model |= dict.fromkeys(range(start, start + size), prot)
-    fits = [at for at in range(0, 61 - length) if not any(at + n in model for n in range(length))]
+    fits = [at for at in range(61 - length) if not any(at + n in model for n in range(length))]
     assert table.highest_gap(length, 0, 60) == (max(fits) if fits else None)
     assert table.lowest_gap(length, 0, 60) == (min(fits) if fits else None)
     assert {at: area.prot for area in table.areas for at in range(area.start, area.end)} == model
