@@ -73,7 +73,7 @@ class Writer:
         starts = [f"store i64 %{slot}, ptr %x{n}" for n, slot in self.slot.items() if f"x{n}" in self.allocas]
         function = [f"define {CONVENTION} void @{name}({PARAMETERS}) strictfp nounwind !dbg !14 {{", "entry:",
                     *allocas, *starts, *entries, *body, *self.tail, "}"]
-        declarations = [f"declare {CONVENTION} void @{symbol}({ARGUMENT_TYPES})" for symbol in self.called]
+        declarations = [f"declare dso_local {CONVENTION} void @{symbol}({ARGUMENT_TYPES})" for symbol in self.called]
         locations = [f"!{FIRST_LOCATION + n} = !DILocation(line: {n + 1}, scope: !14)" for n in range(len(self.flow.located))]
         return "\n".join([*function, *declarations, METADATA, _DEBUG, *locations])
 

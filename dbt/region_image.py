@@ -84,7 +84,8 @@ def link(content: bytes, name: str, entries: list[int], located: list[int]) -> R
                 continue
             if symbol.section != elf.SHN_UNDEF:
                 raise elf.ElfError(f"{symbol.name or found.sections[symbol.section].name}: not code or a constant")
-            kind = {elf.R_PC32: SYMBOL_DISTANCE, elf.R_PLT32: SYMBOL_DISTANCE, elf.R_64: SYMBOL64}.get(r.kind, SYMBOL32)
+            kind = {elf.R_PC32: SYMBOL_DISTANCE, elf.R_PLT32: SYMBOL_DISTANCE, elf.R_64: SYMBOL64,
+                    elf.R_32: SYMBOL32, elf.R_32S: SYMBOL32}[r.kind]
             pending.append((at, kind, symbol.name, r.addend))
             if symbol.name.startswith(EXIT_PREFIX):
                 exits.append(int(symbol.name.removeprefix(EXIT_PREFIX), 16))
