@@ -4,13 +4,13 @@ The host's mappings inside the window are the guest's, less the right to execute
 engine is told which ranges are executable. Where the guest has nothing mapped lies a reservation without access, so
 that no mapping of the host's own ever comes to lie in the window. All errors are -errno, as the kernel has them.
 
-One lock guards table and window together; it is taken around fork, so a child never finds it held by a thread it lacks.
+One lock guards table and window together. Whoever forks holds it (`fork_lock`), so a child never finds it held by a
+thread it lacks.
 """
 
 from __future__ import annotations
 
 import _thread
-import os
 
 from dragoman.runtime.memory.mappings import HEAP, PLAIN, Area, Mappings
 from dragoman.runtime.memory.window import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-EPERM, ENOMEM, EEXIST, EINVAL = 1, 12, 17, 22
+EPERM, ENOMEM, EFAULT, EEXIST, EINVAL = 1, 12, 14, 17, 22
 LOWEST = 0x1_0000                # vm.mmap_min_addr: below it is never mapped
 MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
@@ -45,8 +45,13 @@ STACK_GAP = 1 << 20              # kept free below the main stack
 _mremap = _libc.mremap
 _mremap.restype, _mremap.argtypes = _long, [_long] * 5
 
+# Whoever forks takes it first, then the engine's, as all calls here do: a hook of os.register_at_fork comes too late.
 _LOCK = _thread.allocate_lock()
-os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
+def fork_lock() -> _thread.LockType:
+    """To be held across os.fork, taken before any of the engine's."""
+    return _LOCK
 
 
 def pages(length: int) -> int:
@@ -223,11 +228,16 @@ class AddressSpace(Window):
                 or (flags & MREMAP_DONTUNMAP and old_length != new_length)):
             return -EINVAL
         if not self._inside(old, old_length):
-            return -14
+            return -EFAULT
         with _LOCK:
             area = self.table.find(old)
-            if area is None or area.end < old + old_length:
-                return -14  # EFAULT
+            if area is None:
+                return -EFAULT
+            if new_length < old_length and not flags & MREMAP_FIXED:    # the only case that may span several areas
+                self._unmap(old + new_length, old + old_length)
+                return old
+            if area.end < old + old_length:
+                return -EFAULT
             if self.table.total + max(0, new_length - old_length) > self.limit:
                 return -ENOMEM
             if flags & MREMAP_FIXED:
@@ -238,9 +248,7 @@ class AddressSpace(Window):
                 self._unmap(address, address + new_length)
                 return self._move(area, old, old_length, new_length, address, flags)
             if old_length and not flags & MREMAP_DONTUNMAP:
-                if new_length <= old_length:
-                    if new_length < old_length:
-                        self._unmap(old + new_length, old + old_length)
+                if new_length == old_length:
                     return old
                 result = self._grow(area, old, old_length, new_length)
                 if result >= 0 or not flags & MREMAP_MAYMOVE:

@@ -1,4 +1,4 @@
-"""System calls on files: results against the host's own, structures in the guest's layout, the runtime's descriptors."""
+"""System calls on files: results against the host's, structures in the guest's layout, own descriptors."""
 
 import errno
 import fcntl
@@ -8,6 +8,7 @@ import termios
 
 import pytest
 
+from dragoman.runtime.process.linux import ioctl
 from dragoman.runtime.process.linux.stat import GENERIC
 from tests.runtime.guest import BUFFERS, ROOM, Thread
 
@@ -239,7 +240,8 @@ def test_terminals(thread):
     os.close(slave)
 
 
-def test_ioctl_of_what_is_no_terminal_or_not_known(folder):
+def test_ioctl_of_what_is_no_terminal_or_not_known(folder, monkeypatch):
+    monkeypatch.setattr(ioctl, "_named", set())
     thread = Thread(log=frozenset({"unimp"}))
     fd = os.open(folder / "file", os.O_RDONLY)
     assert thread("ioctl", fd, termios.TCGETS, thread.room(64)) == -errno.ENOTTY
