@@ -27,7 +27,7 @@ assert SENT_INFO + SI_SIZE <= state.STATE_SIZE
 SIGBUS, SIGSEGV = 7, 11
 NEVER_BLOCKED = 1 << SIGBUS - 1 | 1 << SIGSEGV - 1
 NOT_MADE = -512                # of safe_call: a signal came first, the guest's pc stays at its system call
-RT_SIGACTION, RT_SIGRETURN = 13, 15
+RT_SIGACTION, RT_SIGRETURN, GETPID, RT_TGSIGQUEUEINFO = 13, 15, 39, 297
 
 
 def _enter(pinned: tuple[int, ...]) -> list[str]:
@@ -88,11 +88,12 @@ def _on_signal() -> list[str]:
     """Note the signal, and have the kernel keep all others until the runtime has taken this one.
 
     With SA_RESTART the kernel has moved rip back onto `syscall`, so that a call that is to be made again is in the
-    window, and one that ends with EINTR is behind it.
+    window, and one that ends with EINTR is behind it. A library's thread that has not blocked the signal passes it on
+    to the main thread.
     """
     return [
         "on_signal:", f"mov r9d, {SIGINFO}",
-        "note:", f"cmp qword ptr [rdx+{UC_STACK_SIZE}], {STATE_BLOCK}", "jne note_done",
+        "note:", f"cmp qword ptr [rdx+{UC_STACK_SIZE}], {STATE_BLOCK}", "jne note_stray",
         f"mov r8, [rdx+{UC_STACK_SP}]", "add r9, r8", *_copy_siginfo("r9", 0),
         f"mov rax, {~NEVER_BLOCKED}", f"mov [rdx+{UC_MASK}], rax",
         "lea ecx, [rdi-1]", "mov eax, 1", "shl rax, cl", f"lock or [r8+{OFFSET['pending']}], rax",
@@ -100,6 +101,8 @@ def _on_signal() -> list[str]:
         f"mov rax, [rdx+{UC_RIP}]", "lea r10, [rip+safe_window]", "cmp rax, r10", "jb note_done",
         "lea r10, [rip+safe_window_end]", "cmp rax, r10", "jae note_done",
         "lea r10, [rip+safe_not_made]", f"mov [rdx+{UC_RIP}], r10", "note_done:", "ret",
+        "note_stray:", "mov r10, rsi", "mov edx, edi", f"mov eax, {GETPID}", "syscall", "mov edi, eax", "mov esi, eax",
+        f"mov eax, {RT_TGSIGQUEUEINFO}", "syscall", "ret",
         "restore:", f"mov eax, {RT_SIGRETURN}", "syscall"]
 
 

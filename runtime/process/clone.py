@@ -1,8 +1,8 @@
 """clone and clone3: threads of the process on host threads, and child processes by fork.
 
 os.fork() from the guest's own host thread is the fork that keeps Python and libc whole. vfork's child (CLONE_VM and
-CLONE_VFORK: posix_spawn) gets a copy of memory as well; the parent waits until it has called exec or ended, and then takes
-over what the child wrote to the stack above the caller: posix_spawn reports its error there.
+CLONE_VFORK: posix_spawn) gets a copy of memory as well; the parent waits until it has called exec or ended, and then
+takes over what the child wrote to the stack above the caller: posix_spawn reports its error there.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ import _thread
 import os
 from _struct import Struct
 
+from dragoman.runtime.memory.space import fork_lock
 from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process.linux.host import NR, call
 from dragoman.runtime.process.linux.table import NOT_MADE, syscall
 from dragoman.runtime.process.process import Process
 from dragoman.runtime.process.thread import ALL_SIGNALS, CALL_SIZE, Thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VM, FS, FILES, SIGHAND, PIDFD, PTRACE, VFORK, PARENT, THREAD = (
     0x100, 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000, 0x8000, 0x1_0000)
@@ -23,15 +28,14 @@ SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID, DETACHED, UNTRACED, CHILD_SETTID
     0x4_0000, 0x8_0000, 0x10_0000, 0x20_0000, 0x40_0000, 0x80_0000, 0x100_0000)
 IO, CLEAR_SIGHAND = 0x8000_0000, 0x1_0000_0000
 EXIT_SIGNAL = 0xFF
-OF_THREAD = (VM | FS | FILES | SIGHAND | THREAD | SYSVSEM | SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | UNTRACED
-             | CHILD_SETTID | IO)
-OF_PROCESS = (EXIT_SIGNAL | VM | VFORK | SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | UNTRACED | CHILD_SETTID | IO
-              | PIDFD | CLEAR_SIGHAND | SYSVSEM)
+EITHER = VM | SYSVSEM | SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | UNTRACED | CHILD_SETTID | IO
+OF_THREAD = EITHER | FS | FILES | SIGHAND | THREAD
+OF_PROCESS = EITHER | EXIT_SIGNAL | VFORK | PIDFD | CLEAR_SIGHAND
 SP, TP, A0 = 2, 4, 10
 SIGCHLD = 17
 EAGAIN, EINVAL = 11, 22
 HOST_STACK = 1 << 20                # of a thread's host thread: Python and handlers run there, guest code hardly
-ARGUMENTS = Struct("<11Q")          # struct clone_args: flags pidfd child_tid parent_tid exit_signal stack stack_size tls ...
+ARGUMENTS = Struct("<11Q")          # struct clone_args
 SMALLEST = 64                       # CLONE_ARGS_SIZE_VER0
 REPORTED = 1 << 16                  # bytes of stack that a vfork's parent takes over, at most
 
@@ -70,7 +74,7 @@ def begin(thread: Thread, wish: Wish) -> int | None:
         if flags & (VM | SIGHAND) != VM | SIGHAND or flags & ~EXIT_SIGNAL & ~OF_THREAD:
             return -EINVAL
         return new_thread(thread, wish)
-    # A child that shares memory and goes on beside its parent cannot be had: nor can new namespaces, nor another signal.
+    # A child that shares memory and goes on beside its parent cannot be had; nor can namespaces, nor another signal.
     if flags & ~OF_PROCESS or (flags & VM and not flags & VFORK) or flags & EXIT_SIGNAL not in (0, SIGCHLD):
         return -EINVAL
     return new_process(thread, wish)
@@ -111,7 +115,7 @@ def new_thread(thread: Thread, wish: Wish) -> int:
     return child.tid
 
 
-def _enter_child(cpu, wish: Wish) -> None:          # type: ignore[no-untyped-def]
+def _enter_child(cpu: Any, wish: Wish) -> None:
     """Registers of the child's side of clone: behind the call, with result 0."""
     cpu.pc += CALL_SIZE
     cpu.x[A0] = 0
@@ -161,11 +165,14 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
         length = min(area.end - sp, REPORTED) if area else 0
         outlet, inlet = map(process.files.keep, os.pipe())
     earlier = process.vfork_channel
+    lock = fork_lock()
+    lock.acquire()
     process.engine.before_fork()
     try:
         pid = os.fork()
     except OSError as error:
         process.engine.after_fork()
+        lock.release()
         for fd in (outlet, inlet):
             if fd >= 0:
                 process.files.drop(fd)
@@ -173,6 +180,7 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
         return -(error.errno or EAGAIN)
     if pid:
         process.engine.after_fork()
+        lock.release()
         if wish.flags & VFORK:
             process.files.drop(inlet)
             _take_over(process, outlet, sp)
@@ -184,6 +192,7 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
         return pid
     process.forked(thread)
     process.engine.after_fork(cpu)
+    lock.release()
     if earlier is not None:
         process.files.drop(earlier.fd)              # of the parent, which is some vfork's child itself
     if wish.flags & VFORK:

@@ -62,7 +62,8 @@ def script_line(head: bytes, name: bytes) -> tuple[bytes, tuple[bytes, ...]]:
 
 def strings(thread: Thread, address: int) -> tuple[bytes, ...]:
     """The vector of strings at a guest address."""
-    memory, found = thread.process.memory, []
+    memory = thread.process.memory
+    found: list[bytes] = []
     while address:
         count = min(64, (4096 - address % 4096 + 7) // 8)
         for pointer in memory.read_words(address, count) if address % 8 == 0 else memory.read_words(address, 1):

@@ -7,7 +7,15 @@ import os
 
 from dragoman.dbt.host.calls import SIG_DFL
 from dragoman.runtime.memory.space import AddressSpace
-from dragoman.runtime.memory.window import MAP_ANONYMOUS, MAP_PRIVATE, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, GuestFault
+from dragoman.runtime.memory.window import (
+    MAP_ANONYMOUS,
+    MAP_PRIVATE,
+    PAGE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    GuestFault,
+)
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
@@ -56,8 +64,8 @@ class Process:
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
         self.call_count = self.call_time = 0            # system calls; nanoseconds in them, with --stats
-        self.plain_perform = table.perform
-        self.perform = table.perform
+        self.plain_perform: Any = table.perform
+        self.perform: Any = table.perform
         if options.strace:
             from dragoman.runtime.process.linux import strace
             self.plain_perform = self.perform = strace.perform
@@ -76,7 +84,7 @@ class Process:
         self._handover.acquire()
 
     @property
-    def bytes(self) -> Any:
+    def oracle_memory(self) -> Any:
         """Guest memory as the oracle wants it."""
         from dragoman.dbt.emulate import Bytes
         return Bytes(self._read, self._write)
@@ -119,6 +127,7 @@ class Process:
                 environment: tuple[bytes, ...], executed_as: bytes) -> None:
         """exec, from where there is no way back: nothing of the old program stays. Other threads have ended."""
         self.memory.reset()
+        self.engine.flush(thread.cpu)
         self.signals.reset()
         for timer in self.timers:
             call(NR["timer_delete"], timer)

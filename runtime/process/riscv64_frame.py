@@ -42,7 +42,7 @@ def enter(cpu: Cpu, handler: int, number: int, frame: int, trampoline: int) -> N
 def restore(cpu: Cpu, frame: bytes) -> tuple[int, tuple[int, int, int]]:
     """Take the registers back from a frame; returns mask and alternate stack."""
     _, _, address, flags, _, size, mask = _HEAD.unpack_from(frame, UCONTEXT)
-    values = _REGISTERS.unpack_from(frame, _REGISTERS_AT)
+    values = list(_REGISTERS.unpack_from(frame, _REGISTERS_AT))
     cpu.pc = values[0] & ~1
     cpu.x[1:32] = values[1:32]
     cpu.f[:] = values[32:64]

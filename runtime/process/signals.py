@@ -29,7 +29,7 @@ STOPS = frozenset({SIGSTOP, 20, 21, 22})
 HARMLESS = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})          # default action: ignore
 UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
 NAMES = {SIGILL: "SIGILL", SIGTRAP: "SIGTRAP", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGSEGV: "SIGSEGV"}
-SA_NOCLDSTOP, SA_NOCLDWAIT, SA_SIGINFO, SA_ONSTACK, SA_NODEFER, SA_RESETHAND = 1, 2, 4, 0x0800_0000, 0x4000_0000, 1 << 31
+SA_NOCLDSTOP, SA_NOCLDWAIT, SA_ONSTACK, SA_NODEFER, SA_RESETHAND = 1, 2, 0x0800_0000, 0x4000_0000, 1 << 31
 MIRRORED = SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 SI_KERNEL, SI_USER = 0x80, 0
@@ -134,7 +134,7 @@ def deliver(thread: Thread, number: int, info: bytes) -> None:
 
 
 def refuse_frame(thread: Thread, number: int, address: int) -> None:
-    """There is no room for a frame: SIGSEGV, which ends the process if it was SIGSEGV's own handler that had no room."""
+    """No room for a frame: SIGSEGV, which ends the process if it was SIGSEGV's own handler that had no room."""
     if number == SIGSEGV:
         thread.process.signals.set_action(SIGSEGV, SIG_DFL, 0, 0)
     fault(thread, SIGSEGV, SI_KERNEL, 0, "building a signal frame at", address)

@@ -146,7 +146,7 @@ class Thread:
 
     def call(self, number: int, *arguments: int) -> int:
         """Make a host system call that a signal can interrupt; its result, -errno or NOT_MADE."""
-        self._words[:len(arguments) + 1] = (number, *arguments)
+        self._words[:len(arguments) + 1] = [number, *arguments]
         return self._safe_call(self.cpu.address, self._frame_address)
 
     # --- signal state
@@ -225,7 +225,7 @@ class Thread:
         """The non-canonical address that the instruction at pc accesses; None: it went through this time."""
         from dragoman.dbt import emulate, oracle
         try:
-            emulate.step(self.cpu, self.process.bytes)
+            emulate.step(self.cpu, self.process.oracle_memory)
         except oracle.GuestFault as fault:
             return fault.address
         return None
@@ -264,7 +264,7 @@ class Thread:
         cpu = self.cpu
         while True:
             try:
-                outcome = emulate.step(cpu, self.process.bytes)
+                outcome = emulate.step(cpu, self.process.oracle_memory)
             except oracle.GuestFault as fault:
                 area = self.process.memory.table.find(fault.address)
                 signals.fault(self, SIGSEGV, MAPERR if area is None else ACCERR, fault.address, "accessing")

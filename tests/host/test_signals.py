@@ -141,3 +141,26 @@ def test_signals_32_and_33_can_be_handled():
             cpu.pending = 0
             host.calls.set_mask(0)
     assert in_child(case) == 0
+
+
+def test_a_thread_that_is_no_guests_passes_a_signal_on():
+    def case(host):
+        host.calls.set_action(REALTIME, "on_signal")
+        cpu = start(host, "guest_spin")
+        signal.pthread_sigmask(signal.SIG_BLOCK, {REALTIME})
+        libc = ctypes.CDLL(None)
+
+        def stray() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {REALTIME})
+            info = (ctypes.c_int32 * 32)(REALTIME, 0, -1, 0, os.getpid(), os.getuid(), 77)
+            assert libc.syscall(129, os.getpid(), REALTIME, info) == 0
+            signal.pthread_sigmask(signal.SIG_BLOCK, {REALTIME})
+            done.release()
+        done = _thread.allocate_lock()
+        done.acquire()
+        _thread.start_new_thread(stray, ())
+        done.acquire()
+        host.calls.set_mask(0)
+        assert cpu.run() == EXITS["poll"]
+        assert ctypes.c_int32.from_address(cpu.address + SIGINFO + 24).value == 77
+    assert in_child(case) == 0
