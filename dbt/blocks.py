@@ -123,10 +123,19 @@ def interpret_block(cache: int, row: int, end: int) -> int:
 
 @compiled("i8(i8,i8,i8)")
 def resolve_block(cache: int, state: int, pc: int) -> int:
+    """resolve_linked for who comes by a computed jump: the thread's jump cache will have it."""
+    code = resolve_linked(cache, state, pc)
+    if code != 0:
+        remember(state, pc, code)
+    return code
+
+
+@compiled("i8(i8,i8,i8)")
+def resolve_linked(cache: int, state: int, pc: int) -> int:
     """Host code of the guest block at `pc`, made if it is new; 0 with the exit reason set if it can't be.
 
-    Also fills the thread's jump cache. Runs under the lock; the guest's bytes are read before anything is changed, so a
-    fault on them leaves the cache whole.
+    Runs under the lock; the guest's bytes are read before anything is changed, so a fault on them leaves the cache whole.
+    The jump cache is not filled: it is to hold computed targets only, which regions.py looks for there.
     """
     store64(cache + C_RESOLVES, load64(cache + C_RESOLVES) + 1)
     row = find_row(cache, pc)
@@ -136,7 +145,6 @@ def resolve_block(cache: int, state: int, pc: int) -> int:
             store64(state + S_REASON, EXIT_MISS)
             return 0
         return make_block(cache, state, pc)
-    remember(state, pc, code)
     return code
 
 
@@ -160,7 +168,6 @@ def make_block(cache: int, state: int, pc: int) -> int:
         code = interpret_block(cache, make_row(cache, pc), load64(area + 8))
     else:
         code = translate_unit(cache, pc, load64(area + 8))
-    remember(state, pc, code)
     return code
 
 
@@ -177,4 +184,4 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):
         store64(state + S_REASON, EXIT_HOT)
         return 0
-    return resolve_block(cache, state, pc)
+    return resolve_linked(cache, state, pc)

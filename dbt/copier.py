@@ -24,7 +24,7 @@ L_CODE, L_STENCILS, L_HOLES, L_VARIANTS, L_WHERE, L_DATA, L_PLACES, L_MOVE = (LI
     "code", "stencils", "holes", "variants", "where", "data", "places", "move"))
 H_RD, H_RS1, H_RS2, H_RS3, H_IMM, H_RM, H_NEXT_PC, H_PC, H_TARGET, H_NEXT, H_DATA, H_SHARED = (HOLE[n] for n in (
     "rd", "rs1", "rs2", "rs3", "imm", "rm", "next_pc", "pc", "target", "next_stencil", "data", "shared"))
-N_MISS, N_POLL = NATIVES.index("miss"), NATIVES.index("poll")
+N_ABSENT, N_POLL = NATIVES.index("absent"), NATIVES.index("poll")
 
 UNIT_INSTRUCTIONS, BLOCK_INSTRUCTIONS, UNIT_BLOCKS = 400, 128, 64
 # Scratch memory: records of one block, then lists of (row, code), (hole, row) and polls (hole, pc, sample).
@@ -163,7 +163,7 @@ def miss_stub(cache: int, row: int) -> int:
     if stub == 0:
         stub = load64(cache + C_CURSOR)
         behind = put_constant(cache, stub, RDX, load64(row + R_PC))
-        store64(cache + C_CURSOR, put_jump(cache, behind, load64(load64(cache + C_NATIVES) + 8 * N_MISS)))
+        store64(cache + C_CURSOR, put_jump(cache, behind, load64(load64(cache + C_NATIVES) + 8 * N_ABSENT)))
         store64(row + R_MISS, stub)
     return stub
 

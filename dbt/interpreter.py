@@ -133,7 +133,7 @@ def control_text(pinned: tuple[int, ...]) -> str:
     texts.append(function("head_native", site.lines))
 
     site = HandlerSite(pinned)
-    site.go("@miss", target=site.pc(), **site.load_pins())
+    site.go("@absent", target=site.pc(), **site.load_pins())
     texts.append(function("head_miss", site.lines))
 
     site = HandlerSite(pinned)

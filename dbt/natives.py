@@ -2,7 +2,7 @@
 
 All have the shared convention (sites.py). `leave_REASON` and whatever ends in a runtime call stores the pinned registers;
 `stop_REASON` is for the interpreter, which has none. `dispatch` goes on at guest pc `target` by the thread's jump cache,
-`miss` by the block table (resolve), `poll` after the budget ran out.
+`miss` by the block table (resolve), `absent` the same for a direct jump, `poll` after the budget ran out.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def _dispatch(pinned: tuple[int, ...]) -> str:
     return function("dispatch", site.lines)
 
 
-def _miss(pinned: tuple[int, ...]) -> str:
+def _miss(pinned: tuple[int, ...], name: str, resolve: str) -> str:
     site = NativeSite(pinned)
     site.store_pins()
-    code = site.emit("call i64 @resolve(ptr %state, i64 %target)")
+    code = site.emit(f"call i64 @{resolve}(ptr %state, i64 %target)")
     site.go_if(code, site.load_pins())
-    return function("miss", site.lines)
+    return function(name, site.lines)
 
 
 def _poll(pinned: tuple[int, ...]) -> str:
@@ -137,14 +137,16 @@ def text(pinned: tuple[int, ...]) -> str:
     """The module's text without triple and metadata; `resolve_block`, `on_poll` are compiled functions (translate.py)."""
     cast = "%s = ptrtoint ptr %state to i64"
     resolve = locked("resolve", ["ptr %state", "i64 %pc"], "resolve_block", ["i64 %s", "i64 %pc"])
+    linked = locked("resolve_direct", ["ptr %state", "i64 %pc"], "resolve_linked", ["i64 %s", "i64 %pc"])
     polled = locked("polled", ["ptr %state", "i64 %pc", "ptr %sample"], "on_poll", ["i64 %s", "i64 %pc", "i64 %c"])
     call = locked("locked_call", ["ptr %state", "i64 %f", "i64 %a", "i64 %b", "i64 %c"], "invoke",
                   ["i64 %f", "i64 %a", "i64 %b", "i64 %c"])
     return "\n".join([
-        *_leaves(pinned), _dispatch(pinned), _miss(pinned), _poll(pinned), _YIELD,
+        *_leaves(pinned), _dispatch(pinned), _miss(pinned, "miss", "resolve"), _miss(pinned, "absent", "resolve_direct"),
+        _poll(pinned), _YIELD,
         _lock_alone("take_lock", _TAKE), _lock_alone("drop_lock", _DROP),
-        resolve.replace("entry:", f"entry:\n{cast}", 1),
+        *(each.replace("entry:", f"entry:\n{cast}", 1) for each in (resolve, linked)),
         polled.replace("entry:", f"entry:\n{cast}\n%c = ptrtoint ptr %sample to i64", 1), call,
         "define internal i64 @invoke(i64 %cache, i64 %f, i64 %a, i64 %b, i64 %c) {",
         "%p = inttoptr i64 %f to ptr", "%r = call i64 %p(i64 %cache, i64 %a, i64 %b, i64 %c)", "ret i64 %r", "}",
-        "declare i64 @resolve_block(i64, i64, i64)", "declare i64 @on_poll(i64, i64, i64, i64)"])
+        "declare i64 @resolve_block(i64, i64, i64)", "declare i64 @resolve_linked(i64, i64, i64)", "declare i64 @on_poll(i64, i64, i64, i64)"])

@@ -154,7 +154,7 @@ base            while `code` is a region's: the code of the tier below
 HEAT_ASKED = -1
 
 # routines in the engine image that compiled code must know
-NATIVES = ("miss", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret",
+NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret",
            *(f"leave_{reason}" for reason in EXITS))
 
 # --- a decoded record: four 64-bit words
