@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import ctypes
+import random
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+import pytest
 import unicorn
 from unicorn import riscv_const
 
-from dragoman.dbt import listing, oracle
-from dragoman.dbt.isa.riscv import FORM, FORMS, REGISTER_NAMES
-from dragoman.dbt.state import OFFSET
-from tests.engines.guest import EBREAK, PAGE, REGISTERS, Guest
+from dragoman.dbt import emulate, listing, oracle
+from dragoman.dbt.isa.riscv import FORM, REGISTER_NAMES
+from dragoman.dbt.state import FAULT_INFO, OFFSET
+from tests.engines.guest import EBREAK, PAGE, READ, REGISTERS, Guest
 
 CODE, CODE_SIZE, DATA, DATA_SIZE = 0x4_0000, 2 * PAGE, 0x8_0000, 2 * PAGE
 NO_RESERVATION = (1 << 64) - 1
 STEPS = 5000
+SI_CODE, SI_KERNEL = 8, 0x80            # of siginfo_t: a general protection fault
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
-    """Code at `at`, a breakpoint behind it; registers and data that it starts with."""
+    """Code at `at`, a breakpoint behind it; registers that it starts with, and the seed of its data."""
     code: bytes
     x: Sequence[int]
     f: Sequence[int] = (0,) * 32
-    data: bytes = bytes(DATA_SIZE)
+    seed: int = 0
     frm: int = 0
     at: int = CODE
+
+    def __repr__(self) -> str:
+        return f"Program({self.code.hex()}, seed={self.seed})"
+
+    def _repr_pretty_(self, printer, cycle: bool) -> None:     # type: ignore[no-untyped-def]
+        printer.text(repr(self))                # hypothesis would print all fields
+
+    @property
+    def data(self) -> bytes:
+        return random.Random(self.seed).randbytes(DATA_SIZE)
 
     def listing(self) -> str:
         lines, offset = [], 0
@@ -73,8 +88,8 @@ def check(program: Program, name: str, result: Result, other_name: str, other: R
     floats = [f"{n}={value:#x}" for n, value in zip(REGISTER_NAMES["f"], program.f, strict=True) if value]
     raise AssertionError("\n".join([
         f"{name} against {other_name}:", *("  " + line for line in result.differences(other)),
-        "program:", program.listing(), f"start: frm={program.frm} {' '.join(start + floats)}",
-        f"data: {program.data.rstrip(bytes(1)).hex()}", *(r.notes for r in (result, other) if r.notes)]))
+        "program:", program.listing(), f"start: frm={program.frm} {' '.join(start)}", f"  {' '.join(floats)}",
+        f"data: random.Random({program.seed}).randbytes({DATA_SIZE:#x})", *(r.notes for r in (result, other) if r.notes)]))
 
 
 def run(guest: Guest, program: Program) -> Result:
@@ -85,6 +100,7 @@ def run(guest: Guest, program: Program) -> Result:
     memory.protect(program.at, CODE_SIZE)
     memory.protect(DATA, DATA_SIZE)
     memory.write(program.at, (program.code + struct.pack("<I", EBREAK)).ljust(CODE_SIZE, b"\0"))
+    memory.protect(program.at, CODE_SIZE, READ)
     memory.write(DATA, program.data)
     guest.engine.set_executable(program.at, end, False)
     guest.start(program.x, program.f, program.frm)
@@ -92,15 +108,43 @@ def run(guest: Guest, program: Program) -> Result:
     reason = guest.run(program.at)
     registers = REGISTERS.unpack_from(guest.registers())
     return Result(list(registers[:32]), list(registers[33:]), cpu.frm, cpu.fflags, cpu.words[OFFSET["reservation"] // 8],
-                  memory.read(DATA, DATA_SIZE), cpu.pc, reason,
-                  cpu.exit_data if reason in ("fault", "misaligned") else 0)
+                  memory.read(DATA, DATA_SIZE), cpu.pc, reason, value_of(guest, reason))
 
 
-class _Data:
-    """The data pages; all else faults at its first byte that is outside."""
+def value_of(guest: Guest, reason: str) -> int:
+    """The address of a fault, which for a non-canonical one only the oracle can tell, or of a misaligned access."""
+    if reason == "fault" and ctypes.c_int32.from_address(guest.cpu.address + FAULT_INFO + SI_CODE).value == SI_KERNEL:
+        with pytest.raises(oracle.GuestFault) as fault:
+            emulate.step(guest.cpu, emulate.Bytes(partial(code_at, guest), out_of_reach))
+        return fault.value.address
+    return guest.cpu.exit_data if reason in ("fault", "misaligned") else 0
 
-    def __init__(self, content: bytes):
-        self.content = bytearray(content)
+
+def out_of_reach(address: int, content: bytes) -> None:
+    raise LookupError
+
+
+def code_at(guest: Guest, address: int, size: int) -> bytes:
+    if not CODE <= address < CODE + CODE_SIZE:
+        raise LookupError
+    return guest.memory.read(address, size)
+
+
+class _Pages:
+    """Data, and code to be read only; all else faults at its first byte that is outside."""
+
+    def __init__(self, program: Program, code: bytes):
+        self.data, self.code, self.at = bytearray(program.data), code, program.at
+
+    def load(self, address: int, size: int) -> int:
+        if self.at <= address and address + size <= self.at + CODE_SIZE:
+            return int.from_bytes(self.code[address - self.at:address - self.at + size], "little")
+        at = self.offset(address, size)
+        return int.from_bytes(self.data[at:at + size], "little")
+
+    def store(self, address: int, size: int, value: int) -> None:
+        at = self.offset(address, size)
+        self.data[at:at + size] = value.to_bytes(size, "little")
 
     def offset(self, address: int, size: int) -> int:
         for byte in range(address, address + size):
@@ -108,20 +152,13 @@ class _Data:
                 raise oracle.GuestFault(byte % 2**64)
         return address - DATA
 
-    def load(self, address: int, size: int) -> int:
-        at = self.offset(address, size)
-        return int.from_bytes(self.content[at:at + size], "little")
-
-    def store(self, address: int, size: int, value: int) -> None:
-        at = self.offset(address, size)
-        self.content[at:at + size] = value.to_bytes(size, "little")
-
 
 def run_oracle(program: Program) -> Result:
     """By recipes in Python, with a trace of pcs in the notes."""
     state = oracle.State(x=[*program.x, 0], f=list(program.f), pc=program.at)
     state.fields["frm"] = program.frm
-    data, code = _Data(program.data), (program.code + struct.pack("<I", EBREAK)).ljust(CODE_SIZE, b"\0")
+    code = (program.code + struct.pack("<I", EBREAK)).ljust(CODE_SIZE, b"\0")
+    pages = _Pages(program, code)
     records: dict[int, listing.Record] = {}
     outcome, trace = oracle.Outcome(program.at), []
     while outcome.reason is None and len(trace) < STEPS:
@@ -135,12 +172,12 @@ def run_oracle(program: Program) -> Result:
             record = records[pc] = listing.decode(code[pc - program.at:pc - program.at + 4], pc)
         operands = record._asdict()
         try:
-            outcome = oracle.execute(FORM[record.form].recipe, operands, pc, pc + record.length, state, data)
+            outcome = oracle.execute(FORM[record.form].recipe, operands, pc, pc + record.length, state, pages)
         except oracle.GuestFault as fault:
             outcome = oracle.Outcome(pc, "fault", fault.address)
     shown = trace if len(trace) < 60 else [*trace[:20], *trace[-40:]]
     return Result(state.x[:32], state.f, state.fields["frm"], state.flags, state.fields["reservation"],
-                  bytes(data.content), outcome.pc, outcome.reason or f"no end in {STEPS} steps", outcome.value,
+                  bytes(pages.data), outcome.pc, outcome.reason or f"no end in {STEPS} steps", outcome.value,
                   f"{len(trace)} steps: " + " ".join(f"{pc:x}" for pc in shown))
 
 
@@ -162,6 +199,3 @@ class Unicorn:
         machine.emu_start(program.at, end)
         return Result(list(machine.reg_read_batch(self.registers)), list(program.f), program.frm, 0, NO_RESERVATION,
                       bytes(machine.mem_read(DATA, DATA_SIZE)), machine.reg_read(riscv_const.UC_RISCV_REG_PC), "breakpoint")
-
-
-FORM_NAMES = tuple(form.name for form in FORMS)

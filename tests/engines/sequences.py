@@ -31,41 +31,44 @@ CSR = ["csrr.fflags", "csrr.frm", "csrr.fcsr", "csrrwi.frm", "csrrw.fflags", "cs
 BRANCHES = ("beq", "bne", "blt", "bge", "bltu", "bgeu")
 
 
-def operands(draw: st.DrawFn, form: str) -> dict[str, int]:
+def operands(source: random.Random, form: str) -> dict[str, int]:
     """Register and other operands of an instruction that is neither control nor memory."""
     recipe, found = FORM[form].recipe, {}
     files = {name: file for file, name in (*recipe.reads, *recipe.writes)}
     for name in ("rd", "rs1", "rs2", "rs3"):
         if name in recipe.fields:
-            number = draw(st.sampled_from(F if files[name] == "f" else X))
+            number = source.choice(F if files[name] == "f" else X)
             found[name] = SINK if (name, files[name], number) == ("rd", "x", 0) else number
     if "rm" in recipe.fields:
-        found["rm"] = draw(st.integers(0, 3))
+        found["rm"] = source.randint(0, 3)
     if "imm" in recipe.fields:
-        found["imm"] = draw(immediate(form)) % 2**64
+        found["imm"] = immediate(source, form) % 2**64
     return found
 
 
-def immediate(form: str) -> st.SearchStrategy[int]:
+def immediate(source: random.Random, form: str) -> int:
     if form.startswith(("sll", "srl", "sra")):
-        return st.integers(0, 31 if form.endswith("w") else 63)
+        return source.randint(0, 31 if form.endswith("w") else 63)
     if form == "li":
-        return st.integers(-1 << 19, (1 << 19) - 1).map(lambda n: n << 12)
+        return source.randint(-1 << 19, (1 << 19) - 1) << 12
     if form.startswith("csrr"):
-        return st.integers(0, 3)
-    return st.integers(-2048, 2047) | st.sampled_from((0, 1, -1))
+        return source.randint(0, 3)
+    return source.choice((0, 1, -1, source.randint(-2048, 2047)))
 
 
 def word(form: str, **fields: int) -> bytes:
     return struct.pack("<I", encode(Instruction(form, fields)))
 
 
-def access(draw: st.DrawFn, form: str, wild: bool) -> bytes:
-    """A load, store or atomic in the data pages; a wild one anywhere."""
-    fields = operands(draw, form)
-    fields["rs1"] = draw(st.sampled_from(X[1:])) if wild else draw(st.sampled_from(BASES))
-    if form in ATOMIC and not wild:             # aligned, at the base
-        return word(form, **fields)
+def instruction(source: random.Random, kinds: list[list[str]], wild: int) -> bytes:
+    """Of one of the kinds. A load, store or atomic is in the data pages, but for one in `wild` of them (0: none)."""
+    kind = source.choice(kinds)
+    form = source.choice(kind)
+    if kind is INTEGER and source.randrange(3) == 0:
+        return source.choice(compressed())
+    fields = operands(source, form)
+    if kind in (INTEGER_MEMORY, LOADS_STORES, ATOMIC):
+        fields["rs1"] = source.choice(X[1:] if wild and source.randrange(wild) == 0 else BASES)
     return word(form, **fields)
 
 
@@ -76,62 +79,57 @@ def compressed() -> list[bytes]:
     while len(found) < 600:
         half = struct.pack("<H", source.randrange(1 << 16) & ~3 | source.choice((0, 1, 2)))
         record = listing.decode(half + bytes(2), 0)
-        roles = (*BASES, COUNTER, JUMPER)
-        if record.length == 2 and record.form in INTEGER and record.rd not in roles:
+        if record.length == 2 and record.form in INTEGER and record.rd not in (*BASES, COUNTER, JUMPER):
             found.append(half)
     return found
 
 
+Jump = tuple[str, dict[str, int], int]          # form, operands, label; offsets come later
+ENDINGS = ("on", "branch", "branch", "jump", "call", "computed", "back", "back", "back")
+
+
+def ending(source: random.Random, block: int, blocks: int) -> list[bytes | Jump]:
+    """Of a block: a jump forward, one back while the counter lasts, or nothing."""
+    kind, forward = source.choice(ENDINGS), source.randint(block + 1, min(blocks, block + 3))
+    if kind == "branch":
+        return [(source.choice(BRANCHES), {"rs1": source.choice(X), "rs2": source.choice(X)}, forward)]
+    if kind == "jump":
+        return [("j", {}, forward)]
+    if kind == "call":
+        return [("jal", {"rd": source.choice(X[1:])}, forward)]
+    if kind == "computed":
+        return [("computed", {"rd": source.choice((SINK, *X[1:]))}, forward)]
+    if kind == "back":
+        return [word("addi", rd=COUNTER, rs1=COUNTER, imm=2**64 - 1),
+                ("blt", {"rs1": 0, "rs2": COUNTER}, source.randint(0, block))]
+    return []
+
+
 @st.composite
-def programs(draw: st.DrawFn, floats_too: bool = True, atomics: bool = True, wild: bool = True) -> Program:
-    """Blocks that begin with a label; each ends with a jump forward, one back while the counter lasts, or nothing."""
+def programs(draw: st.DrawFn, floats_too: bool = True, atomics: bool = True, wild: int = 60) -> Program:
+    """hypothesis chooses how many blocks of how many instructions, and a seed for what they are: it can make the
+    program shorter and keep the rest, and does not spend its time on choosing registers."""
     kinds = [INTEGER, INTEGER, INTEGER, INTEGER_MEMORY]
-    if floats_too:
-        kinds += [FLOATING, LOADS_STORES, CSR]
-    if atomics:
-        kinds.append(ATOMIC)
-    blocks = draw(st.integers(1, 6))
-    pieces: list[bytes | tuple[str, dict[str, int], int]] = []     # words, or jumps whose offset comes later
+    kinds += [FLOATING, LOADS_STORES, CSR] if floats_too else []
+    kinds += [ATOMIC] if atomics else []
+    sizes, seed = draw(st.lists(st.integers(1, 12), min_size=1, max_size=8)), draw(st.integers(0, 2**64))
+    pieces: list[bytes | Jump] = []
     labels: list[int] = []
-    for block in range(blocks):
+    for block, size in enumerate(sizes):
         labels.append(len(pieces))
-        for _ in range(draw(st.integers(0, 8))):
-            kind = draw(st.sampled_from(kinds))
-            form = draw(st.sampled_from(kind))
-            if kind is INTEGER and draw(st.integers(0, 2)) == 0:
-                pieces.append(draw(st.sampled_from(compressed())))
-            elif kind in (INTEGER_MEMORY, LOADS_STORES, ATOMIC):
-                pieces.append(access(draw, form, wild and draw(st.integers(0, 30)) == 0))
-            else:
-                pieces.append(word(form, **operands(draw, form)))
-        ending = draw(st.sampled_from(("on", "branch", "jump", "call", "computed", "back")))
-        if ending == "branch":
-            pieces.append((draw(st.sampled_from(BRANCHES)), operands_of_branch(draw), draw(st.integers(block + 1, blocks))))
-        elif ending == "jump":
-            pieces.append(("j", {}, draw(st.integers(block + 1, blocks))))
-        elif ending == "call":
-            pieces.append(("jal", {"rd": draw(st.sampled_from(X[1:]))}, draw(st.integers(block + 1, blocks))))
-        elif ending == "computed":
-            pieces.append(("computed", {"rd": draw(st.sampled_from((SINK, *X[1:])))}, draw(st.integers(block + 1, blocks))))
-        elif ending == "back":
-            pieces.append(word("addi", rd=COUNTER, rs1=COUNTER, imm=2**64 - 1))
-            pieces.append(("blt", {"rs1": 0, "rs2": COUNTER}, draw(st.integers(0, block))))
+        pieces += [instruction(random.Random(f"{seed}.{block}.{n}"), kinds, wild) for n in range(size)]
+        pieces += ending(random.Random(f"{seed}.{block}"), block, len(sizes))
     labels.append(len(pieces))
-    x = [0, *(draw(st.sampled_from(INTEGERS) | st.integers(0, 2**64 - 1)) for _ in range(31))]
+    source = random.Random(seed)
+    x = [0, *(source.choice((source.choice(INTEGERS), source.randrange(1 << 64))) for _ in range(31))]
     x[BASES[0]] = x[BASES[1]] = BASE_VALUE
-    x[COUNTER] = draw(st.integers(0, 12))
-    values = st.sampled_from((*floats(64, 1, False), *floats(32, 1, False)))
-    f = [draw(values) if n in F and floats_too else 0 for n in range(32)]
-    seed = draw(st.integers(0, 2**32))
-    data = random.Random(seed).randbytes(DATA_SIZE) if seed else bytes(DATA_SIZE)
-    return Program(layout(pieces, labels), x, f, data, draw(st.integers(0, 3)) if floats_too else 0)
+    x[COUNTER] = draw(st.integers(0, 40))
+    values = (*floats(64, 1, False), *floats(32, 1, False))
+    f = [source.choice(values) if n in F and floats_too else 0 for n in range(32)]
+    return Program(layout(pieces, labels), x, f, seed, source.randint(0, 3) if floats_too else 0)
 
 
-def operands_of_branch(draw: st.DrawFn) -> dict[str, int]:
-    return {"rs1": draw(st.sampled_from(X)), "rs2": draw(st.sampled_from(X))}
-
-
-def layout(pieces: list[bytes | tuple[str, dict[str, int], int]], labels: list[int]) -> bytes:
+def layout(pieces: list[bytes | Jump], labels: list[int]) -> bytes:
     """The code, with the distances of jumps filled in. A computed jump is auipc, addi, jalr."""
     sizes = [len(piece) if isinstance(piece, bytes) else 12 if piece[0] == "computed" else 4 for piece in pieces]
     at = [sum(sizes[:n]) for n in range(len(pieces) + 1)]

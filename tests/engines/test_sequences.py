@@ -44,13 +44,13 @@ def against_unicorn(unicorn: Unicorn, program: Program) -> None:
 
 
 @NATIVE
-@given(program=programs(floats_too=False, atomics=False, wild=False))
+@given(program=programs(floats_too=False, atomics=False, wild=0))
 def test_integers_against_unicorn(unicorn: Unicorn, program: Program):
     against_unicorn(unicorn, program)
 
 
 @pytest.mark.long
 @LONG
-@given(program=programs(floats_too=False, atomics=False, wild=False))
+@given(program=programs(floats_too=False, atomics=False, wild=0))
 def test_integers_against_unicorn_long(unicorn: Unicorn, program: Program):
     against_unicorn(unicorn, program)
