@@ -200,6 +200,8 @@ def rounded(name, mode):
         return name, 0
     if name.split(".")[1] in ("w", "wu", "l", "lu"):
         return f"{name}.{('rne', 'rtz', 'rdn', 'rup', 'rmm')[mode]}", 0
+    if mode == 4 and name.split(".")[2:] and name.split(".")[2] in ("w", "wu", "l", "lu"):
+        return f"{name}.rmm", 0
     if mode == 4:
         return "emulate", FORM[f"{name}.static"].number
     return f"{name}.static", 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dragoman.dbt.isa.riscv.float import FORMATS, ROUNDINGS
 from dragoman.dbt.isa.riscv.recorder import RiscvRecorder, Semantics
-from dragoman.dbt.recipe import DOWN, DYNAMIC, NEAREST_AWAY, NEAREST_EVEN, TO_ZERO, UP
+from dragoman.dbt.recipe import DOWN, DYNAMIC, INEXACT, NEAREST_AWAY, NEAREST_EVEN, TO_ZERO, UP
 
 INTEGERS = {"w": ("s", 32), "wu": ("u", 32), "l": ("s", 64), "lu": ("u", 64)}
 # Of conversions to integers each static mode is a form: C's casts make rtz the one that must be fast.
@@ -18,6 +18,27 @@ def to_integer(bits: int, sign: str, width: int, rounding: str) -> Semantics:
 
 def from_integer(bits: int, sign: str, width: int, rounding: str) -> Semantics:
     return lambda i: i.set_f("rd", i.fp_convert(sign + "_to_f", i.x("rs1").low(width), bits, rounding))
+
+
+def from_integer_away(bits: int, sign: str, width: int) -> Semantics:
+    """To nearest, ties away, which hosts do not have and libm's round() uses: in integers. The leading one of the number
+    goes to bit 63, what lies below the fraction is cut, and its first bit is what rounds up."""
+    fraction = {32: 23, 64: 52}[bits]
+    bias = (1 << bits - fraction - 2) - 1
+
+    def run(i: RiscvRecorder) -> None:
+        value = i.x("rs1").low(width).widen(64, signed=sign == "s")
+        negative = value.slt(0) if sign == "s" else i.const(0, 1)
+        magnitude = i.select(negative, -value, value)
+        zeros = magnitude.count("ctlz")
+        normal = magnitude.shl(zeros)
+        rest = normal.shl(fraction + 1)
+        rounded = normal.lshr(63 - fraction) + rest.lshr(63)            # the leading one adds 1 to the exponent
+        exponent = i.const(bias + 62) - zeros
+        result = i.select(magnitude.eq(0), 0, exponent.shl(fraction) + rounded)
+        i.raise_flags(i.select(rest.eq(0), 0, INEXACT))
+        i.set_f("rd", (result | i.select(negative, 1 << bits - 1, 0)).low(bits))
+    return run
 
 
 def between(source: int, target: int, rounding: str) -> Semantics:
@@ -51,6 +72,8 @@ FAMILY: dict[str, Semantics] = {
        for f, bits in FORMATS.items() for suffix, mode in MODES.items()},
     **{f"fcvt.{f}.{n}{suffix}": from_integer(bits, sign, width, rounding) for n, (sign, width) in INTEGERS.items()
        for f, bits in FORMATS.items() for suffix, rounding in roundings_of(bits, width).items()},
+    **{f"fcvt.{f}.{n}.rmm": from_integer_away(bits, sign, width) for n, (sign, width) in INTEGERS.items()
+       for f, bits in FORMATS.items() if bits == 32 or width == 64},
     **{f"fcvt.s.d{suffix}": between(64, 32, rounding) for suffix, rounding in ROUNDINGS.items()},
     "fcvt.d.s": between(32, 64, DYNAMIC),
     "fmv.x.w": fmv_x_w, "fmv.x.d": fmv_x_d, "fmv.w.x": fmv_w_x, "fmv.d.x": fmv_d_x,

@@ -213,7 +213,8 @@ def choice(name: str, fields: frozenset[str]) -> tuple[str | None, tuple[str, ..
             return "rm", (*[name] * 5, ILLEGAL, ILLEGAL, name)
         if name.startswith(("fcvt.w", "fcvt.l")):
             return "rm", (*[f"{name}.{mode}" for mode in ("rne", "rtz", "rdn", "rup", "rmm")], ILLEGAL, ILLEGAL, name)
-        return "rm", (*[f"{name}.static"] * 4, EMULATE, ILLEGAL, ILLEGAL, name)
+        away = f"{name}.rmm" if name.split(".")[2:] and name.split(".")[2] in ("w", "wu", "l", "lu") else EMULATE
+        return "rm", (*[f"{name}.static"] * 4, away, ILLEGAL, ILLEGAL, name)
     if name.startswith("csr"):
         reads = name[4] != "w"
         names = ("fflags", "frm", "fcsr")
