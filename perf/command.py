@@ -110,7 +110,7 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         raise Wrong("ARGUMENTs behind -- need a PROGRAM that gets them")
     for path in (options.json, options.html):
         check_writable(path)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=table.WIDE)
     with tempfile.TemporaryDirectory(prefix="dragoman-perf-", ignore_cleanup_errors=True) as folder:
         field = Field(options.only or [contender.name for contender in CONTENDERS], Path(folder))
         report = Report(datetime.now(UTC).isoformat(timespec="seconds"), host(), {
@@ -133,7 +133,7 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
 
 def finish(report: Report, options: argparse.Namespace, console: Console) -> int:
     """Show and write the report; the exit status."""
-    console.print(table.summary(report))
+    console.print(table.summary(report, console.width))
     if options.json:
         options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
     if options.html:

@@ -26,7 +26,7 @@ class Series:
     @property
     def spread(self) -> float:
         """Half the range, as a part of the median."""
-        return (max(self.wall) - min(self.wall)) / 2 / self.median if self.wall else math.nan
+        return (max(self.wall) - min(self.wall)) / 2 / self.median if len(self.wall) > 1 else math.nan
 
     @property
     def cpu_median(self) -> float:

@@ -51,12 +51,15 @@ class Session:
         """What only the first run after an installation does is no part of any measurement."""
         self.watcher.begins("building the engine, where that has not been done yet")
         hello = of_guest(guests.find("hello"))
-        try:
-            run = child.run([*DRAGOMAN, "run", str(hello.program)], self.timeout)
-        except ChildError as error:
-            raise PrepareError(f"dragoman run hello {error}") from None
-        if (run.digest, run.status) != hello.expected:
-            raise PrepareError(f"dragoman run hello: {wrong(run, hello.expected)}")
+        for options in ([], ["--count"]):
+            words = ["run", *options, str(hello.program)]
+            try:
+                run = child.run([*DRAGOMAN, *words], self.timeout)
+            except ChildError as error:
+                raise PrepareError(f"dragoman {' '.join(words)}: {error}") from None
+            assert hello.expected is not None
+            if (run.digest, run.status) != hello.expected:
+                raise PrepareError(f"dragoman {' '.join(words)}: {wrong(run, hello.expected)}")
         self.wait_for_compiler()
 
     def measure(self, workload: Workload, result: Result) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,18 +15,19 @@ from dragoman.perf import words
 from dragoman.perf.results import Report, Result
 
 TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs"}
+WIDE = 110          # columns that an overview of all contenders needs
 FEW = 2             # results that are shown each with all that is known
 
 
-def summary(report: Report) -> Group:
-    """All of a report."""
+def summary(report: Report, width: int) -> Group:
+    """All of a report for a terminal of this many columns."""
     parts: list[RenderableType] = []
     for suite in report.suites():
         results = [result for result in report.results if result.suite == suite and result.series]
         if len(results) <= FEW:
             parts += [details(report, result) for result in results]
         elif results:
-            parts += [overview(report, results, TITLES.get(suite, suite)), means(report, suite)]
+            parts += [overview(report, results, TITLES.get(suite, suite), width >= WIDE), means(report, suite)]
     if report.translation:
         parts.append(translation(report))
     parts += [Text(f"failed: {text}", style="bold red") for text in report.failures()]
@@ -35,21 +37,27 @@ def summary(report: Report) -> Group:
     return Group(*parts)
 
 
-def overview(report: Report, results: list[Result], title: str) -> Table:
-    """A row for each workload, a column for each contender: median, and speed by the base's."""
+def overview(report: Report, results: list[Result], title: str, wide: bool) -> Table:
+    """A row for each workload, a column for each contender: median, and speed by the base's (below it unless wide)."""
     base, shown = report.base, report.shown()
-    table = Table(title=f"{title}: median seconds, and how many times {report.contenders[base]}'s speed",
-                  title_justify="left", pad_edge=False)
-    table.add_column("program", no_wrap=True)
-    table.add_column("instr.", justify="right", no_wrap=True)
-    for name in shown:
-        table.add_column(report.contenders[name], justify="right", no_wrap=True)
+    table = new(f"{title}: median seconds, and how many times {report.contenders[base]}'s speed", "program", "instr.",
+                *(report.contenders[name] for name in shown))
+    between = " " if wide else "\n"
     for result in results:
-        table.add_row(result.name, words.count(result.instructions), *(cell(result, name, base) for name in shown))
+        table.add_row(result.name, words.count(result.instructions),
+                      *(cell(result, name, base, between) for name in shown))
     return table
 
 
-def cell(result: Result, name: str, base: str) -> Text:
+def new(title: str, *headings: str) -> Table:
+    """A table whose first column is of names, the others of numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def cell(result: Result, name: str, base: str, between: str) -> Text:
     series = result.series.get(name)
     if series is None:
         return Text(words.NOTHING, style="dim")
@@ -61,7 +69,7 @@ def cell(result: Result, name: str, base: str) -> Text:
     digits = 3 if series.median < 1 else 2
     text = Text(f"{series.median:.{digits}f}")
     if name != base and not math.isnan(speed):
-        text.append(f" {words.times(speed):>5}", style="green" if speed >= 1 else "red")
+        text.append(f"{between}{words.times(speed):>5}", style="green" if speed >= 1 else "red")
     return text
 
 
@@ -69,18 +77,18 @@ def means(report: Report, suite: str) -> Table:
     """Geometric means of a suite, a row for each contender."""
     base, shown = report.base, report.shown()
     label = report.contenders[base]
-    table = Table(title=f"{TITLES.get(suite, suite)}: geometric means", title_justify="left", pad_edge=False)
-    for heading in ("", "guest instr.", f"× {label}", f"× {label}, steady", "× native", "× interpreter", "peak memory"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    if base == "native" or "native" not in shown:
-        table.columns[4].header = ""
+    others = [other for other in ("native", "interpreter") if other in shown and other != base]
+    table = new(f"{TITLES.get(suite, suite)}: geometric means", "", "guest instr.", f"× {label}", "steady",
+                *(f"× {report.contenders[other]}" for other in others), "peak memory")
     for name, mean in report.means(suite).items():
         peaks = [result.series[name].peak for result in report.results
                  if result.suite == suite and name in result.series]
         table.add_row(report.contenders[name], words.rate(mean["rate"]), words.times(mean[f"to {base}"]),
                       words.times(mean["steady"]) if has_steady(report, name) else "",
-                      words.times(mean["to native"]) if "native" in shown and base != "native" else "",
-                      words.times(mean.get("to interpreter", math.nan)), words.megabytes(max(peaks, default=0)))
+                      *(words.times(mean[f"to {other}"]) for other in others), words.megabytes(max(peaks, default=0)))
+    if any(has_steady(report, name) for name in shown):
+        table.caption = f"steady: × {label}, without start, translation and compilation as the engine measures them"
+        table.caption_justify = "left"
     return table
 
 
@@ -94,12 +102,9 @@ def details(report: Report, result: Result) -> Table:
     base = report.base
     about = ", ".join(filter(None, (result.description, result.instructions and
                                     f"{words.count(result.instructions)} guest instructions")))
-    table = Table(title=f"{result.name}{': ' if about else ''}{about}", title_justify="left", pad_edge=False)
-    for heading in ("", "median", "±", "CPU", "start", "translating", "guest instr.", "peak memory",
-                    f"× {report.contenders[base]}"):
-        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
-    if "native" in result.series and base != "native":
-        table.add_column("× native", justify="right", no_wrap=True)
+    others = [other for other in (base, "native") if other in result.series]
+    table = new(f"{result.name}{': ' if about else ''}{about}", "", "median", "±", "CPU", "start", "transl.", "instr.",
+                "memory", *(f"× {report.contenders[other]}" for other in dict.fromkeys(others)))
     for name, series in result.series.items():
         if series.failure:
             table.add_row(report.contenders[name], Text("failed", style="bold red"))
@@ -108,19 +113,15 @@ def details(report: Report, result: Result) -> Table:
         row = [report.contenders[name], words.seconds(series.median), words.percent(series.spread),
                words.seconds(series.cpu_median), words.seconds(series.part("start") or math.nan),
                words.seconds(translating or math.nan), words.rate(result.rate(name)), words.megabytes(series.peak),
-               words.times(result.speed(name, base))]
-        if "native" in result.series and base != "native":
-            row.append(words.times(result.speed(name, "native")))
+               *(words.times(result.speed(name, other)) for other in dict.fromkeys(others))]
         table.add_row(*row)
     return table
 
 
 def translation(report: Report) -> Table:
     """Microseconds per guest instruction."""
-    table = Table(title="Translation in compiled code, microseconds per guest instruction", title_justify="left",
-                  pad_edge=False)
-    for heading in ("code", "instr.", "decoding", "into blocks to interpret", "into stencils", "host bytes"):
-        table.add_column(heading, justify="left" if heading == "code" else "right")
+    table = new("Decoding and translation (decoding included), microseconds per guest instruction",
+                "code", "instr.", "decoding", "for the interpreter", "into stencils", "host bytes")
     for row in report.translation:
         table.add_row(row["name"], words.count(row["instructions"]),
                       *(f"{row[part]:.3f}" for part in ("decode", "interpreter", "stencil")),
@@ -148,8 +149,8 @@ class Display:
 
     def render(self) -> Group:
         results = [result for result in self.report.results if result.series]
-        room = max(1, self.console.height - 8)
-        table = overview(self.report, results[-room:], "So far") if results else Text("")
+        room = max(1, (self.console.height - 8) // (1 if self.console.width >= WIDE else 2))
+        table = overview(self.report, results[-room:], "So far", self.console.width >= WIDE) if results else Text("")
         return Group(table, self.progress)
 
     def runs(self, count: int) -> None:

@@ -27,8 +27,7 @@ def count(value: float) -> str:
     for size, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if value >= size:
             scaled = value / size
-            return f"{scaled:.0f}{prefix}" if scaled >= 100 else f"{scaled:.2g}{prefix}" if scaled < 10 else (
-                f"{scaled:.0f}{prefix}")
+            return f"{scaled:.1f}{prefix}" if scaled < 10 else f"{scaled:.0f}{prefix}"
     return f"{value:.0f}"
 
 
