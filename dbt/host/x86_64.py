@@ -81,7 +81,7 @@ def _on_fault(pinned: tuple[int, ...]) -> list[str]:
         # restore the default action and return: the instruction faults again, and the host process dies of it
         "fault_stray:", "sub rsp, 40", "xor eax, eax", *(f"mov [rsp+{n}], rax" for n in (0, 8, 16, 24)),
         "mov rsi, rsp", "xor edx, edx", "mov r10d, 8", f"mov eax, {RT_SIGACTION}", "syscall", "add rsp, 40", "ret",
-        "fault_sent:", f"mov r9d, {SENT_INFO}", "jmp note"]
+        "fault_sent:", f"mov r9d, {SENT_INFO}", f"cmp edi, {SIGSEGV}", "je note", f"cmp edi, {SIGBUS}", "je note"]
 
 
 def _on_signal() -> list[str]:

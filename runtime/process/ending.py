@@ -9,7 +9,7 @@ from dragoman.runtime.process.thread import Thread, ThreadEnd
 @syscall("exit", "int")
 def exit_thread(thread: Thread, status: int) -> int:
     if len(thread.process.threads) == 1:
-        thread.process.end(thread.process.status_of_last(status))
+        thread.process.end(status)
     raise ThreadEnd(status)
 
 

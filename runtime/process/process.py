@@ -76,7 +76,6 @@ class Process:
 
     def _no_threads_but_one(self) -> None:
         self.ending: Thread | None = None               # the thread that is in exec: all others are to end
-        self.leader_status = 0                          # of exit by the main thread while others go on
         self._ended = _thread.allocate_lock()           # released when a thread ends during exec
         self._ended.acquire()
         self._handed_over: Thread | None = None         # exec by another thread goes on in the main one
@@ -166,15 +165,9 @@ class Process:
     def thread_ended(self, status: int) -> None:
         """The calling guest thread has ended and is detached; the last one ends the process."""
         if not self.threads and self._handed_over is None:
-            self.end(self.status_of_last(status))
-        if self.is_main_host_thread():
-            self.leader_status = status
+            self.end(status)
         if self.ending is not None and self._ended.locked():
             self._ended.release()
-
-    def status_of_last(self, status: int) -> int:
-        """Exit status when the last guest thread calls exit with `status`: the main thread's counts, however early."""
-        return status if self.is_main_host_thread() else self.leader_status
 
     def end_others(self, thread: Thread) -> None:
         """For exec: returns when `thread` is the only one left. Raises ThreadEnd if another one is in exec already."""

@@ -13,7 +13,7 @@ from dragoman.runtime.process.thread import Thread
 ACTION = Struct("<QQQ")                         # sa_handler sa_flags sa_mask: riscv64 has no sa_restorer
 STACK = Struct("<QiIQ")                         # ss_sp ss_flags, filler, ss_size
 SET = Struct("<Q")
-EINVAL = 22
+EINTR, EINVAL = 4, 22
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 
 
@@ -78,7 +78,7 @@ def rt_sigsuspend(thread: Thread, address: int, size: int) -> int:
     if any(not wanted & bit(number) for number in thread.held):
         thread.suspend(wanted)
         signals.release_held(thread)
-        return None                             # type: ignore[return-value]  # the frame has the call made again
+        return -EINTR
     thread.suspend(wanted)
     result = thread.call(NR["rt_sigsuspend"], thread.process.memory.host(address), size)
     if result == NOT_MADE:

@@ -14,6 +14,7 @@ from dragoman.dbt.host.x86_64 import NEVER_BLOCKED, SENT_INFO
 from dragoman.dbt.state import SIGINFO
 from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process import riscv64_frame as frame
+from dragoman.runtime.process.linux.host import NR, address_of, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,10 +167,11 @@ def restore(thread: Thread) -> None:
 
 
 def release_held(thread: Thread) -> None:
-    """A sent SIGSEGV or SIGBUS that the guest had blocked comes when it unblocks it."""
+    """A sent SIGSEGV or SIGBUS that the guest had blocked comes when it unblocks it: sent once more."""
     for number in list(thread.held):
         if not thread.mask & bit(number):
-            deliver(thread, number, thread.held.pop(number))
+            info = thread.held.pop(number)
+            call(NR["rt_tgsigqueueinfo"], os.getpid(), thread.tid, number, address_of(info))
 
 
 __all__ = ["NEVER_BLOCKED", "Signals", "deliver", "fault", "release_held", "restore", "take"]
