@@ -110,6 +110,7 @@ def new_thread(thread: Thread, wish: Wish) -> int:
         process.engine.release(cpu)
         thread.apply_mask()
         return -EAGAIN
+    process.signals.first_thread()
     started.acquire()
     thread.apply_mask()
     return child.tid

@@ -157,6 +157,7 @@ class Process:
                 self._handover.acquire()
                 assert self._handed_over is not None
                 thread, self._handed_over = self._handed_over, None
+                wait_for_thread(thread.tid)
                 thread.attach()
                 thread.goes_on()
         except BaseException:
@@ -166,8 +167,11 @@ class Process:
         """The calling guest thread has ended and is detached; the last one ends the process."""
         if not self.threads and self._handed_over is None:
             self.end(status)
-        if self.ending is not None and self._ended.locked():
-            self._ended.release()
+        if self.ending is not None:
+            try:
+                self._ended.release()
+            except RuntimeError:
+                pass                                    # released already, and not noticed yet
 
     def end_others(self, thread: Thread) -> None:
         """For exec: returns when `thread` is the only one left. Raises ThreadEnd if another one is in exec already."""
@@ -181,6 +185,8 @@ class Process:
                     told.add(tid)
                     call(NR["tgkill"], os.getpid(), tid, SIGSEGV)       # never blocked: gets it out of any call
             self._ended.acquire()
+        for tid in told:
+            wait_for_thread(tid)
 
     def is_main_host_thread(self) -> bool:
         return _thread.get_native_id() == os.getpid()
@@ -245,3 +251,9 @@ class Process:
         self.complain(f"internal error: {kind.__name__ if kind else ''}: {error}{place}; "
                       "the guest cannot go on (-d internal prints where)")
         os._exit(INTERNAL_ERROR)
+
+
+def wait_for_thread(tid: int) -> None:
+    """Until a host thread that is ending is gone for the kernel too, as after execve; the main thread stays."""
+    while tid != os.getpid() and os.path.exists(f"/proc/self/task/{tid}"):
+        os.sched_yield()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HIGHEST = 64
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGSTOP, SIGPIPE, SIGXFSZ = 4, 5, 7, 8, 9, 11, 19, 13, 25
-SIGCHLD, SIGCONT, SIGURG, SIGWINCH = 17, 18, 23, 28
+SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSETXID = 17, 18, 23, 28, 33
 FAULTS = frozenset({SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV})      # that an instruction can raise
 ALWAYS_OURS = frozenset({SIGBUS, SIGSEGV})                          # host handlers stay, whatever the guest wants
 STOPS = frozenset({SIGSTOP, 20, 21, 22})
@@ -53,6 +53,7 @@ class Signals:
     def __init__(self, host: HostCalls) -> None:
         self.host = host
         self.actions: dict[int, tuple[int, int, int]] = {}
+        self.libc_settled = False
         for number in (SIGPIPE, SIGXFSZ):       # Python ignores them
             host.set_action(number, SIG_DFL)
         for number in ALWAYS_OURS:
@@ -73,6 +74,14 @@ class Signals:
             self.host.set_action(number, name, flags & MIRRORED)
         elif number not in ALWAYS_OURS:
             self.host.set_action(number, handler, flags & MIRRORED)
+
+    def first_thread(self) -> None:
+        """The host's libc has started its first thread, and has put its own handler for setuid in all threads."""
+        if not self.libc_settled:
+            self.libc_settled = True
+            self.host.set_action(SIGSETXID, SIG_DFL)
+            if SIGSETXID in self.actions:
+                self.set_action(SIGSETXID, *self.actions[SIGSETXID])
 
     def reset(self) -> None:
         """exec: handlers are gone, what is ignored stays so."""
