@@ -1,0 +1,1 @@
+"""Tests of guest processes: threads, signals, fork, exec and how they end."""
