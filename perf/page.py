@@ -14,8 +14,10 @@ from dragoman.perf.table import TITLES, has_steady
 
 STYLE = """
 :root { --ink:#1d2430; --dim:#667085; --line:#d9dee7; --card:#fff; --ground:#f4f6f9;
-  --interpreter:#9aa3b2; --stencil:#56a8e0; --region:#1f5fb4; --cold:#e39b36; --warm:#12996b; --qemu:#c2553d; --native:#3b4252 }
-@media (prefers-color-scheme: dark) { :root { --ink:#e6e9ef; --dim:#98a2b3; --line:#343b48; --card:#1b2029; --ground:#12161d;
+  --interpreter:#9aa3b2; --stencil:#56a8e0; --region:#1f5fb4; --cold:#e39b36; --warm:#12996b; --qemu:#c2553d;
+  --native:#3b4252 }
+@media (prefers-color-scheme: dark) { :root {
+  --ink:#e6e9ef; --dim:#98a2b3; --line:#343b48; --card:#1b2029; --ground:#12161d;
   --interpreter:#7b8494; --stencil:#5fb2ea; --region:#4b8be6; --native:#c9d1de } }
 * { box-sizing:border-box }
 body { margin:0 auto; max-width:1180px; padding:20px 16px 60px; background:var(--ground); color:var(--ink);
@@ -28,7 +30,7 @@ figcaption { min-height:1.4em } svg { display:block; width:100%; height:auto }
 svg text { font:11px system-ui, sans-serif; fill:var(--ink) } svg .tick { font-size:9.5px; fill:var(--dim) }
 .grid { stroke:var(--line) } .base { stroke:var(--dim) } .range { stroke:var(--ink); stroke-opacity:.65 }
 .scroll { overflow-x:auto; background:var(--card); border:1px solid var(--line); border-radius:8px }
-table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:.87rem }
+table { border-collapse:separate; border-spacing:0; width:100%; font-variant-numeric:tabular-nums; font-size:.87rem }
 th, td { padding:4px 10px; text-align:right; white-space:nowrap; border-top:1px solid var(--line) }
 thead th { border-top:0; color:var(--dim); font-weight:600 }
 th:first-child, td:first-child { text-align:left; position:sticky; left:0; background:var(--card) }
@@ -64,8 +66,8 @@ def _suite(report: Report, suite: str) -> list[str]:
     shown = [name for name in report.shown() if name != base]
     speeds = [result.speed(name, base) for result in results for name in shown]
     scale = Scale(speeds)
-    parts = [f"<h2>{escape(TITLES.get(suite, suite))}</h2><p>Speed of whole processes, as many times {escape(label)}'s: "
-             "longer to the right is faster. The thin line is the range of the rounds.</p><div class=cards>"]
+    parts = [f"<h2>{escape(TITLES.get(suite, suite))}</h2><p>Speed of whole processes against {escape(label)}'s: "
+             "further to the right is faster. The thin line is the range of the rounds.</p><div class=cards>"]
     if len(results) > 1:
         means = report.means(suite)
         values = [Bar(report.contenders[name], means[name][f"to {base}"], means[name][f"to {base}"],
@@ -74,8 +76,8 @@ def _suite(report: Report, suite: str) -> list[str]:
         rates = [Bar(report.contenders[name], mean["rate"], mean["rate"], mean["rate"], words.rate(mean["rate"]),
                      f"c-{name}") for name, mean in means.items() if not math.isnan(mean["rate"])]
         if rates:
-            least = Scale([rate.value for rate in rates], min(rate.value for rate in rates) / 1.5)
-            parts.append(_card("All: guest instructions a second", "geometric mean", bars("rates", rates, least, "")))
+            own = Scale([rate.value for rate in rates], 0)
+            parts.append(_card("All: guest instructions a second", "geometric mean", bars("rates", rates, own, "")))
     parts += [_card(result.name, result.description, bars(f"{result.name}: speed", _bars(report, result, shown), scale))
               for result in results]
     parts.append("</div>")
@@ -120,8 +122,8 @@ def _means_table(report: Report, suite: str) -> str:
         rows.append([escape(report.contenders[name]), words.rate(mean["rate"]), words.times(mean[f"to {base}"]),
                      words.times(mean["steady"]) if has_steady(report, name) else "",
                      *(words.times(mean[f"to {other}"]) for other in others), words.megabytes(peak)])
-    return ("<p style='margin-top:1em'>Geometric means. <i>Steady</i> leaves out start, translation and compilation, as the "
-            "engine itself measures them.</p>" + _grid(
+    return ("<p style='margin-top:1em'>Geometric means. <i>Steady</i> leaves out start, translation and compilation, "
+            "as the engine itself measures them.</p>" + _grid(
                 ["", "guest instructions", f"× {label}", f"× {label}, steady",
                  *(f"× {escape(report.contenders[other])}" for other in others), "peak memory"], rows))
 
@@ -136,7 +138,8 @@ def _table(report: Report, results: list[Result]) -> str:
             return "<span class=failed>failed</span>"
         hint = escape(f"CPU {words.seconds(series.cpu_median)}, memory {words.megabytes(series.peak)}, "
                       f"{words.rate(result.rate(name))}")
-        return f"<span title='{hint}'>{words.seconds(series.median)} <small>± {words.percent(series.spread)}</small></span>"
+        spread = f"<small>± {words.percent(series.spread)}</small>"
+        return f"<span title='{hint}'>{words.seconds(series.median)} {spread}</span>"
     rows = [[escape(result.name), words.count(result.instructions), *(cell(result, name) for name in report.shown())]
             for result in results]
     return "<p style='margin-top:1em'>Medians.</p>" + _grid(
@@ -147,14 +150,14 @@ def _translation(report: Report) -> list[str]:
     rows = [[escape(row["name"]), words.count(row["instructions"]),
              *(f"{row[part]:.3f}" for part in ("decode", "interpreter", "stencil")), f"{row['bytes']:.1f}"]
             for row in report.translation]
-    return ["<h2>Decoding and translation</h2><p>Microseconds per guest instruction, in compiled code; translation with "
-            "decoding.</p>", _grid(["code", "instructions", "decoding", "for the interpreter", "into stencils",
+    return ["<h2>Decoding and translation</h2><p>Microseconds per guest instruction, in compiled code; translation "
+            "with decoding.</p>", _grid(["code", "instructions", "decoding", "for the interpreter", "into stencils",
                                     "host bytes per instruction"], rows)]
 
 
 def _about(report: Report) -> list[str]:
     shown = report.shown()
-    facts = [*report.host.items(), *((report.contenders[name], BY_NAME[name].text) for name in shown if name in BY_NAME)]
+    facts = [*report.host.items(), *((report.contenders[name], BY_NAME[name].text) for name in shown)]
     parts = ["<h2>Measured with</h2><dl>" + "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts) + "</dl>"]
     if report.notes:

@@ -24,14 +24,14 @@ class Bar:
 
 
 class Scale:
-    """Logarithmic, from a round number below all values to one above them."""
+    """Logarithmic, from a round number below all values to one above them. Bars begin at `base`; 0: at the left end."""
 
     def __init__(self, values: Sequence[float], base: float = 1):
-        found = [value for value in values if value > 0 and math.isfinite(value)] + [base]
-        self.base = base
-        self.low, self.high = _below(min(found)), _above(max(found))
+        found = [value for value in (*values, base) if value > 0 and math.isfinite(value)] or [1]
+        self.low, self.high = _below(min(found) if base else min(found) / 2), _above(max(found))
         if self.low == self.high:
             self.high = self.low * 10
+        self.base = base or self.low
 
     def x(self, value: float) -> float:
         value = min(max(value, self.low), self.high)
@@ -41,8 +41,8 @@ class Scale:
     def ticks(self) -> list[float]:
         """Round values to label: at most eight."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        for steps in ((1, 2, 5), (1, 3), (1,)):
-            found = [digit * 10.0**n for n in decades for digit in steps]
+        for steps, stride in (((1, 2, 5), 1), ((1, 3), 1), *(((1,), stride) for stride in range(1, 100))):
+            found = [digit * 10.0**n for n in decades[::stride] for digit in steps]
             found = [value for value in found if self.low * 0.999 <= value <= self.high * 1.001]
             if len(found) <= 8:
                 break
@@ -67,9 +67,10 @@ def bars(title: str, rows: Sequence[Bar], scale: Scale, unit: str = "×") -> str
     for tick in scale.ticks():
         x = scale.x(tick)
         css = "base" if tick == scale.base else "grid"
+        label = f"{tick_text(tick)}{unit}"
         parts.append(f'<line class="{css}" x1="{x}" y1="{TOP}" x2="{x}" y2="{bottom}"/>'
-                     f'<text class="tick" x="{x}" y="{bottom + 12}" text-anchor="middle">{tick_text(tick)}{unit}</text>')
-    zero = scale.x(scale.base) if scale.base >= scale.low else LEFT
+                     f'<text class="tick" x="{x}" y="{bottom + 12}" text-anchor="middle">{label}</text>')
+    zero = scale.x(scale.base)
     for number, row in enumerate(rows):
         middle = TOP + LANE * number + LANE / 2
         parts.append(f'<g><title>{escape(f"{row.name}: {row.text}")}</title>'

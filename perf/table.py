@@ -25,33 +25,35 @@ def summary(report: Report, width: int) -> Group:
     for suite in report.suites():
         results = [result for result in report.results if result.suite == suite and result.series]
         if len(results) <= FEW:
-            parts += [details(report, result) for result in results]
+            parts += [details(report, result, width >= WIDE) for result in results]
         elif results:
             parts += [overview(report, results, TITLES.get(suite, suite), width >= WIDE), means(report, suite)]
     if report.translation:
         parts.append(translation(report))
-    parts += [Text(f"failed: {text}", style="bold red") for text in report.failures()]
-    parts += [Text(f"note: {text}", style="dim") for text in report.notes]
+    said = [Text(f"failed: {text}", style="bold red") for text in report.failures()]
+    said += [Text(f"note: {text}", style="dim") for text in report.notes]
     if report.interrupted:
-        parts.append(Text("interrupted: this is what was measured until then", style="bold yellow"))
-    return Group(*parts)
+        said.append(Text("interrupted: this is what was measured until then", style="bold yellow"))
+    return Group(*(item for part in parts for item in (part, Text(""))), *said)
 
 
 def overview(report: Report, results: list[Result], title: str, wide: bool) -> Table:
     """A row for each workload, a column for each contender: median, and speed by the base's (below it unless wide)."""
     base, shown = report.base, report.shown()
-    table = new(f"{title}: median seconds, and how many times {report.contenders[base]}'s speed", "program", "instr.",
-                *(report.contenders[name] for name in shown))
     between = " " if wide else "\n"
+    count = ["instr."] if wide else []
+    table = new(f"{title}: median seconds, and how many times {report.contenders[base]}'s speed", "program", *count,
+                *(report.contenders[name].replace(" ", between) for name in shown))
     for result in results:
-        table.add_row(result.name, words.count(result.instructions),
+        table.add_row(result.name, *(words.count(result.instructions) for _ in count),
                       *(cell(result, name, base, between) for name in shown))
     return table
 
 
 def new(title: str, *headings: str) -> Table:
     """A table whose first column is of names, the others of numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
+                  show_edge=False, padding=(0, 0, 0, 1))
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left", no_wrap=True)
     return table
@@ -97,22 +99,24 @@ def has_steady(report: Report, name: str) -> bool:
     return any(result.series[name].part("start") for result in report.results if name in result.series)
 
 
-def details(report: Report, result: Result) -> Table:
-    """All that is known of one workload, a row for each contender."""
+def details(report: Report, result: Result, wide: bool) -> Table:
+    """All that is known of one workload, a row for each contender; what takes the most columns only if wide."""
     base = report.base
     about = ", ".join(filter(None, (result.description, result.instructions and
                                     f"{words.count(result.instructions)} guest instructions")))
     others = [other for other in (base, "native") if other in result.series]
-    table = new(f"{result.name}{': ' if about else ''}{about}", "", "median", "±", "CPU", "start", "transl.", "instr.",
-                "memory", *(f"× {report.contenders[other]}" for other in dict.fromkeys(others)))
+    parts = ["CPU", "start", "transl."] if wide else []
+    table = new(f"{result.name}{': ' if about else ''}{about}", "", "median", "±", *parts, "instr.", "memory",
+                *(f"× {report.contenders[other]}" for other in dict.fromkeys(others)))
     for name, series in result.series.items():
         if series.failure:
             table.add_row(report.contenders[name], Text("failed", style="bold red"))
             continue
         translating = series.part("translate") + series.part("compile")
         row = [report.contenders[name], words.seconds(series.median), words.percent(series.spread),
-               words.seconds(series.cpu_median), words.seconds(series.part("start") or math.nan),
-               words.seconds(translating or math.nan), words.rate(result.rate(name)), words.megabytes(series.peak),
+               *[words.seconds(value or math.nan) for value in (
+                   series.cpu_median, series.part("start"), translating)][:len(parts)],
+               words.rate(result.rate(name)), words.megabytes(series.peak),
                *(words.times(result.speed(name, other)) for other in dict.fromkeys(others))]
         table.add_row(*row)
     return table

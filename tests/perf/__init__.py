@@ -1,0 +1,1 @@
+"""Tests of measurements: running, comparing, summing up, showing."""

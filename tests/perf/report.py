@@ -1,0 +1,24 @@
+"""A made-up report for tests."""
+
+from dragoman.perf.contenders import CONTENDERS
+from dragoman.perf.results import Report, Result, Series
+
+
+def result(name: str, suite: str = "compute", instructions: int = 10**9, **seconds: float) -> Result:
+    """A result with three runs around each of the given medians."""
+    series = {name: Series([at * 0.9, at, at * 1.1], [at] * 3, [10_000_000] * 3) for name, at in seconds.items()}
+    return Result(name, suite, f"about <{name}>", ["/x/" + name], instructions, series)
+
+
+def report(*results: Result) -> Report:
+    return Report("2026-01-01T00:00:00+00:00", {"CPU": "a & b"}, {c.name: c.label for c in CONTENDERS}, 3, False,
+                  list(results))
+
+
+FULL = report(result("one", interpreter=4, stencil=1, region=0.5, cold=0.8, warm=0.5, qemu=2, native=0.25),
+              result("two", interpreter=4, stencil=4, region=0.5, cold=0.8, warm=0.5, qemu=2, native=0.25),
+              result("three", "start", 9, warm=0.05, qemu=0.01))
+FULL.results[1].series["region"] = Series(failure="wrong output: b'<x>'")
+FULL.notes.append("native three is left out: a < b")
+FULL.translation.append({"name": "libc", "instructions": 1000, "decode": 0.2, "interpreter": 0.3, "stencil": 0.4,
+                         "bytes": 30.0})
