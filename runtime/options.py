@@ -11,6 +11,7 @@ LOG_ITEMS = {
     "out_asm": "host instructions",
     "exec": "each block when it is entered",
     "unimp": "system calls and requests that are not there, once each",
+    "internal": "where it happened when dragoman itself failed",
 }
 
 

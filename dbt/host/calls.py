@@ -6,9 +6,12 @@ libc's sigaction refuses signals 32 and 33, which a guest's libc needs; so the s
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
 
 from dragoman.dbt.host.x86_64 import GLOBAL, NEVER_BLOCKED, RT_SIGACTION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RT_SIGPROCMASK, SIG_SETMASK = 14, 2
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x400_0000, 0x800_0000, 0x1000_0000

@@ -171,7 +171,7 @@ class Process:
             try:
                 self._ended.release()
             except RuntimeError:
-                pass                                    # released already, and not noticed yet
+                return                                  # released already, and not noticed yet
 
     def end_others(self, thread: Thread) -> None:
         """For exec: returns when `thread` is the only one left. Raises ThreadEnd if another one is in exec already."""

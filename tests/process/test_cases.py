@@ -48,7 +48,7 @@ def test_case(case, engine):
     assert re.fullmatch(f"dragoman: {FAULTS[case]}\n" if case in FAULTS else "", done.stderr)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGSEGV, signal.SIGQUIT], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGSEGV, signal.SIGQUIT], ids=str)
 @pytest.mark.parametrize("case", ["spin", "block", "block_read", "block_in_thread"])
 def test_a_signal_without_handler_ends_it_at_once(case, number):
     guest = start("--engine", "stencil", str(CASES), case)
