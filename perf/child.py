@@ -71,15 +71,16 @@ def run(command: Sequence[str], timeout: float, stdin: bytes = b"", variables: M
         try:
             if not select.select([inlet], [], [], timeout)[0]:
                 raise ChildError(f"did not end in {timeout:g} s")
-            answer = os.read(inlet, 4096).decode().split()
             launcher.wait()
+            answer = os.read(inlet, 4096).decode().split()
         finally:
             if launcher.poll() is None:
                 os.killpg(launcher.pid, signal.SIGKILL)
                 launcher.wait()
+        if answer[:1] == ["error"]:
+            raise ChildError(f"cannot be started: {os.strerror(int(answer[1]))}")
         if len(answer) != 4:
-            reason = os.strerror(int(answer[1])) if answer[:1] == ["error"] else "its launcher ended"
-            raise ChildError(f"cannot be started: {reason}")
+            raise ChildError("its launcher ended")
         output.seek(0)
         error.seek(0)
         status = os.waitstatus_to_exitcode(int(answer[3]))

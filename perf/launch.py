@@ -11,7 +11,8 @@ from time import perf_counter
 
 
 def main(result: int, command: list[str]) -> None:
-    """Writes "WALL CPU PEAK STATUS" (seconds, seconds, KiB, as of os.waitpid) or "error ERRNO" to the descriptor."""
+    """Writes "WALL CPU PEAK STATUS" to the descriptor (seconds, seconds, KiB, as of os.waitpid), and before that
+    "error ERRNO" if the command could not be started."""
     os.set_inheritable(result, False)
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):      # Python ignores them, and an exec would hand that on
         _signal.signal(number, _signal.SIG_DFL)
@@ -21,7 +22,7 @@ def main(result: int, command: list[str]) -> None:
         try:
             os.execv(command[0], command)
         except OSError as error:
-            os.write(result, b"error %d" % (error.errno or 0))
+            os.write(result, b"error %d " % (error.errno or 0))
         os._exit(127)
     _, status, usage = os.wait4(child, 0)
     wall = perf_counter() - start

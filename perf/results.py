@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -140,7 +141,7 @@ class Report:
         return _plain(whole)
 
 
-def _plain(value):      # type: ignore[no-untyped-def]
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):

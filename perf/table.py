@@ -102,8 +102,8 @@ def has_steady(report: Report, name: str) -> bool:
 def details(report: Report, result: Result, wide: bool) -> Table:
     """All that is known of one workload, a row for each contender; what takes the most columns only if wide."""
     base = report.base
-    about = ", ".join(filter(None, (result.description, result.instructions and
-                                    f"{words.count(result.instructions)} guest instructions")))
+    count = f"{words.count(result.instructions)} guest instructions" if result.instructions else ""
+    about = ", ".join(filter(None, (result.description, count)))
     others = [other for other in (base, "native") if other in result.series]
     parts = ["CPU", "start", "transl."] if wide else []
     table = new(f"{result.name}{': ' if about else ''}{about}", "", "median", "±", *parts, "instr.", "memory",

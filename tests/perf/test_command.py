@@ -65,7 +65,7 @@ def test_small_guests_from_the_command_line_to_the_files(tmp_path):
             assert series["median"] > 0 and series["statistics"]["seconds"]["start"] > 0 and series["peak"] > 1e6
         assert ("qemu" in result["series"]) == bool(shutil.which("qemu-riscv64") or shutil.which("qemu-riscv64-static"))
     assert 10_000 < whole["results"][0]["instructions"] < 1_000_000
-    assert "Compute guests" in done.stdout and html.read_text().count("<svg") == 2 + 3
+    assert "fib: Fibonacci numbers" in done.stdout and html.read_text().count("<svg") == 2 + 3
 
 
 def test_without_qemu_and_gcc(tmp_path):
