@@ -18,7 +18,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from dragoman.perf import table, workloads
-from dragoman.perf.contenders import CONTENDERS, QEMU, Field
+from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, Field
 from dragoman.perf.results import Report
 from dragoman.perf.session import PrepareError, Session
 from dragoman.perf.workloads import WorkloadError
@@ -155,13 +155,14 @@ def check_writable(path: Path | None) -> None:
 
 def host() -> dict[str, str]:
     """What was measured with what."""
-    from dragoman import __version__
     facts = {"CPU": cpu_name(), "cores": str(len(os.sched_getaffinity(0))), "kernel": platform.release(),
-             "Python": platform.python_version(), "Dragoman": __version__}
+             "Python": platform.python_version()}
     qemu = next(filter(None, map(shutil.which, QEMU)), None)
-    for name, command in (("QEMU", qemu), ("gcc", shutil.which("gcc"))):
+    gcc = shutil.which("gcc")
+    for name, command in (("Dragoman", DRAGOMAN), ("QEMU", qemu and [qemu]), ("gcc", gcc and [gcc])):
         if command:
-            facts[name] = subprocess.run([command, "--version"], capture_output=True, text=True).stdout.split("\n")[0]
+            done = subprocess.run([*command, "--version"], capture_output=True, text=True)
+            facts[name] = done.stdout.partition("\n")[0]
     return facts
 
 

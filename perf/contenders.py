@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import dragoman
 from dragoman.guests import Guest
 from dragoman.guests.build import BuildError, compile_guest
 from dragoman.perf.workloads import Workload
 
 # As the launcher starts it, from the sources that this process was started from.
-DRAGOMAN = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(Path(dragoman.__file__).parents[1])!r})\n"
+DRAGOMAN = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
             "from dragoman.cli import main; main()"]
 QEMU = ("qemu-riscv64", "qemu-riscv64-static")
 
