@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 
-from dragoman.dbt.host.x86_64 import GLOBAL, NEVER_BLOCKED, RT_SIGACTION
+from dragoman.dbt.host.x86_64 import DIRECT_COUNT, DIRECT_HEADER, GLOBAL, NEVER_BLOCKED, RT_SIGACTION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,25 @@ _Words = ctypes.c_uint64 * 7
 _CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)                           # releases the GIL
 _CALL_HELD = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 _SAFE_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class DirectTable:
+    """System calls that native code makes without Python: see x86_64.DIRECT_TABLE. Shared by a process's threads."""
+
+    def __init__(self, window: int, registers: tuple[int, ...], length: int, rows: Mapping[int, int]) -> None:
+        """window: bytes of guest memory; registers: offsets in the state of number, result and six arguments; length of
+        the instruction; rows: guest number -> entry."""
+        count = max(rows, default=-1) + 1
+        self._words = (ctypes.c_uint64 * (DIRECT_HEADER // 8 + (count + 1) // 2))(window, 0, count, length, *registers)
+        self.address = ctypes.addressof(self._words)
+        entries = (ctypes.c_uint32 * count).from_address(self.address + DIRECT_HEADER)
+        for number, entry in rows.items():
+            entries[number] = entry
+
+    @property
+    def count(self) -> int:
+        """Calls made so far."""
+        return self._words[DIRECT_COUNT // 8]
 
 
 class Frame:

@@ -27,6 +27,17 @@ assert SENT_INFO + SI_SIZE <= state.STATE_SIZE
 SIGBUS, SIGSEGV = 7, 11
 NEVER_BLOCKED = 1 << SIGBUS - 1 | 1 << SIGSEGV - 1
 NOT_MADE = -512                # of safe_call: a signal came first, the guest's pc stays at its system call
+
+# --- system calls that are made without leaving native code: field user0 of the state is 0 or the address of a table of
+# 64-bit words, then of an entry of 32 bits for each of the guest's call numbers. Entry: host number in bits 0 to 15,
+# bit 16 + n: argument n is a pointer; WAITS_ON_WORD: futex; DIRECT: it is made here. user1 is 1 while a call is made.
+DIRECT_TABLE, IN_CALL = OFFSET["user0"], OFFSET["user1"]
+(DIRECT_WINDOW, DIRECT_COUNT, DIRECT_ENTRIES, DIRECT_LENGTH, DIRECT_NUMBER, DIRECT_RESULT,
+ DIRECT_ARGUMENTS) = range(0, 56, 8)
+DIRECT_HEADER = DIRECT_ARGUMENTS + 6 * 8       # size of the window, calls made, entries, length of the instruction, and
+POINTERS_AT, WAITS_ON_WORD, DIRECT = 16, 1 << 24, 1 << 31      # offsets in the state: number, result, six arguments
+CALL_ARGUMENTS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
+FUTEX_COMMAND, FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0x7F, 0, 1, 9, 10
 RT_SIGACTION, RT_SIGRETURN, GETPID, RT_TGSIGQUEUEINFO = 13, 15, 39, 297
 
 
@@ -35,13 +46,52 @@ def _enter(pinned: tuple[int, ...]) -> list[str]:
     return [
         "enter:", *(f"push {r}" for r in SAVED), "sub rsp, 8", "mov [rsp], rdi",
         f"mov [rdi+{OFFSET['saved_rsp']}], rsp",
-        f"stmxcsr [rdi+{OFFSET['host_mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['mxcsr']}]",
+        f"stmxcsr [rdi+{OFFSET['host_mxcsr']}]", "enter_again:", f"ldmxcsr [rdi+{OFFSET['mxcsr']}]",
         f"mov rsi, [rdi+{OFFSET['memory_base']}]", f"mov rdx, [rdi+{OFFSET['pc']}]",
         *(f"mov {r}, [rdi+{register_offset('x', n)}]" for r, n in zip(PIN_REGISTERS, pinned)),
         "call dispatch",
         "dragoman_resume:", "mov rdi, [rsp]",
         f"stmxcsr [rdi+{OFFSET['mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['host_mxcsr']}]",
-        "add rsp, 8", *(f"pop {r}" for r in reversed(SAVED)), "ret"]
+        *_direct_call(), "enter_out:", "add rsp, 8", *(f"pop {r}" for r in reversed(SAVED)), "ret"]
+
+
+def _direct_call() -> list[str]:
+    """If guest code left for a system call of the table: make it and go on; else fall through to `enter_out`.
+
+    A signal, or somebody who stops the world, is met as in `safe_call`, and behind the call by leaving for `poll`.
+    """
+    pointers = [line for n, register in enumerate(CALL_ARGUMENTS) for line in (
+        f"test ebx, {1 << POINTERS_AT + n}", f"jz direct_{n}", f"test {register}, {register}", f"jz direct_{n}",
+        f"cmp {register}, r12", "jae enter_out", f"add {register}, rbp", f"direct_{n}:")]
+    return [
+        f"cmp qword ptr [rdi+{OFFSET['exit_reason']}], {EXITS['syscall']}", "jne enter_out",
+        f"mov r14, [rdi+{DIRECT_TABLE}]", "test r14, r14", "jz enter_out",
+        f"mov rax, [r14+{DIRECT_NUMBER}]", "mov rax, [rdi+rax]",
+        f"cmp rax, [r14+{DIRECT_ENTRIES}]", "jae enter_out",
+        f"mov ebx, [r14+4*rax+{DIRECT_HEADER}]", "test ebx, ebx", "jns enter_out", "mov r15, rdi",
+        f"mov rbp, [r15+{OFFSET['memory_base']}]", f"mov r12, [r14+{DIRECT_WINDOW}]",
+        *(line for n, register in enumerate(CALL_ARGUMENTS)
+          for line in (f"mov rax, [r14+{DIRECT_ARGUMENTS + 8 * n}]", f"mov {register}, [r15+rax]")),
+        f"test ebx, {WAITS_ON_WORD}", "jz direct_pointers", "mov eax, esi", f"and eax, {FUTEX_COMMAND}",
+        f"cmp eax, {FUTEX_WAKE}", "je direct_pointers", f"cmp eax, {FUTEX_WAKE_BITSET}", "je direct_pointers",
+        f"or ebx, {1 << POINTERS_AT + 3}", f"cmp eax, {FUTEX_WAIT}", "je direct_pointers",
+        f"cmp eax, {FUTEX_WAIT_BITSET}", "jne enter_out",
+        "direct_pointers:", *pointers, "movzx eax, bx", f"mov qword ptr [r15+{IN_CALL}], 1",
+        "direct_window:", f"cmp qword ptr [r15+{OFFSET['pending']}], 0", "jne direct_not_made", "syscall",
+        "direct_window_end:", f"mov rcx, [r14+{DIRECT_RESULT}]", "mov [r15+rcx], rax",
+        "xor ecx, ecx", f"xchg [r15+{IN_CALL}], rcx",           # orders the store before the look at `stop`
+        f"mov rcx, [r14+{DIRECT_LENGTH}]", f"add [r15+{OFFSET['pc']}], rcx", f"lock inc qword ptr [r14+{DIRECT_COUNT}]",
+        "mov rdi, r15", f"cmp qword ptr [r15+{OFFSET['pending']}], 0", "jne direct_poll",
+        f"mov rcx, [r15+{OFFSET['cache']}]", f"cmp qword ptr [rcx+{CACHE['stop']}], 0", "je enter_again",
+        "direct_poll:", f"mov qword ptr [r15+{OFFSET['exit_reason']}], {EXITS['poll']}", "jmp enter_out",
+        "direct_not_made:", f"mov qword ptr [r15+{IN_CALL}], 0"]
+
+
+def _out_of_window(name: str, otherwise: str) -> list[str]:
+    """A thread whose rip (rax) is between the test of `pending` and the call's end goes to the stub's not-made exit."""
+    return [f"lea r10, [rip+{name}_window]", "cmp rax, r10", f"jb {otherwise}",
+            f"lea r10, [rip+{name}_window_end]", "cmp rax, r10", f"jae {otherwise}",
+            f"lea r10, [rip+{name}_not_made]", f"mov [rdx+{UC_RIP}], r10", "ret"]
 
 
 def _copy_siginfo(to: str, offset: int) -> list[str]:
@@ -98,9 +148,8 @@ def _on_signal() -> list[str]:
         f"mov rax, {~NEVER_BLOCKED}", f"mov [rdx+{UC_MASK}], rax",
         "lea ecx, [rdi-1]", "mov eax, 1", "shl rax, cl", f"lock or [r8+{OFFSET['pending']}], rax",
         f"mov dword ptr [r8+{OFFSET['budget']}], -1",
-        f"mov rax, [rdx+{UC_RIP}]", "lea r10, [rip+safe_window]", "cmp rax, r10", "jb note_done",
-        "lea r10, [rip+safe_window_end]", "cmp rax, r10", "jae note_done",
-        "lea r10, [rip+safe_not_made]", f"mov [rdx+{UC_RIP}], r10", "note_done:", "ret",
+        f"mov rax, [rdx+{UC_RIP}]", *_out_of_window("safe", "note_direct"),
+        "note_direct:", *_out_of_window("direct", "note_done"), "note_done:", "ret",
         "note_stray:", "mov r10, rsi", "mov edx, edi", f"mov eax, {GETPID}", "syscall", "mov edi, eax", "mov esi, eax",
         f"mov eax, {RT_TGSIGQUEUEINFO}", "syscall", "ret",
         "restore:", f"mov eax, {RT_SIGRETURN}", "syscall"]

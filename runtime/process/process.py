@@ -63,7 +63,7 @@ class Process:
         self.threads: dict[int, Thread] = {}
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
-        self.call_count = self.call_time = 0            # system calls; nanoseconds in them, with --stats
+        self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
         self.plain_perform: Any = table.perform
         self.perform: Any = table.perform
         if options.strace:
@@ -71,6 +71,10 @@ class Process:
             self.plain_perform = self.perform = strace.perform
         if options.stats:
             self.perform = timed_perform
+        self.direct: Any = None                         # calls that native code makes: all of them are seen by strace
+        if not (options.strace or options.lockstep):
+            from dragoman.runtime.process import direct
+            self.direct = direct.table(self.memory.size)
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
         self._no_threads_but_one()
 
@@ -99,6 +103,11 @@ class Process:
             self.memory.write(address, data)
         except GuestFault:
             raise LookupError(hex(address)) from None
+
+    @property
+    def call_count(self) -> int:
+        """System calls, with --stats; the time is of those that came to Python."""
+        return self.python_calls + (self.direct.count if self.direct else 0)
 
     # --- programs
     def load(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],

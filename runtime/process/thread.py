@@ -80,6 +80,8 @@ class Thread:
         """Take over the calling host thread. Its signals must be blocked."""
         self.tid = _thread.get_native_id()
         self.cpu.attach()
+        if self.process.direct is not None:
+            self.cpu.direct_table = self.process.direct.address
         self.process.threads[self.tid] = self
 
     def detach(self) -> None:
@@ -294,5 +296,5 @@ def timed_perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> in
     try:
         return process.plain_perform(thread, number, arguments)
     finally:
-        process.call_count += 1
+        process.python_calls += 1
         process.call_time += perf_counter_ns() - start

@@ -1,0 +1,29 @@
+"""System calls that guest code makes without coming back to Python: arguments mean the same on the host."""
+
+from __future__ import annotations
+
+from dragoman.dbt.host.calls import DirectTable
+from dragoman.dbt.host.x86_64 import DIRECT, POINTERS_AT, WAITS_ON_WORD
+from dragoman.dbt.state import register_offset
+from dragoman.runtime.process.linux.generic import NUMBER
+from dragoman.runtime.process.linux.host import NR
+from dragoman.runtime.process.thread import A0, A7, CALL_SIZE
+
+# Name, then for each argument: p a pointer, - not. What they write is data: no code, no structure that differs.
+ROWS = """
+read -p- | write -p- | pread64 -p-- | pwrite64 -p-- | lseek --- | sched_yield | getrandom p--
+getppid | getuid | geteuid | getgid | getegid | clock_gettime -p | gettimeofday pp | clock_getres -p
+nanosleep pp | clock_nanosleep --pp | futex p-----
+"""
+
+
+def table(window: int) -> DirectTable:
+    """For guests whose memory has `window` bytes."""
+    rows = {}
+    for row in ROWS.replace("|", "\n").split("\n"):
+        name, _, kinds = row.strip().partition(" ")
+        if name:
+            pointers = sum(1 << POINTERS_AT + n for n, kind in enumerate(kinds) if kind == "p")
+            rows[NUMBER[name]] = DIRECT | pointers | NR[name] | (WAITS_ON_WORD if name == "futex" else 0)
+    registers = [A7, A0, *range(A0, A0 + 6)]
+    return DirectTable(window, tuple(register_offset("x", n) for n in registers), CALL_SIZE, rows)
