@@ -15,8 +15,7 @@ from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
-from dragoman.dbt.state import (CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, MAX_THREADS, NATIVES,
-                                ROW_SIZE)
+from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, MAX_THREADS, NATIVES, ROW_SIZE
 
 MEBI = 1 << 20
 STENCIL_CODE, REGION_CODE = 48 * MEBI, 64 * MEBI
@@ -59,7 +58,7 @@ class EngineCpu(Cpu):
 class Engine:
     """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
-    store = None                                        # set by make
+    store: object = None                                # set by make
 
     def __init__(self, options, memory_base: int, images) -> None:          # type: ignore[no-untyped-def]
         self.options, self.memory_base, self.images = options, memory_base, images
@@ -80,6 +79,10 @@ class Engine:
         self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
         self._admin.cache = self.control_address
         self.cpus: dict[int, EngineCpu] = {}
+        self.tiering = None
+        if options.engine == "region":
+            from dragoman.dbt.tiering import Tiering
+            self.tiering = Tiering(self)
 
     # --- set-up
     def _make_control(self, image) -> None:             # type: ignore[no-untyped-def]
@@ -186,7 +189,7 @@ class Engine:
         self.stopping = True
         self.set_control("stop", 1)
         while True:
-            inside = [c for c in list(self.cpus.values()) if c is not cpu and c.inside]
+            inside = [c for c in list(self.cpus.values()) if c is not cpu and c.inside and not c.in_call]
             if not inside:
                 return
             for other in inside:
@@ -242,10 +245,15 @@ class Engine:
         if reason == EXIT_FULL:
             self.flush(cpu)
             return True
+        if reason == EXIT_HOT and self.tiering is not None:
+            self.tiering.on_hot(cpu)
+            return True
         return False
 
     def set_precise(self) -> None:
         """The guest catches SIGSEGV or SIGBUS: registers are to be exact at faults from now on (stencils always are)."""
+        if not self.precise and self.tiering is not None:
+            self.tiering.regions.drop_all()
         self.precise = True
 
     def flush(self, cpu: Cpu) -> None:
@@ -259,7 +267,7 @@ class Engine:
             self.go_on()
 
     def region_pc(self, host_pc: int) -> int:
-        raise NotImplementedError
+        return self.tiering.regions.guest_pc(host_pc) if self.tiering is not None else 0
 
     def statistics(self) -> dict[str, int]:
         return {name: self.control(name) for name in CACHE if name.startswith("stat_")} | {
