@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.code_cache import (R_CODE, R_HASH, R_HEAD, R_MISS, R_PC, R_SIZE, R_UNIT, count_heat, executable_range,
-                                     find_row, hash_bytes, make_row, remember, set_code)
+from dragoman.dbt.code_cache import (
+    R_CODE,
+    R_HASH,
+    R_HEAD,
+    R_MISS,
+    R_PC,
+    R_SIZE,
+    R_UNIT,
+    count_heat,
+    executable_range,
+    find_row,
+    hash_bytes,
+    make_row,
+    remember,
+    set_code,
+)
 from dragoman.dbt.compiled import compiled, load8, load16, load32, load32s, load64, store8, store32, store64
 from dragoman.dbt.copier import put_jump, translate_unit
 from dragoman.dbt.decode import decode_block
-from dragoman.dbt.state import (CACHE, EXITS, NATIVES, OFFSET, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC,
-                                RECORD_SIZE)
+from dragoman.dbt.state import CACHE, EXITS, NATIVES, OFFSET, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC, RECORD_SIZE
 
 C_ENGINE, C_COUNTING, C_DECODER, C_FORMS = CACHE["engine"], CACHE["counting"], CACHE["decoder"], CACHE["forms"]
 C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]

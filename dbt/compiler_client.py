@@ -21,6 +21,7 @@ from dragoman.dbt.store import Store
 
 PAUSE = 1.0                             # seconds between two tries to get a connection
 STARTS = 3                              # after so many compiler processes that never answered, do without
+UNSENT = 4 << 20                        # bytes kept while the socket is full; beyond, requests are not taken
 _HIGH = 960
 _RECEIVE = channel.HEADER.size + channel.PART
 
@@ -57,6 +58,8 @@ class Client:
         self._socket: _socket.socket | None = None
         self._identity = (0, 0)         # of the socket: a guest may have put something else under its number
         self._inbox = Inbox(channel.ANSWER_LIMIT)
+        self._unsent: list[bytes] = []
+        self._unsent_size = 0
         self._asked: dict[bytes, str | None] = {}       # key to kind of library
         self._lost: list[bytes] = []
         self._next_try, self._unanswered = 0.0, 0
@@ -130,6 +133,7 @@ class Client:
             self._drop(self._socket.detach())
             self._socket = None
         self._mailbox.keep_private()
+        self._unsent, self._unsent_size = [], 0
         self._lost += self._asked
         self._asked.clear()
 
@@ -157,24 +161,43 @@ class Client:
             return None
 
     def _send(self, packet: bytes) -> bool:
+        """Whether it is on its way; if the socket is full, it waits here for the next call of anything."""
         for _ in range(2):              # the compiler process may have ended, being idle: then a new one
             self._ours()
-            if not self._connect() or self._socket is None:
+            if not self._connect():
                 return False
-            try:
-                self._socket.send(packet, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
+            if self._unsent_size > UNSENT:
+                return self._flush() and self._send(packet)
+            self._unsent.append(packet)
+            self._unsent_size += len(packet)
+            self._flush()
+            if self._socket is not None:
                 return True
-            except BlockingIOError:     # it is behind, or hangs
-                return False
-            except OSError:
-                self._disconnect()
         return False
+
+    def _flush(self) -> bool:
+        """Send what the socket takes; whether it took anything."""
+        sent = 0
+        try:
+            while self._socket is not None and sent < len(self._unsent):
+                self._socket.send(self._unsent[sent], _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
+                self._unsent_size -= len(self._unsent[sent])
+                sent += 1
+        except BlockingIOError:         # it is behind, or hangs
+            pass
+        except OSError:
+            self._disconnect()
+            return False
+        del self._unsent[:sent]
+        return sent > 0
 
     # --- answers
     def finished(self) -> list[Answer]:
         """What has been answered since the last call."""
         with self._lock:
             self._mailbox.empty()
+            if self._unsent and self._ours():
+                self._flush()
             found = []
             try:
                 while (connection := self._ours()) is not None:
@@ -220,7 +243,7 @@ class Client:
         self._mailbox.keep_private()
         self._next_try, self._unanswered = 0.0, 0
         lost, self._lost = self._lost + list(self._asked), []
-        self._asked.clear()
+        self._unsent, self._unsent_size, self._asked = [], 0, {}
         return lost
 
     def close(self) -> None:

@@ -6,14 +6,43 @@ A unit runs on past branches, jumps and calls while what follows is new. Layout 
 from __future__ import annotations
 
 from dragoman.dbt.code_cache import R_CODE, R_HASH, R_MISS, R_PC, R_SIZE, R_UNIT, connect, executable_range, hash_bytes, make_row, set_code
-from dragoman.dbt.compiled import (compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64)
+from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
 from dragoman.dbt.decode import decode_block
 from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count_down, put_jump
-from dragoman.dbt.state import (CACHE, NATIVES, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC, RECORD_RD, RECORD_RM,
-                                RECORD_RS1, RECORD_RS2, RECORD_RS3, RECORD_SIZE)
-from dragoman.dbt.stencil_layout import (CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, HOLE_SIZE, LIBRARY, MAY_TRAP,
-                                         MEMORY, NARROW, NOTHING, RD_IS_X, RS1_IS_X, RS2_IS_X, STENCIL_SIZE, WIDE,
-                                         WIDE_VARIANT, ZERO)
+from dragoman.dbt.state import (
+    CACHE,
+    NATIVES,
+    RECORD_FORM,
+    RECORD_IMM,
+    RECORD_LENGTH,
+    RECORD_PC,
+    RECORD_RD,
+    RECORD_RM,
+    RECORD_RS1,
+    RECORD_RS2,
+    RECORD_RS3,
+    RECORD_SIZE,
+)
+from dragoman.dbt.stencil_layout import (
+    CALLS,
+    ENDS,
+    ENDS_BRANCH,
+    ENDS_JUMP,
+    ENDS_JUMP_TO,
+    HOLE_SIZE,
+    LIBRARY,
+    MAY_TRAP,
+    MEMORY,
+    NARROW,
+    NOTHING,
+    RD_IS_X,
+    RS1_IS_X,
+    RS2_IS_X,
+    STENCIL_SIZE,
+    WIDE,
+    WIDE_VARIANT,
+    ZERO,
+)
 from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
 
 C_CURSOR, C_DELTA, C_LIBRARY, C_NATIVES = CACHE["cursor"], CACHE["write_delta"], CACHE["library"], CACHE["natives"]

@@ -49,6 +49,8 @@ class Cpu:
     resolve = _word("resolve", "see state.py")
     on_poll = _word("on_poll", "see state.py")
     budget_reset = _word("budget_reset", "what the budget is set to after a poll")
+    direct_table = _word("user0", "address of the system calls that native code makes (calls.DirectTable), or 0")
+    in_call = _word("user1", "1 while native code makes a system call: the thread does not touch the code cache then")
     precise = _word("precise", "1: registers must be exact at faults")
 
     def __init__(self, host: HostCalls, region_pc: Callable[[int], int] | None = None) -> None:

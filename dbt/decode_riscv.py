@@ -1,7 +1,6 @@
 """Operands of RISC-V instructions, taken from the bits by layout, in compiled code; encoding.py names the layouts."""
 
 # Tuples, as in `layout in (A, B)`, would be the slowest part of compiling this.
-# ruff: noqa: SIM109
 
 from __future__ import annotations
 

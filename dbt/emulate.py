@@ -59,7 +59,7 @@ def step(cpu: Cpu, memory: Memory) -> Outcome:
                 "imm": record.imm & (1 << 64) - 1}
     outcome = oracle.execute(form.recipe, operands, cpu.pc, cpu.pc + record.length, state, memory, emulating=True)
     if outcome.reason is None:
-        cpu.x[:], cpu.f[:] = state.x, state.f
+        cpu.x[:], cpu.f[:] = state.x, state.f  # type: ignore
         for name in FIELDS:
             setattr(cpu, name, state.fields[name])
         cpu.fflags, cpu.pc = state.flags, outcome.pc

@@ -11,8 +11,18 @@ from dragoman.dbt.lower import lower
 from dragoman.dbt.natives import NativeSite, code_of, probe
 from dragoman.dbt.recipe import Form
 from dragoman.dbt.sites import PINS, Lowered, function
-from dragoman.dbt.state import (FIELD_BYTES, FIELD_OFFSET, OFFSET, RECORD_FORM, RECORD_HANDLER, RECORD_IMM,
-                                RECORD_LENGTH, RECORD_PC, RECORD_SIZE, register_offset)
+from dragoman.dbt.state import (
+    FIELD_BYTES,
+    FIELD_OFFSET,
+    OFFSET,
+    RECORD_FORM,
+    RECORD_HANDLER,
+    RECORD_IMM,
+    RECORD_LENGTH,
+    RECORD_PC,
+    RECORD_SIZE,
+    register_offset,
+)
 
 
 class HandlerSite(NativeSite):

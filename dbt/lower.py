@@ -167,7 +167,7 @@ def _from_integer(low: Lowering, op: Op) -> Lowered:
 
 def _set(low: Lowering, op: Op) -> None:
     file, field = op.attribute                                          # type: ignore[misc]
-    low.site.put(file, field, low.values[op.arguments[0]])
+    low.site.put(file, field, low.values[op.arguments[0]])  # type: ignore
 
 
 # --- memory

@@ -124,8 +124,9 @@ class Pack:
         info = os.fstat(descriptor)
         if self._file != (info.st_dev, info.st_ino):
             self.rows, self._count, self._file = {}, 0, (info.st_dev, info.st_ino)
-            if not trusted(info) or os.pread(descriptor, len(_MAGIC), 0) != _MAGIC:
-                self._count = ROWS      # nothing more to read here
+        if info.st_size and not self._count and not (
+                trusted(info) and os.pread(descriptor, len(_MAGIC), 0) == _MAGIC):
+            self._count = ROWS          # nothing to be read here: it counts as full
         rows = self.rows
         while self._count < ROWS:
             at = len(_MAGIC) + self._count * _ROW.size
@@ -206,8 +207,7 @@ class Pack:
         if (info.st_dev, info.st_ino) != (named.st_dev, named.st_ino):
             return False                # removed before we had the lock
         self._read_index(descriptor)
-        full = self._count >= ROWS or info.st_size + len(entry.data) > BYTES
-        if info.st_size and (full or not trusted(info)):
+        if info.st_size and (self._count >= ROWS or info.st_size + len(entry.data) > BYTES):
             self._drop()
             return False                # the next one starts anew
         end = max(info.st_size, _DATA)

@@ -197,7 +197,7 @@ class Writer:
         for one in block.code:
             dirty, label, end = self.instruction(one, values, dirty, label)
         if block.pc == SHARED_JUMP:
-            end = "jump_to", self.load_goto(lines), "jump"
+            end = "jump_to", self.load_goto(lines), "jump"  # type: ignore
         if block.pc == COLD_EXIT:
             self.cold(values, dirty)
             return

@@ -264,12 +264,12 @@ class Flow:
     def can_leave(self, block: Block) -> bool:
         """At its end, other than coldly."""
         targets = block.targets()
-        return not targets or block.calls and any(pc not in self.blocks for pc in targets)
+        return not targets or (block.calls and any(pc not in self.blocks for pc in targets))
 
     def _find_singles(self) -> None:
         """An f register is kept as a single where all ways that lead here have it so, and from outside it may be assumed:
         the next access reads it as one. Entries check that."""
-        first: dict[int, int] = {pc: 0 for pc in self.blocks}
+        first: dict[int, int] = dict.fromkeys(self.blocks, 0)
         changed = True
         while changed:
             changed = False

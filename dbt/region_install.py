@@ -11,9 +11,8 @@ import struct
 from bisect import bisect_right
 
 from dragoman.dbt.arena import Tables
-from dragoman.dbt.region_image import (NO_PC, OWN32, OWN64, SYMBOL64, SYMBOL_DISTANCE, RegionImage)
-from dragoman.dbt.region_table import (CODE_ALIGNMENT, CODE_CURSOR, DONE, DROPPED, END, HEADER_SIZE, LIMIT, MADE, NO_ROOM, STALE,
-                                       THUNK_SIZE)
+from dragoman.dbt.region_image import NO_PC, OWN32, OWN64, SYMBOL64, SYMBOL_DISTANCE, RegionImage
+from dragoman.dbt.region_table import CODE_ALIGNMENT, CODE_CURSOR, DONE, DROPPED, END, HEADER_SIZE, LIMIT, MADE, NO_ROOM, STALE, THUNK_SIZE
 
 EXIT_SIZE, EXIT_HOLE = 8, 1             # a jump, and where its rel32 is
 TABLE_SIZE = 64 << 20                   # pages come when they are touched

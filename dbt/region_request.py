@@ -55,4 +55,4 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
             raise ValueError(f"not a region request: {error}") from None
         if at != len(data) or head not in {pc for pc, _ in found}:
             raise ValueError("not a region request")
-        return cls(head, tuple(found), *lists, bool(flags & 1), bool(flags & 2))
+        return cls(head, tuple(found), *lists, bool(flags & 1), bool(flags & 2))  # type: ignore

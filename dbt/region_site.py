@@ -130,5 +130,5 @@ def use(form: Form, rs2_is_rs1: bool) -> Use:
             if op.attribute[0] == "single":                              # type: ignore[index]
                 other = op.attribute[2]                                  # type: ignore[index]
     writes = tuple(op.attribute for op in recipe.ops if op.name == "set")
-    return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, other,    # type: ignore[arg-type]
+    return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, other,  # type: ignore
                any(op.name in ("trap_if", "trap") for op in recipe.ops), recipe.may_trap)

@@ -11,8 +11,20 @@ code of the entry).
 from __future__ import annotations
 
 from dragoman.dbt.blocks import head_of, native
-from dragoman.dbt.code_cache import (R_CODE, R_HEAT, R_MISS, R_PC, R_REGION, connect, executable_range, hash_bytes,
-                                     invalidate, make_row, set_code, verify)
+from dragoman.dbt.code_cache import (
+    R_CODE,
+    R_HEAT,
+    R_MISS,
+    R_PC,
+    R_REGION,
+    connect,
+    executable_range,
+    hash_bytes,
+    invalidate,
+    make_row,
+    set_code,
+    verify,
+)
 from dragoman.dbt.compiled import compiled, load64, store8, store64
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
@@ -73,7 +85,7 @@ def landing(cache: int, row: int) -> None:
             store64(write + 2, head_of(cache, row))
             store64(cache + C_CURSOR, put_jump(cache, stub + 10, native(cache, N_INTERPRET)))
             store64(row + R_MISS, stub)
-    return 0
+    return 0  # type: ignore
 
 
 @compiled("i8(i8,i8,i8)")

@@ -29,7 +29,6 @@ IDLE = 30.0                             # seconds without a request or a job
 WALL = {channel.REGION: 120.0, channel.LIBRARY: 600.0}      # for a worker that is stopped: CPU time it limits itself
 LOG_SIZE = 1 << 18
 _REMEMBERED = 1 << 14                   # refused requests
-_AUTOGROUP = "/proc/self/autogroup"     # without this, a session of its own would get as much as the guest's
 
 
 class Stop(Exception):
@@ -291,26 +290,21 @@ def main(version: str, folder: str | None, jobs: str) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     os.umask(0o077)
     os.chdir("/")
-    _be_modest()
+    _lift_limits()
     if folder:
         _open_log(f"{folder}/server.log")
     if engine_version() != version:
         sys.exit("the sources have changed: this compiler process would be of another version")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, server_start.LISTENER)
     listener.setblocking(False)
+    listener.listen(server_start.BACKLOG)       # again, so that peers see our process and not the guest that started us
     if folder:
         trim.trim(folder)
     Server(listener, Store(version, folder), jobs).serve()
 
 
-def _be_modest() -> None:
-    """Idle time only; and limits meant for the guest that started us do not hold for the others more than they must."""
-    os.setpriority(os.PRIO_PROCESS, 0, 19)
-    try:
-        with open(_AUTOGROUP, "w") as file:
-            file.write("19")
-    except OSError:
-        pass                            # a kernel without it
+def _lift_limits() -> None:
+    """Limits of the guest that started us are not meant for the others."""
     for limit in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_DATA):
         hard = resource.getrlimit(limit)[1]
         resource.setrlimit(limit, (hard, hard))

@@ -17,9 +17,27 @@ from dragoman.dbt.natives import NativeSite, code_of, probe
 from dragoman.dbt.recipe import Form, Recorder, record
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PINS, Lowered, function
 from dragoman.dbt.state import NATIVES, OFFSET, SINK, register_offset
-from dragoman.dbt.stencil_layout import (CALLS, HEADER_SIZE, HOLE_FORMAT, HOLE_NUMBERS, KINDS_OF_END, LIBRARY, MAY_TRAP,
-                                         MEMORY, NO_VARIANT, NOTHING, RD_IS_X, RS1_IS_X, RS2_IS_X, SLOT, STENCIL_FORMAT,
-                                         WIDE, WIDE_SHIFT, WIDE_VARIANT, ZERO)
+from dragoman.dbt.stencil_layout import (
+    CALLS,
+    HEADER_SIZE,
+    HOLE_FORMAT,
+    HOLE_NUMBERS,
+    KINDS_OF_END,
+    LIBRARY,
+    MAY_TRAP,
+    MEMORY,
+    NO_VARIANT,
+    NOTHING,
+    RD_IS_X,
+    RS1_IS_X,
+    RS2_IS_X,
+    SLOT,
+    STENCIL_FORMAT,
+    WIDE,
+    WIDE_SHIFT,
+    WIDE_VARIANT,
+    ZERO,
+)
 
 PINNED_FILE = "x"
 # hole symbol -> range it can have, as an absolute_symbol

@@ -87,6 +87,7 @@ def _work(connection: socket.socket, server: int, version: str, folder: str, job
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != server:
         return
+    _be_modest()
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -114,6 +115,17 @@ def _work(connection: socket.socket, server: int, version: str, folder: str, job
         _answer(connection, kind, payload)
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > RECYCLE:
             return
+
+
+def _be_modest() -> None:
+    """Take idle time only: by nice, and by the same for the session, which a kernel with autogroups shares time between."""
+    os.setsid()
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    try:
+        with open("/proc/self/autogroup", "w") as file:
+            file.write("19")
+    except OSError:
+        return                          # a kernel without it
 
 
 def _answer(connection: socket.socket, kind: int, payload: bytes) -> None:

@@ -90,7 +90,7 @@ def log_items(text: str) -> list[str]:
 def two_engines(text: str) -> tuple[str, str]:
     words = text.split(",")
     if len(words) != 2 or words[0] == words[1] or not set(words) <= set(ENGINES):
-        raise ValueError(f"is not two different ones of {', '.join(ENGINES)}, as interpreter,region")
+        raise ValueError(f"is not two different ones of {', '.join(ENGINES)}, as interpreter,stencil")
     return words[0], words[1]
 
 

@@ -36,8 +36,6 @@ class Contender:
 CONTENDERS = (
     Contender("interpreter", "interpreter", "no translation", ("--engine", "interpreter")),
     Contender("stencil", "stencil", "each instruction's code copied and patched", ("--engine", "stencil")),
-    Contender("region", "region", "interpreted at first, then whole loops compiled by LLVM, at once",
-              ("--engine", "region")),
     Contender("cold", "auto cold", "the default, without what earlier runs compiled of the program", ("--cold",)),
     Contender("warm", "auto warm", "the default, after an earlier run", ()),
     Contender("qemu", "QEMU", "qemu-riscv64 in user mode"),

@@ -30,9 +30,9 @@ def test_defaults():
     ("-L /r p", "sysroot", b"/r"), ("-L/r p", "sysroot", b"/r"), ("--sysroot=/r p", "sysroot", b"/r"),
     ("-sysroot /r p", "sysroot", b"/r"), ("-L /a -L /b p", "sysroot", b"/b"),
     ("-s 65536 p", "stack_size", 65536), ("-s 64K p", "stack_size", 65536), ("-s8m p", "stack_size", 8 << 20),
-    ("--engine region p", "engine", "region"), ("--engine=auto p", "engine", "auto"),
+    ("--engine interpreter p", "engine", "interpreter"), ("--engine=auto p", "engine", "auto"),
     ("--threshold 3 p", "threshold", 3), ("--compiler off p", "compiler", "off"),
-    ("--lockstep interpreter,region p", "lockstep", ("interpreter", "region")),
+    ("--lockstep interpreter,stencil p", "lockstep", ("interpreter", "stencil")),
     ("-strace p", "strace", True), ("--strace p", "strace", True), ("--count p", "count", True),
     ("--precise p", "precise", True), ("--cold p", "cold", True), ("--stats p", "stats", True),
     ("-d in_asm,ir -d exec p", "log", frozenset({"in_asm", "ir", "exec"})), ("-D f p", "log_file", b"f"),
@@ -46,14 +46,14 @@ def test_option(line, field, value):
 
 @pytest.mark.parametrize(("line", "text"), [
     ("", "which program"), ("-L", "needs ROOT"), ("-s 0 p", "not a size"), ("-s 1T p", "not a size"),
-    ("-s -1 p", "not a size"), ("--engine fast p", "not one of interpreter, stencil, region, auto"),
+    ("-s -1 p", "not a size"), ("--engine fast p", "not one of interpreter, stencil, auto"),
     ("--threshold 0 p", "from 1"), ("--nonsense p", "no option --nonsense"), ("-q p", "no option -q"),
     ("--strace=1 p", "takes no value"), ("-E A p", "not NAME=VALUE"), ("-E =1 p", "not NAME=VALUE"),
     ("-U A=1 p", "not the name"), ("-d in_asm,nonsense p", "not one of in_asm"), ("-d , p", "not one of"),
     ("--dfilter 5..3 p", "is empty"), ("--dfilter 5+0 p", "is empty"), ("--dfilter 3-5 p", "outside"),
     ("--dfilter x p", "is not FIRST"), ("--dfilter 1.. p", "is not FIRST"),
-    ("--lockstep region p", "two different"), ("--lockstep region,region p", "two different"),
-    ("--lockstep interpreter,region --engine region p", "leave --engine"),
+    ("--lockstep stencil p", "two different"), ("--lockstep stencil,stencil p", "two different"),
+    ("--lockstep interpreter,stencil --engine stencil p", "leave --engine"),
 ])
 def test_wrong_option(line, text):
     with pytest.raises(UsageError, match=text) as error:

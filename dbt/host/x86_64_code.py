@@ -25,7 +25,7 @@ def put_jump(cache: int, at: int, to: int) -> int:
 def put_constant(cache: int, at: int, register: int, value: int) -> int:
     """mov register, value (one of the low eight); returns the address behind it."""
     write = at + load64(cache + C_DELTA)
-    if 0 <= value and value < 0x1_0000_0000:
+    if value >= 0 and value < 0x1_0000_0000:
         store8(write, 0xB8 + register)
         store32(write + 1, value)
         return at + 5

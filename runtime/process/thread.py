@@ -81,7 +81,7 @@ class Thread:
         self.tid = _thread.get_native_id()
         self.cpu.attach()
         if self.process.direct is not None:
-            self.cpu.direct_table = self.process.direct.address
+            self.cpu.direct_table = self.process.direct.address     # type: ignore[attr-defined]
         self.process.threads[self.tid] = self
 
     def detach(self) -> None:

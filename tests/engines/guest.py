@@ -9,7 +9,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from dragoman.dbt import engine_image
@@ -124,7 +124,7 @@ class Guest:
         return EXIT_NAMES[reason]
 
 
-@lru_cache(maxsize=None)
+@cache
 def guest(kind: str) -> Guest:
     """The one guest of a kind."""
     return Guest(kind)
