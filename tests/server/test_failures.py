@@ -1,0 +1,333 @@
+"""Whatever befalls the compiler process, a guest goes on: no wait, no signal, no child, no wrong code."""
+
+import ctypes
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from dragoman.dbt import compiler_client, mailbox, server_start
+from dragoman.dbt.store import Store
+from tests.server import fake_jobs
+from tests.server.conftest import JOBS, PATIENCE, answers, ask, gone, status, until
+
+
+def test_killed_in_the_middle_of_a_request(client, store):
+    done, = ask(client, "ok 1")
+    answers(client)
+    first = status(store)["pid"]
+    key, = ask(client, "slow 30 1")
+    until(lambda: status(store)["working"] == 1)
+    worker = child_of(first)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: gone(first) and gone(worker))
+    lost, = client.finished()
+    assert (lost.key, lost.again, lost.entry) == (key, True, None)
+    assert ask(client, "ok 1") == [done]
+    assert answers(client)[0].entry.code == b"host code of ok 1"
+    assert status(store)["pid"] != first
+
+
+def child_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return int(file.read().split()[0])
+
+
+def test_killed_while_idle(client, store):
+    ask(client, "ok 1")
+    answers(client)
+    os.kill(status(store)["pid"], signal.SIGKILL)
+    until(lambda: status(store) is None)
+    assert ask(client, "ok 2") != [None]
+    assert answers(client)[0].entry.code == b"host code of ok 2"
+
+
+def test_hung(client, store):
+    ask(client, "ok 0")
+    answers(client)
+    pid = status(store)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    taken, begin = 0, time.process_time()
+    filler = "x" * 50_000
+    while ask(client, f"ok {filler}{taken}") != [None]:
+        taken += 1
+        assert taken < 1000
+    assert time.process_time() - begin < 1.0
+    assert 70 < taken < 100             # 4 MiB and what the socket took
+    assert client.finished() == []
+    os.kill(pid, signal.SIGCONT)
+    # What the socket had no room for is sent when the guest looks for answers.
+    assert len(answers(client, taken)) == taken
+
+
+def test_hung_and_never_back(client, store):
+    assert ask(client, "ok 0") != [None]
+    answers(client)
+    pid = status(store)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    key, = ask(client, "ok 1")
+    assert client.finished() == []
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(pid))
+    assert [(answer.key, answer.again) for answer in client.finished()] == [(key, True)]
+
+
+def test_a_process_that_ends_at_once_is_not_started_for_ever(store, clients):
+    client = clients()
+    client._jobs = "'"                  # a quote in the module's name harms nobody
+    store.version = "another version"
+    for _ in range(2 * compiler_client.STARTS):
+        ask(client, "ok 1")
+        until(lambda: client._connect(False) is False or client.finished())
+    assert client.statistics()["connections"] <= compiler_client.STARTS
+    assert ask(client, "ok 1") == [None]
+
+
+@pytest.mark.parametrize("listener", ["closes", "is silent", "talks nonsense", "is of another user", "is a file"])
+def test_another_listener(client, store, listener, monkeypatch):
+    path = server_start.socket_path(store)
+    lock = server_start.hold_lock(path)     # as if it were the compiler process
+    if listener == "is a file":
+        open(path, "w").close()
+        assert ask(client, "ok 1") == [None]
+    else:
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, server_start.listen(path).detach())
+        if listener == "is of another user":
+            monkeypatch.setattr(os, "geteuid", lambda: 12345)
+            assert server_start.connect(path) is None
+            monkeypatch.undo()
+        else:
+            ask(client, "ok 1")
+            connection, _ = listening.accept()
+            if listener == "talks nonsense":
+                connection.send(b"\xff" * 1000)
+            elif listener == "closes":
+                connection.close()
+            if listener == "is silent":
+                assert client.finished() == []
+            else:
+                assert [answer.again for answer in client.finished()] == [True]
+        listening.close()
+    os.close(lock)
+
+
+def test_another_user_is_refused(serve, client):
+    real = os.geteuid()
+    serve([(os, "geteuid", lambda: real + 1)])
+    assert client.connect()             # the connection is made by the kernel ...
+    until(lambda: ask(client, "ok 1") and any(answer.again for answer in client.finished()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_another_user_cannot_connect(client, store, tmp_path):
+    ask(client, "ok 1")
+    answers(client)
+    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path, tmp_path / "dragoman", store.folder):
+        os.chmod(folder, 0o777)
+    os.chmod(server_start.socket_path(store), 0o777)
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.connect(server_start.socket_path(store))
+        os._exit(len(connection.recv(100)))
+    os.chmod(tmp_path / "dragoman", 0o700)
+    assert os.waitpid(child, 0)[1] == 0
+    ask(client, "ok 2")
+    assert answers(client)[0].entry
+
+
+def test_nonsense_does_not_harm_it(client, store, serve):
+    server = serve()
+    chance = random.Random(1)
+    path = server_start.socket_path(store)
+    from dragoman.dbt import channel
+    hello, = channel.packets(channel.HELLO, name=store.version.encode())
+    for n in range(300):
+        connection = server_start.connect(path)
+        packets = [hello] * (n % 3 > 0) + [chance.randbytes(chance.choice((0, 1, 47, 48, 60, 5000)))]
+        if n % 3 == 2:
+            kind = chance.choice((0, 1, 2, 3, 5, 11, 12, 13, 99))
+            packets[-1] = channel.HEADER.pack(kind, chance.choice((0, 10, 1 << 31)), 1 << 63, bytes(16), b"p" * 16) + bytes(10)
+        files = [os.open(os.devnull, os.O_RDONLY), os.memfd_create("unsealed")]
+        for packet in packets:
+            try:
+                passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, file.to_bytes(4, "little")) for file in files[:n % 4]]
+                connection.sendmsg([packet], passed[:1], socket.MSG_NOSIGNAL)
+            except OSError:
+                break
+        for file in files:
+            os.close(file)
+        connection.close()
+    ask(client, "ok 1")
+    assert any(answer.entry for answer in answers(client))
+    assert len(os.listdir(f"/proc/{server}/fd")) < 40
+
+
+def test_guests_that_die_leave_their_requests(client, store):
+    child = os.fork()
+    if child == 0:
+        guest = compiler_client.Client(store, jobs=JOBS)
+        ask(guest, "slow 0.3 1", "ok 1", "ok 2")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    until(lambda: (status(store) or {}).get("regions") == 3)
+    assert len(Store.open().pack("a program").find(fake_jobs.HEAD, fake_jobs.OPTIONS)) == 3
+    assert status(store)["connections"] == 1
+
+
+def test_many_guests_at_once_start_one(store, clients):
+    children, results = [], os.pipe()
+    gate = os.pipe()
+    for n in range(12):
+        children.append(os.fork())
+        if children[-1] == 0:
+            try:
+                guest = compiler_client.Client(store, jobs=JOBS)
+                os.read(gate[0], 1)
+                until(lambda n=n, guest=guest: ask(guest, f"ok {n}") != [None])
+                good = answers(guest)[0].entry.code == f"host code of ok {n}".encode()
+                os.write(results[1], f"{status(store)['pid']} {good}\n".encode())
+            finally:
+                os._exit(0)
+    os.write(gate[1], bytes(12))
+    for child in children:
+        os.waitpid(child, 0)
+    lines = os.read(results[0], 10_000).decode().splitlines()
+    assert len(lines) == 12 and len(set(lines)) == 1 and lines[0].endswith("True")
+    clients()                           # ends it
+    for descriptor in (*results, *gate):
+        os.close(descriptor)
+
+
+def test_a_guest_sees_no_child_no_signal_and_no_descriptor(store, clients):
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signals = []
+            signal.signal(signal.SIGCHLD, lambda *_: signals.append(1))
+            source, sink = os.pipe()
+            os.set_inheritable(sink, True)
+            client = compiler_client.Client(store, jobs=JOBS)
+            ask(client, "ok 1")
+            with pytest.raises(ChildProcessError):
+                os.waitpid(-1, 0)
+            answers(client)
+            os.close(sink)
+            assert os.read(source, 1) == b""        # nobody else has it open
+            assert signals == []
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    clients()
+
+
+def test_idle_it_ends_and_the_next_request_starts_another(serve, client, store):
+    server = serve(idle=0.2)
+    ask(client, "ok 1")
+    answers(client)
+    assert os.waitpid(server, 0)[1] == 0
+    until(lambda: ctypes.c_int32.from_address(client.mailbox).value)        # it rings when it goes
+    assert client.finished() == []
+    assert ask(client, "ok 2") != [None]
+    assert answers(client)[0].entry
+
+
+def test_a_forked_child_has_a_connection_of_its_own(client, store):
+    parents, = ask(client, "slow 0.5 parent")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            address = client.mailbox
+            assert client.after_fork() == [parents] and client.mailbox == address
+            childs, = ask(client, "ok child")
+            found = answers(client)
+            assert [answer.key for answer in found] == [childs] and found[0].entry
+            status = 0
+        finally:
+            os._exit(status)
+    answer, = answers(client)
+    assert (answer.key, answer.entry.code) == (parents, b"host code of slow 0.5 parent")
+    assert os.waitpid(child, 0)[1] == 0
+    ask(client, "ok 2")
+    assert answers(client)[0].entry
+
+
+def test_the_guest_puts_its_own_under_our_descriptor(client, tmp_path):
+    key, = ask(client, "slow 0.2 1")
+    number = client._socket.fileno()
+    file = os.open(tmp_path / "guests", os.O_RDWR | os.O_CREAT)
+    os.dup2(file, number)
+    assert [(answer.key, answer.again) for answer in client.finished()] == [(key, True)]
+    ask(client, "ok 2")
+    assert answers(client)[0].entry
+    assert os.pread(number, 10, 0) == b"" and client._socket.fileno() != number
+    os.close(number)
+
+
+def test_the_guest_closes_all_descriptors(client):
+    ask(client, "ok 1")
+    answers(client)
+    number = client._socket.fileno()
+    os.close(number)
+    ask(client, "ok 2")
+    assert answers(client)[0].entry
+
+
+def test_threads_ask_and_fetch_at_once(client):
+    found, gate = [], threading.Lock()
+    end = time.monotonic() + PATIENCE
+
+    def guest(number):
+        for n in range(20):
+            ask(client, f"ok {number} {n}")
+        while len(found) < 80 and time.monotonic() < end:
+            got = client.finished()
+            with gate:
+                found.extend(got)
+    threads = [threading.Thread(target=guest, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({answer.entry.code for answer in found}) == 80
+
+
+def test_a_path_longer_than_a_socket_address(clients, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ("long" * 40)))
+    far = Store.open()
+    client = clients(far)
+    ask(client, "ok 1")
+    assert answers(client)[0].entry
+    from tests.server.conftest import stop
+    stop(far)
+
+
+def test_a_mailbox_that_could_shrink_is_not_taken():
+    with pytest.raises(OSError):
+        mailbox.receive(os.memfd_create("unsealed", os.MFD_ALLOW_SEALING))
+    box = mailbox.Mailbox()
+    other = mailbox.receive(box.share())
+    other[:4] = b"\1\0\0\0"
+    flag = ctypes.c_int32.from_address(box.address)
+    assert flag.value == 1
+    box.empty()
+    assert (flag.value, other[0]) == (0, 0)
+    box.keep_private()
+    other[:4] = b"\1\0\0\0"
+    assert flag.value == 0
+
+
+def test_sources_that_change_end_it(store, clients):
+    store.version = "0" * 16
+    client = clients()
+    ask(client, "ok 1")
+    until(lambda: client.finished())
+    assert "of another version" in open(f"{store.folder}/server.log").read()

@@ -1,0 +1,1 @@
+"""The store on disk: packs, entries, damage, folders that cannot be trusted."""
