@@ -40,8 +40,9 @@ def child_of(pid):
 def test_killed_while_idle(client, store):
     ask(client, "ok 1")
     answers(client)
-    os.kill(status(store)["pid"], signal.SIGKILL)
-    until(lambda: status(store) is None)
+    pid = status(store)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(pid))
     assert ask(client, "ok 2") != [None]
     assert answers(client)[0].entry.code == b"host code of ok 2"
 

@@ -161,7 +161,7 @@ def test_what_nobody_waits_for_any_more_is_not_compiled():
 
 def test_heat_decides(client, store):
     order = []
-    ask(client, "slow 0.3 first")
+    ask(client, "slow 0.3 first", heat=99)
     ask(client, "ok cold", heat=1)
     ask(client, "ok hot", heat=9)
     ask(client, "ok warm", heat=2)
