@@ -72,7 +72,7 @@ def serve(store):
         return child
     yield run
     for child in children:
-        if os.waitpid(child, os.WNOHANG) == (0, 0):
+        if not gone(child):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
 
