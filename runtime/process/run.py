@@ -20,6 +20,8 @@ def main(options: RunOptions) -> int:
     """Run the guest; ends the host process with it. Returns an exit status where it could not be started."""
     import sys
     sys.setswitchinterval(SWITCH_INTERVAL)
+    if options.lockstep is not None:
+        return refuse("--lockstep is not there yet", 2)
     process = None
     try:
         process = Process(options, engine.make)
