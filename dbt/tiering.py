@@ -26,8 +26,8 @@ class Tiering:
             from dragoman.dbt.isa import riscv
             isa = regions.Isa(riscv.FORMS, riscv.PINNED)
             if self._grower is None:
-                self._grower = region_growth.Grower(self.engine, isa)
-            request = self._grower.grow(cpu, cpu.pc, bool(self.engine.precise), len(self.engine.cpus) > 1)
-            if request is not None:
-                image = RegionImage.parse(regions.compile_region(request, isa, self._grower.decode))
-                self.regions.install(image, [(pc, len(code)) for pc, code in request.blocks])
+                self._grower = region_growth.Grower(self.engine, isa)  # type: ignore
+            request = self._grower.grow(cpu, cpu.pc, bool(self.engine.precise), len(self.engine.cpus) > 1)  # type: ignore
+            if request is not None:  # type: ignore
+                image = RegionImage.parse(regions.compile_region(request, isa, self._grower.decode))  # type: ignore
+                self.regions.install(image, [(pc, len(code)) for pc, code in request.blocks])  # type: ignore

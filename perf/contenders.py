@@ -11,6 +11,7 @@ from pathlib import Path
 from dragoman.guests import Guest
 from dragoman.guests.build import BuildError, compile_guest
 from dragoman.perf.workloads import Workload
+from dragoman.runtime.options import ENGINES
 
 # As the launcher starts it, from the sources that this process was started from.
 DRAGOMAN = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
@@ -36,6 +37,8 @@ class Contender:
 CONTENDERS = (
     Contender("interpreter", "interpreter", "no translation", ("--engine", "interpreter")),
     Contender("stencil", "stencil", "each instruction's code copied and patched", ("--engine", "stencil")),
+    Contender("region", "region", "interpreted at first, then whole loops compiled by LLVM, at once",
+              ("--engine", "region")),
     Contender("cold", "auto cold", "the default, without what earlier runs compiled of the program", ("--cold",)),
     Contender("warm", "auto warm", "the default, after an earlier run", ()),
     Contender("qemu", "QEMU", "qemu-riscv64 in user mode"),
@@ -54,7 +57,8 @@ class Field:
         self.folder = folder
         self.notes: list[str] = []
         self.qemu = next(filter(None, map(shutil.which, QEMU)), None)
-        self.contenders = [contender for contender in CONTENDERS if contender.name in names]
+        self.contenders = [contender for contender in CONTENDERS if contender.name in names
+                           and (contender.name != "region" or contender.name in ENGINES)]
         if "qemu" in names and self.qemu is None:
             self.leave_out("qemu", "qemu-riscv64 is not installed")
         self._native: dict[str, Path | None] = {}
