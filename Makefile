@@ -13,8 +13,9 @@ run: $(INSTALLED)
 	$(BIN)/dragoman run guests/riscv64/hello
 	$(BIN)/dragoman perf $(GUEST)
 
+# Each part in a process of its own: engines and images want the same addresses below 2 GiB. 5: no test selected there.
 test: lint
-	$(BIN)/python -m pytest -q
+	for part in tests/test_*.py tests/[a-z]*/; do $(BIN)/python -m pytest -q $$part || [ $$? = 5 ] || exit 1; done
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m long
