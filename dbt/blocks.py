@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dragoman.dbt.code_cache import (
     R_CODE,
+    R_ENDS,
     R_HASH,
     R_HEAD,
     R_MISS,
     R_PC,
     R_SIZE,
+    R_TARGET,
     R_UNIT,
     count_heat,
     executable_range,
@@ -21,6 +23,7 @@ from dragoman.dbt.code_cache import (
 from dragoman.dbt.compiled import compiled, load8, load16, load32, load32s, load64, store8, store32, store64
 from dragoman.dbt.copier import put_jump, translate_unit
 from dragoman.dbt.decode import decode_block
+from dragoman.dbt.stencil_layout import BLOCK_ENDS, ENDS, ENDS_BRANCH, ENDS_JUMP
 from dragoman.dbt.state import CACHE, EXITS, NATIVES, OFFSET, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC, RECORD_SIZE
 
 C_ENGINE, C_COUNTING, C_DECODER, C_FORMS = CACHE["engine"], CACHE["counting"], CACHE["decoder"], CACHE["forms"]
@@ -43,7 +46,6 @@ N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET = (
 MAXIMUM = 128                       # instructions in an interpreter block
 # What one unit may need at the most; resolve_block asks for this much before it begins.
 ROOM_RECORDS, ROOM_ROWS, ROOM_LINKS, ROOM_SITES = (MAXIMUM + 520) * RECORD_SIZE, 1024, 2048, 1024
-ENDS_BRANCH, ENDS_JUMP, ENDS_TO, ENDS_TRAP = 1, 2, 3, 4     # low bits of a form's word, 0: goes on
 
 
 @compiled("i8(i8,i8)")
@@ -103,9 +105,12 @@ def interpret_block(cache: int, row: int, end: int) -> int:
         record = body + n * RECORD_SIZE
         store64(record, load64(handlers + 8 * load16(record + RECORD_FORM)))
     last = body + (count - 1) * RECORD_SIZE
-    ends = load32(forms + 4 * load16(last + RECORD_FORM)) & 7
+    bits = load32(forms + 4 * load16(last + RECORD_FORM))
+    ends = bits & ENDS
     behind = load64(last + RECORD_PC) + load8(last + RECORD_LENGTH)
     tail = body + count * RECORD_SIZE
+    store64(row + R_ENDS, bits & BLOCK_ENDS)
+    store64(row + R_TARGET, load64(last + RECORD_IMM))
     if ends == ENDS_BRANCH or ends == ENDS_JUMP:
         store64(last + RECORD_IMM, head_of(cache, make_row(cache, load64(last + RECORD_IMM))))
     if ends == 0 or ends == ENDS_BRANCH:

@@ -8,10 +8,11 @@ Host code is written at its address for running plus `write_delta`.
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, store64, wrap
-from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, NATIVES, OFFSET, ROW, ROW_SIZE
+from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
 R_HEAT, R_HEAD, R_HASH, R_REGION = (ROW[n] for n in ("heat", "head", "hash", "region"))
+R_STAGE, R_COUNTED, R_EXECUTED, R_ENDS, R_TARGET = (ROW[n] for n in ("stage", "counted", "executed", "ends", "target"))
 C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
@@ -136,11 +137,14 @@ def hash_bytes(cache: int, pc: int, size: int) -> int:
     return h
 
 
-@compiled("void(i8,i8)")
-def drop_row(cache: int, row: int) -> None:
-    """The row's code is not to be entered again. Its memory stays until the cache is emptied."""
+@compiled("void(i8,i8,i8)")
+def drop_row(cache: int, row: int, forget: int) -> None:
+    """The row's code is not to be entered again. Its memory stays until the cache is emptied. forget: how hot it was, too."""
     set_code(cache, row, 0)
-    store64(row + R_HEAT, 0)
+    if forget != 0:
+        store64(row + R_HEAT, 0)
+        store64(row + R_STAGE, STAGE_COLD)
+        store64(row + R_COUNTED, 0)
     store64(row + R_SIZE, 0)
     store64(row + R_UNIT, 0)
     store64(row + R_REGION, 0)
@@ -158,22 +162,22 @@ def invalidate(cache: int, start: int, end: int, unused: int) -> int:
         row = rows + n * ROW_SIZE
         size = load64(row + R_SIZE)
         if size != 0 and load64(row + R_PC) < end and load64(row + R_PC) + size > start:
-            dropped += drop_unit(cache, row)
+            dropped += drop_unit(cache, row, 1)
     return dropped
 
 
-@compiled("i8(i8,i8)")
-def drop_unit(cache: int, row: int) -> int:
+@compiled("i8(i8,i8,i8)")
+def drop_unit(cache: int, row: int, forget: int) -> int:
     """Drop all rows translated together with this one: code falls from one into the next."""
     unit, dropped = load64(row + R_UNIT), 0
     other = load64(cache + C_ROWS)      # a row may be older than the one that its unit begins with
     limit = other + load64(cache + C_ROW_COUNT) * ROW_SIZE
     if unit == 0:
-        drop_row(cache, row)
+        drop_row(cache, row, forget)
         return 1
     while other < limit:
         if load64(other + R_UNIT) == unit and load64(other + R_SIZE) != 0:
-            drop_row(cache, other)
+            drop_row(cache, other, forget)
             dropped += 1
         other += ROW_SIZE
     return dropped
@@ -190,20 +194,42 @@ def verify(cache: int, start: int, end: int, unused: int) -> int:
         if size != 0 and pc < end and pc + size > start:
             area = executable_range(cache, pc)
             if area == 0 or (load64(area + 16) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH)):
-                dropped += drop_unit(cache, row)
+                dropped += drop_unit(cache, row, 1)
     return dropped
 
 
 @compiled("void(i8,i8)")
 def count_heat(cache: int, pc: int) -> None:
-    """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, once."""
+    """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later."""
     row = find_row(cache, pc)
     if row == 0:
         return
     heat = load64(row + R_HEAT) + 1
     store64(row + R_HEAT, heat)
-    threshold, waiting = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT)
-    if threshold != 0 and heat >= threshold and load64(row + R_REGION) == 0 and waiting < HOT_QUEUE:
-        store64(row + R_REGION, -1)
+    threshold, waiting, stage = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT), load64(row + R_STAGE)
+    if threshold != 0 and stage < STAGE_ASKED and heat >= threshold * (stage + 1) and waiting < HOT_QUEUE \
+            and load64(row + R_REGION) == 0:
+        store64(row + R_STAGE, stage + 1)
         store64(load64(cache + C_HOT_QUEUE) + 8 * waiting, row)
         store64(cache + C_HOT_COUNT, waiting + 1)
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def next_hot(cache: int, unused: int, b: int, c: int) -> int:
+    """A row out of the hot queue, 0: it is empty."""
+    waiting = load64(cache + C_HOT_COUNT)
+    if waiting == 0:
+        return 0
+    store64(cache + C_HOT_COUNT, waiting - 1)
+    return load64(load64(cache + C_HOT_QUEUE) + 8 * (waiting - 1))
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def count_executions(cache: int, row: int, b: int, c: int) -> int:
+    """Translate the block anew when it is next entered, with code that counts how often that is; 1 if it does not yet."""
+    if load64(row + R_COUNTED) != 0 or load64(row + R_CODE) == 0 or load64(row + R_REGION) != 0:
+        return 0
+    store64(row + R_COUNTED, 1)
+    store64(row + R_EXECUTED, 0)
+    drop_unit(cache, row, 0)
+    return 1

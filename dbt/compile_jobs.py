@@ -9,7 +9,6 @@ from dragoman.dbt.isa import riscv
 from dragoman.dbt.pack import make_entry, request_key
 from dragoman.dbt.state import RECORD_SIZE
 
-OPTIONS = ("precise", "shared")         # of a request: bits of an entry's options, from bit 0
 _ISA = regions.Isa(riscv.FORMS, riscv.PINNED)
 _decoder: list[decode.Decoder] = []
 
@@ -25,12 +24,7 @@ def region(request: bytes) -> bytes:
     """The entry (pack.py) for a request (RegionRequest.pack). ValueError if it is none; RuntimeError from LLVM."""
     wanted = regions.RegionRequest.parse(request)
     code = regions.compile_region(wanted, _ISA, _decode)
-    return make_entry(request_key(request), wanted.head, options(wanted), wanted.blocks, code)
-
-
-def options(request: regions.RegionRequest) -> int:
-    """The number by which Pack.find tells kinds of regions apart."""
-    return sum(getattr(request, name) << bit for bit, name in enumerate(OPTIONS))
+    return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)
 
 
 def library(kind: str, folder: str) -> bytes:

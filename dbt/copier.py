@@ -5,10 +5,26 @@ A unit runs on past branches, jumps and calls while what follows is new. Layout 
 
 from __future__ import annotations
 
-from dragoman.dbt.code_cache import R_CODE, R_HASH, R_MISS, R_PC, R_SIZE, R_UNIT, connect, executable_range, hash_bytes, make_row, set_code
+from dragoman.dbt.code_cache import (
+    R_CODE,
+    R_COUNTED,
+    R_ENDS,
+    R_EXECUTED,
+    R_HASH,
+    R_MISS,
+    R_PC,
+    R_SIZE,
+    R_TARGET,
+    R_UNIT,
+    connect,
+    executable_range,
+    hash_bytes,
+    make_row,
+    set_code,
+)
 from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
 from dragoman.dbt.decode import decode_block
-from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count_down, put_jump
+from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count_down, put_increment, put_jump
 from dragoman.dbt.state import (
     CACHE,
     NATIVES,
@@ -24,6 +40,7 @@ from dragoman.dbt.state import (
     RECORD_SIZE,
 )
 from dragoman.dbt.stencil_layout import (
+    BLOCK_ENDS,
     CALLS,
     ENDS,
     ENDS_BRANCH,
@@ -271,6 +288,8 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
         store64(scratch + SCRATCH_ROWS + 16 * blocks, row)
         store64(scratch + SCRATCH_ROWS + 16 * blocks + 8, entry)
         store64(row + R_UNIT, unit)
+        if load64(row + R_COUNTED) != 0:
+            store64(cache + C_CURSOR, put_increment(cache, entry, row + R_EXECUTED))
         blocks += 1
         total += count
         last = scratch + (count - 1) * RECORD_SIZE
@@ -292,6 +311,8 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
         if follow == 0 and (ends == 0 or ends == ENDS_BRANCH):
             put_jump_to(cache, behind)
         store64(row + R_SIZE, behind - pc)
+        store64(row + R_ENDS, bits & BLOCK_ENDS)
+        store64(row + R_TARGET, target)
         store64(row + R_HASH, hash_bytes(cache, pc, behind - pc))
         if follow == 0:
             break

@@ -17,12 +17,21 @@ from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
 from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, MAX_THREADS, NATIVES, ROW_SIZE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dragoman.dbt.tiering import Tiering
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.process_vm_readv.restype = ctypes.c_ssize_t
 MEBI = 1 << 20
 STENCIL_CODE, REGION_CODE = 48 * MEBI, 64 * MEBI
 INDEX_ENTRIES, ROWS, LINKS, RECORDS, SITES = 1 << 20, 1 << 18, 1 << 20, 64 * MEBI, 4 * MEBI
 MAX_RANGES = 1 << 14
 ROOM_FOR_UNIT = 0x1_0000                # host code of the longest unit, stubs included
 BUDGET = 1000                           # back edges and calls between two polls
+POLLED = 8                              # polls that meet a loop or function before it is profiled; as many again: compiled
+INTERPRETED = 20_000                    # under --engine region: executions of a block before it is compiled
+BEGINNING = 1 << 16                     # bytes by which the file that code comes from is known
 INTERPRETER, STENCILS = 0, 1
 EXIT_FULL, EXIT_HOT = EXITS["full"], EXITS["hot"]
 
@@ -58,10 +67,8 @@ class EngineCpu(Cpu):
 class Engine:
     """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
-    store: object = None                                # set by make
-
-    def __init__(self, options, memory_base: int, images) -> None:          # type: ignore[no-untyped-def]
-        self.options, self.memory_base, self.images = options, memory_base, images
+    def __init__(self, options, memory_base: int, images, store=None) -> None:      # type: ignore[no-untyped-def]
+        self.options, self.memory_base, self.images, self.store = options, memory_base, images, store
         image = self.image = images.engine(options.count)
         self.host = HostCalls(image.symbols)
         self._locked_call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(image.symbols["locked_call"])
@@ -70,8 +77,10 @@ class Engine:
         self.arena = Arena(STENCIL_CODE + REGION_CODE)
         self.decoder = Decoder(image.blob("decoder"))
         self.ranges: list[tuple[int, int, bool]] = []
+        self._origins: dict[tuple[int, int], bytes] = {}
         self._threads = _thread.allocate_lock()         # held while the table of threads changes
         self.precise = options.precise
+        self.shared = False                             # memory is seen by other threads or processes
         self.gate = _thread.allocate_lock()             # held while the world is stopped
         self.stopping = False
         self._somebody_left = _thread.allocate_lock()
@@ -79,10 +88,7 @@ class Engine:
         self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
         self._admin.cache = self.control_address
         self.cpus: dict[int, EngineCpu] = {}
-        self.tiering = None
-        if options.engine == "region":
-            from dragoman.dbt.tiering import Tiering
-            self.tiering = Tiering(self)
+        self._tiering: Tiering | None = None            # made when something has become hot
 
     # --- set-up
     def _make_control(self, image) -> None:             # type: ignore[no-untyped-def]
@@ -102,9 +108,10 @@ class Engine:
             write_delta=arena.write - arena.run, cursor=arena.run, cursor_limit=arena.run + STENCIL_CODE - ROOM_FOR_UNIT,
             index_mask=INDEX_ENTRIES - 1, row_count=1, row_limit=ROWS, link_count=1, link_limit=LINKS,
             record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + RECORDS,
-            site_limit=SITES, decoder=self.decoder.address, library=self._library() if engine else 0,
+            site_limit=SITES, decoder=self.decoder.address, library=self.library() if engine else 0,
             handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine,
-            counting=(self.options.threshold or 50) if counting else 0, memory_base=self.memory_base)
+            counting=(self.options.threshold or INTERPRETED) if counting else 0, memory_base=self.memory_base)
+        values |= self._promotion()
         for name, value in values.items():
             self.set_control(name, value)
         natives = (ctypes.c_uint64 * len(NATIVES)).from_address(tables.addresses["natives"])
@@ -113,8 +120,21 @@ class Engine:
         self._states[0] = (1 << 64) - 1                 # the end mark
         self._range_words = (ctypes.c_uint64 * (3 * MAX_RANGES))()
 
-    def _library(self) -> int:
-        """The full stencil library, or the small one until that has been made."""
+    def _promotion(self) -> dict[str, int]:
+        """When native code is to leave with "hot" under stencils: at first at any poll, if there is something to ask for."""
+        options = self.options
+        if options.engine not in ("auto", "stencil") or options.count:
+            return {}
+        found = {}
+        if options.engine == "auto" and options.compiler != "off":
+            found["threshold"] = options.threshold or POLLED
+        if options.compiler == "server" and self.images.stencils() is None:
+            self._at_first_poll = ctypes.c_int32(1)
+            found["mailbox"] = ctypes.addressof(self._at_first_poll)
+        return found
+
+    def library(self) -> int:
+        """Address of the full stencil library, or of the small one until that has been made."""
         full = self.images.stencils()
         return full.blobs["library"][0] if full else self.image.blobs["library"][0]
 
@@ -153,6 +173,8 @@ class Engine:
 
     def before_fork(self) -> None:
         """No other thread may be in the middle of a change when the process is copied."""
+        if self._tiering is not None:
+            self._tiering.before_fork()
         self._threads.acquire()
         self._take_lock(self._admin.address)
         self._copy = self.arena.snapshot(self._used_code())
@@ -164,6 +186,8 @@ class Engine:
         os.close(self._copy)
         self._drop_lock(self._admin.address)
         self._threads.release()
+        if self._tiering is not None:
+            self._tiering.after_fork(cpu is not None)
         if cpu is not None:
             self.gate, self.stopping = _thread.allocate_lock(), False
             self.set_control("stop", 0)
@@ -173,7 +197,10 @@ class Engine:
 
     def _used_code(self) -> list[tuple[int, int]]:
         """Offsets and sizes of what the arena holds."""
-        return [(0, self.control("cursor") - self.arena.run)]
+        used = [(0, self.control("cursor") - self.arena.run)]
+        if self._tiering is not None:
+            used.append((STENCIL_CODE, self._tiering.regions.statistics()["region_bytes"]))
+        return used
 
     def left(self) -> None:
         """A thread is out of native code while somebody waits for that."""
@@ -218,8 +245,28 @@ class Engine:
         """The guest says that code in changeable ranges may have changed (fence.i): drop what differs, exactly."""
         self.locked("verify_code", start, min(end, (1 << 63) - 1))
 
+    def read_code(self, pc: int, size: int) -> bytes | None:
+        """A copy of guest code; None if not all of it can be executed and read."""
+        if not any(start <= pc and pc + size <= end for start, end, _ in self.ranges):
+            return None
+        data = ctypes.create_string_buffer(size)
+        here, there = (ctypes.c_uint64 * 2)(ctypes.addressof(data), size), (ctypes.c_uint64 * 2)(self.memory_base + pc, size)
+        count = _libc.process_vm_readv(os.getpid(), here, 1, there, 1, 0)
+        return data.raw if count == size else None
+
+    def origin(self, pc: int) -> tuple[int, int, bytes] | None:
+        """What the executable range of `pc` is known by from run to run: where it lies and how it begins. None where code
+        may change."""
+        for start, end, changeable in self.ranges:
+            if start <= pc < end and not changeable:
+                if (start, end) not in self._origins:
+                    self._origins[start, end] = self.read_code(start, min(end - start, BEGINNING)) or b""
+                return start, end, self._origins[start, end]
+        return None
+
     def _cut(self, start: int, end: int) -> bool:
         """Take [start, end) out of the ranges; whether there was anything."""
+        self._origins.clear()
         kept: list[tuple[int, int, bool]] = []
         touched = False
         for low, high, changeable in self.ranges:
@@ -245,16 +292,27 @@ class Engine:
         if reason == EXIT_FULL:
             self.flush(cpu)
             return True
-        if reason == EXIT_HOT and self.tiering is not None:
-            self.tiering.on_hot(cpu)
+        if reason == EXIT_HOT:
+            if self._tiering is None:
+                from dragoman.dbt.tiering import Tiering
+                self._tiering = Tiering(self)
+            self._tiering.on_hot(cpu)
             return True
         return False
 
     def set_precise(self) -> None:
         """The guest catches SIGSEGV or SIGBUS: registers are to be exact at faults from now on (stencils always are)."""
-        if not self.precise and self.tiering is not None:
-            self.tiering.regions.drop_all()
-        self.precise = True
+        if not self.precise:
+            self.precise = True
+            if self._tiering is not None:
+                self._tiering.regions.drop_all()
+
+    def set_shared(self) -> None:
+        """Others see the guest's memory from now on, threads or processes: regions are to access it as it is written."""
+        if not self.shared:
+            self.shared = True
+            if self._tiering is not None:
+                self._tiering.regions.drop_all()
 
     def flush(self, cpu: Cpu) -> None:
         """Empty the code cache."""
@@ -267,14 +325,12 @@ class Engine:
             self.go_on()
 
     def region_pc(self, host_pc: int) -> int:
-        return self.tiering.regions.guest_pc(host_pc) if self.tiering is not None else 0
+        return self._tiering.regions.guest_pc(host_pc) if self._tiering is not None else 0
 
-    def statistics(self) -> dict[str, int]:
-        return {name: self.control(name) for name in CACHE if name.startswith("stat_")} | {
-            "flushes": self.control("flushes"),
-            "code_bytes": self.control("cursor") - self.control("stencil_start")}
-
-
+    def statistics(self) -> dict[str, int | float]:
+        found: dict[str, int | float] = {name: self.control(name) for name in CACHE if name.startswith("stat_")}
+        found |= {"flushes": self.control("flushes"), "code_bytes": self.control("cursor") - self.control("stencil_start")}
+        return found | (self._tiering.statistics() if self._tiering is not None else {})
 
 
 def make(options, memory_base: int) -> Engine:          # type: ignore[no-untyped-def]
@@ -282,6 +338,4 @@ def make(options, memory_base: int) -> Engine:          # type: ignore[no-untype
     from dragoman.dbt.images import Images
     from dragoman.dbt.store import Store
     store = Store.open(options.cold)
-    engine = Engine(options, memory_base, Images(store.path))
-    engine.store = store
-    return engine
+    return Engine(options, memory_base, Images(store.path), store)

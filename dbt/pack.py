@@ -146,6 +146,13 @@ class Pack:
         self._statistics["missing"] += not found
         return found
 
+    def entries(self, options: int) -> list[Entry]:
+        """All stored regions made with these options, oldest first."""
+        rows = [row for same_head in self.rows.values() for row in same_head if row[3] == options]
+        found = self._read(sorted(rows, key=lambda row: row[1]))
+        self._statistics["found"] += len(found)
+        return found
+
     def get(self, key: bytes) -> bytes | None:
         """The entry made for this request."""
         rows = [row for same_head in self.rows.values() for row in same_head if row[4] == key]

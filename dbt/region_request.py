@@ -6,6 +6,8 @@ import hashlib
 import struct
 from collections import namedtuple
 
+PRECISE, SHARED = 1, 2          # bits of RegionRequest.options
+
 
 class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared",
                                defaults=((), (), False, False))):
@@ -25,10 +27,14 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
         """Guest bytes."""
         return sum(len(code) for _, code in self.blocks)
 
+    @property
+    def options(self) -> int:
+        """The number by which the store tells kinds of regions apart."""
+        return PRECISE * self.precise | SHARED * self.shared
+
     def pack(self) -> bytes:
         """As bytes, for the compiler process."""
-        flags = self.precise | self.shared << 1
-        parts = [struct.pack("<QIIIIB", self.head, len(self.blocks), len(self.indirect), len(self.entries), 0, flags),
+        parts = [struct.pack("<QIIIIB", self.head, len(self.blocks), len(self.indirect), len(self.entries), 0, self.options),
                  struct.pack(f"<{len(self.indirect)}Q", *self.indirect), struct.pack(f"<{len(self.entries)}Q", *self.entries)]
         parts += [struct.pack("<QI", pc, len(code)) + code for pc, code in self.blocks]
         return b"".join(parts)
@@ -55,4 +61,4 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
             raise ValueError(f"not a region request: {error}") from None
         if at != len(data) or head not in {pc for pc, _ in found}:
             raise ValueError("not a region request")
-        return cls(head, tuple(found), *lists, bool(flags & 1), bool(flags & 2))  # type: ignore
+        return cls(head, tuple(found), *lists, bool(flags & PRECISE), bool(flags & SHARED))  # type: ignore

@@ -17,6 +17,7 @@ from dragoman.dbt.code_cache import (
     R_MISS,
     R_PC,
     R_REGION,
+    R_STAGE,
     connect,
     executable_range,
     hash_bytes,
@@ -28,7 +29,7 @@ from dragoman.dbt.code_cache import (
 from dragoman.dbt.compiled import compiled, load64, store8, store64
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
-from dragoman.dbt.state import CACHE, NATIVES, RECORD_IMM, RECORD_PC, RECORD_SIZE, ROW
+from dragoman.dbt.state import CACHE, NATIVES, RECORD_IMM, RECORD_PC, RECORD_SIZE, ROW, STAGE_COLD
 
 C_REGIONS, C_ENGINE, C_COUNTING = CACHE["regions"], CACHE["engine"], CACHE["counting"]
 C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]
@@ -154,7 +155,7 @@ def publish_region(cache: int, job: int, b: int, c: int) -> int:
 @compiled("void(i8,i8,i8,i8)")
 def enter_region(cache: int, row: int, number: int, code: int) -> None:
     """The row's code is the region's; what it had stays known for when the region goes."""
-    if load64(row + R_REGION) <= 0:
+    if load64(row + R_REGION) == 0:
         store64(row + R_BASE, load64(row + R_CODE))
     store64(row + R_REGION, number)
     if load64(cache + C_ENGINE) == 0:
@@ -177,6 +178,7 @@ def leave_region(cache: int, row: int) -> None:
     """The row falls back to the tier below."""
     store64(row + R_REGION, 0)
     store64(row + R_HEAT, 0)
+    store64(row + R_STAGE, STAGE_COLD)
     if load64(cache + C_ENGINE) == 0:
         head = head_of(cache, row)
         body = load64(load64(head + RECORD_IMM) + 8)

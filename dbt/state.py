@@ -118,8 +118,8 @@ engine          what resolve makes: 0 interpreter blocks, 1 stencils
 counting        interpreter blocks count down from here before they are hot; 0: they do not count
 cursor_limit    end of stencil code memory, less what the longest unit needs
 scratch         memory for the records of one unit
-threshold       heat at which a row goes into the hot queue; 0: never
-hot_queue       row numbers, HOT_QUEUE entries
+threshold       heat at which a row goes into the hot queue, to be profiled and, at twice of it, compiled; 0: never
+hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
 regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
@@ -146,12 +146,17 @@ miss            host stub that goes to `miss` with this pc, 0: none yet
 size            guest bytes
 unit            first row of the unit it was translated with (a unit is invalidated as a whole)
 heat            times it was met by a poll
+stage           how far its promotion is: STAGE_COLD, STAGE_PROFILED, STAGE_ASKED
+counted         1: its stencil code counts in `executed`
+executed        times it was entered while its code counted
+ends            how it ends: the bits of its last form's word in BLOCK_ENDS (stencil_layout.py)
+target          of the branch or direct jump at its end
 head            interpreter: its header record, 0: none yet
 hash            of its guest bytes, for code_changed
-region          number of the compiled region whose code `code` is, 0: none; -1: asked for
+region          number of the compiled region whose code `code` is, 0: none
 base            while `code` is a region's: the code of the tier below
 """)
-HEAT_ASKED = -1
+STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
 
 # routines in the engine image that compiled code must know
 NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret",

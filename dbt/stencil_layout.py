@@ -11,7 +11,8 @@ MEMORY, ZERO, SLOT = 0, 1, 2
 ENDS = 7                                        # mask: 0 goes on, or
 ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, ENDS_TRAP = 1, 2, 3, 4
 RD_IS_X, RS1_IS_X, RS2_IS_X = 8, 16, 32         # the field names a register of the file that can be pinned
-MAY_TRAP, NOTHING, CALLS, WIDE_VARIANT = 64, 128, 256, 512
+MAY_TRAP, NOTHING, CALLS, WIDE_VARIANT, RETURNS = 64, 128, 256, 512, 1024
+BLOCK_ENDS = ENDS | CALLS | RETURNS             # what a row of the block table keeps of its last form
 WIDE_SHIFT = 16                                 # number of the form's variant with 64-bit holes, if WIDE_VARIANT
 KINDS_OF_END = {None: 0, "branch": ENDS_BRANCH, "jump": ENDS_JUMP, "jump_to": ENDS_JUMP_TO, "trap": ENDS_TRAP}
 

@@ -29,6 +29,7 @@ from dragoman.dbt.stencil_layout import (
     NO_VARIANT,
     NOTHING,
     RD_IS_X,
+    RETURNS,
     RS1_IS_X,
     RS2_IS_X,
     SLOT,
@@ -207,7 +208,8 @@ def form_words(isa) -> bytes:                   # type: ignore[no-untyped-def]
         word = KINDS_OF_END[form.recipe.ends]
         word |= RD_IS_X * ("rd" in writes) | RS1_IS_X * ("rs1" in reads) | RS2_IS_X * ("rs2" in reads)
         word |= MAY_TRAP * form.recipe.may_trap | NOTHING * (not form.recipe.ops)
-        word |= CALLS * (form.recipe.ends == "jump" and bool(writes))
+        word |= CALLS * (form.recipe.ends in ("jump", "jump_to") and bool(writes))
+        word |= RETURNS * (form.recipe.ends == "jump_to" and form.recipe.ops[-1].attribute == "return")
         if form.name in plan.wide:
             word |= WIDE_VARIANT | plan.wide[form.name] << WIDE_SHIFT
         words.append(word)

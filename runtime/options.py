@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ENGINES = ("interpreter", "stencil")  # each can run a guest alone; regions are not wired in yet (docs/plan.md)
+ENGINES = ("interpreter", "stencil", "region")  # each can run a guest alone
 COMPILERS = ("server", "inline", "off")
 LOG_ITEMS = {
     "in_asm": "guest instructions of each block when it is translated",

@@ -46,6 +46,16 @@ def put_count_down(cache: int, at: int) -> int:
 
 
 @compiled("i8(i8,i8,i8)")
+def put_increment(cache: int, at: int, word: int) -> int:
+    """mov rcx, word; inc qword [rcx], where a block begins: nothing is in rcx then; returns the address behind it."""
+    at = put_constant(cache, at, RCX, word)
+    write = at + load64(cache + C_DELTA)
+    store16(write, 0xFF48)
+    store8(write + 2, 0x01)
+    return at + 3
+
+
+@compiled("i8(i8,i8,i8)")
 def pad(cache: int, at: int, hole: int) -> int:
     """No-operations at `at` so that a rel32 `hole` bytes behind lies in one cache line: patched in one store."""
     line = (at + hole) & (CACHE_LINE - 1)

@@ -98,8 +98,14 @@ class AddressSpace(Window):
     def _enter(self, area: Area) -> None:
         """Put an area into the table."""
         self.table.add(area)
+        self._tell_shared(area)
         if area.prot & PROT_EXEC:
             self._executable(area)
+
+    def _tell_shared(self, area: Area) -> None:
+        """What another process may write to, it may also see being written."""
+        if area.shared and area.prot & PROT_WRITE and self.engine is not None:
+            self.engine.set_shared()
 
     def _executable(self, area: Area) -> None:
         if area.shared or area.prot & PROT_WRITE:
@@ -212,6 +218,7 @@ class AddressSpace(Window):
     def _protected(self, old: Area, prot: int) -> None:
         new = Area(old.start, old.end, prot, old.shared, old.kind)
         self.table.add(new)
+        self._tell_shared(new)
         if prot & PROT_EXEC:
             if not old.prot & PROT_EXEC or prot & PROT_WRITE != old.prot & PROT_WRITE:
                 self._executable(new)

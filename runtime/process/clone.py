@@ -84,6 +84,7 @@ def begin(thread: Thread, wish: Wish) -> int | None:
 
 def new_thread(thread: Thread, wish: Wish) -> int:
     process, flags = thread.process, wish.flags
+    process.engine.set_shared()
     cpu = process.engine.cpu()
     cpu.copy_registers(thread.cpu)
     _enter_child(cpu, wish)
