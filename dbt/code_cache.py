@@ -8,7 +8,7 @@ Host code is written at its address for running plus `write_delta`.
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, store64, wrap
-from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, NATIVES, OFFSET, ROW, ROW_SIZE
+from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE, NATIVES, OFFSET, ROW, ROW_SIZE
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
 R_HEAT, R_HEAD, R_HASH, R_REGION = (ROW[n] for n in ("heat", "head", "hash", "region"))
@@ -16,7 +16,7 @@ C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
-C_HOT_QUEUE, C_HOT_COUNT, C_MAX_THREADS = CACHE["hot_queue"], CACHE["hot_count"], 4096
+C_HOT_QUEUE, C_HOT_COUNT = CACHE["hot_queue"], CACHE["hot_count"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 JUMP_MASK = JUMP_CACHE_ENTRIES - 1
 EMPTY_KEY = 1                       # no instruction lies at an odd address
@@ -105,10 +105,9 @@ def set_code(cache: int, row: int, code: int) -> None:
         link = load64(entry)
     pc = load64(row + R_PC)
     states = load64(cache + C_STATES)
-    for n in range(C_MAX_THREADS):
-        state = load64(states + 8 * n)
-        if state == -1:
-            break
+    while load64(states) != LAST_STATE:
+        state = load64(states)
+        states += 8
         if state != 0:
             slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
             if load64(slot) == pc:

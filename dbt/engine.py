@@ -15,7 +15,7 @@ from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
-from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, MAX_THREADS, NATIVES, ROW_SIZE
+from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
 
 MEBI = 1 << 20
 STENCIL_CODE, REGION_CODE = 48 * MEBI, 64 * MEBI
@@ -70,7 +70,6 @@ class Engine:
         self.arena = Arena(STENCIL_CODE + REGION_CODE)
         self.decoder = Decoder(image.blob("decoder"))
         self.ranges: list[tuple[int, int, bool]] = []
-        self._threads = _thread.allocate_lock()         # held while the table of threads changes
         self.precise = options.precise
         self.gate = _thread.allocate_lock()             # held while the world is stopped
         self.stopping = False
@@ -109,8 +108,7 @@ class Engine:
             self.set_control(name, value)
         natives = (ctypes.c_uint64 * len(NATIVES)).from_address(tables.addresses["natives"])
         natives[:] = [image.symbols[name] for name in NATIVES]
-        self._states = (ctypes.c_uint64 * (MAX_THREADS + 1)).from_address(tables.addresses["states"])
-        self._states[0] = (1 << 64) - 1                 # the end mark
+        ctypes.c_int64.from_address(tables.addresses["states"]).value = LAST_STATE
         self._range_words = (ctypes.c_uint64 * (3 * MAX_RANGES))()
 
     def _library(self) -> int:
@@ -130,30 +128,21 @@ class Engine:
 
     # --- threads
     def cpu(self) -> EngineCpu:
-        """The state of a new thread."""
+        """The state of a new thread. Raises OSError if there are too many."""
         cpu = EngineCpu(self)
-        with self._threads:
-            slot = next((n for n in range(MAX_THREADS) if self._states[n] in (0, (1 << 64) - 1)), None)
-            if slot is None:
-                raise OSError(11, f"more than {MAX_THREADS} threads")
-            if self._states[slot]:
-                self._states[slot + 1] = (1 << 64) - 1
-            self._states[slot] = cpu.address
-            self.cpus[cpu.address] = cpu
+        self.cpus[cpu.address] = cpu                    # has whatever is in the table: a fork's child finds it here
+        if not self.locked("enter_state", cpu.address):
+            del self.cpus[cpu.address]
+            raise OSError(11, f"more than {MAX_THREADS} threads")
         return cpu
 
     def release(self, cpu: Cpu) -> None:
         """The thread has ended; its CPU is not used any more."""
-        with self._threads:
-            for n in range(MAX_THREADS):
-                if self._states[n] == cpu.address:
-                    self._states[n] = 0
-                    break
-            self.cpus.pop(cpu.address, None)
+        self.locked("leave_state", cpu.address)
+        self.cpus.pop(cpu.address, None)
 
     def before_fork(self) -> None:
         """No other thread may be in the middle of a change when the process is copied."""
-        self._threads.acquire()
         self._take_lock(self._admin.address)
         self._copy = self.arena.snapshot(self._used_code())
 
@@ -163,7 +152,6 @@ class Engine:
             self.arena.adopt(self._copy)
         os.close(self._copy)
         self._drop_lock(self._admin.address)
-        self._threads.release()
         if cpu is not None:
             self.gate, self.stopping = _thread.allocate_lock(), False
             self.set_control("stop", 0)
