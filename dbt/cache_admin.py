@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dragoman.dbt.code_cache import EMPTY_KEY, RANGE_SIZE
-from dragoman.dbt.compiled import compiled, copy_bytes, load64, store32, store64
+from dragoman.dbt.compiled import compiled, copy_bytes, fetch_add, load64, store32, store64
 from dragoman.dbt.region_table import empty_regions
 from dragoman.dbt.state import CACHE, JUMP_CACHE_ENTRIES, LAST_STATE, MAX_THREADS, OFFSET
 
 C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
 C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
-C_HOT_COUNT, C_STATES, C_FLUSHES = CACHE["hot_count"], CACHE["states"], CACHE["flushes"]
+C_HOT_COUNT, C_STATES, C_FLUSHES, C_STOP = CACHE["hot_count"], CACHE["states"], CACHE["flushes"], CACHE["stop"]
 C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
 S_JUMP_CACHE = OFFSET["jump_cache"]
 
@@ -39,6 +39,13 @@ def leave_state(cache: int, state: int, b: int, c: int) -> int:
             store64(at, 0)
             return 1
         at += 8
+    return 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def stop_threads(cache: int, change: int, b: int, c: int) -> int:
+    """`stop` goes up or down by one. An atomic addition, so that it is seen before the caller sees what threads do."""
+    fetch_add(cache + C_STOP, change)
     return 0
 
 

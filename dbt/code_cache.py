@@ -95,7 +95,12 @@ def connect(cache: int, hole: int, row: int) -> None:
 
 @compiled("void(i8,i8,i8)")
 def set_code(cache: int, row: int, code: int) -> None:
-    """The row's code is now `code` (0: none, its miss stub): all jumps that lead here follow, and the jump caches."""
+    """The row's code is now `code` (0: none, its miss stub): all jumps that lead here follow, and the jump caches.
+
+    Other threads read their jump caches meanwhile, key first. An entry changes its key for another block's only in its own
+    thread (remember), so a thread that has met the key finds the old code or the new one of that very block; old code stays
+    whole until the cache is emptied, which waits until no thread is in native code.
+    """
     store64(row + R_CODE, code)
     to = code if code != 0 else load64(row + R_MISS)
     link = load64(row + R_LINKS)
@@ -119,9 +124,8 @@ def set_code(cache: int, row: int, code: int) -> None:
 
 @compiled("void(i8,i8,i8)")
 def remember(state: int, pc: int, code: int) -> None:
-    """Into the thread's jump cache; only its own thread fills it. The key is made invalid while the code changes."""
+    """Into the thread's jump cache, called by that thread: nobody but it reads without the lock."""
     slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
-    store64(slot, EMPTY_KEY)
     store64(slot + 8, code)
     store64(slot, pc)
 

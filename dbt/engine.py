@@ -153,7 +153,7 @@ class Engine:
         os.close(self._copy)
         self._drop_lock(self._admin.address)
         if cpu is not None:
-            self.gate, self.stopping = _thread.allocate_lock(), False
+            self.gate, self._somebody_left, self.stopping = _thread.allocate_lock(), _thread.allocate_lock(), False
             self.set_control("stop", 0)
             for address in list(self.cpus):
                 if address != cpu.address:
@@ -175,7 +175,7 @@ class Engine:
         self.gate.acquire()
         self._somebody_left.acquire(False)
         self.stopping = True
-        self.set_control("stop", 1)
+        self.locked("stop_threads", 1)
         while True:
             inside = [c for c in list(self.cpus.values()) if c is not cpu and c.inside and not c.in_call]
             if not inside:
@@ -186,7 +186,7 @@ class Engine:
 
     def go_on(self) -> None:
         self.stopping = False
-        self.set_control("stop", 0)
+        self.locked("stop_threads", -1)
         self.gate.release()
 
     # --- executable memory

@@ -23,7 +23,7 @@ record          the decoded record in work: set by interpreter handlers before w
 budget          int32 countdown: taken down at back edges, calls and indirect jumps; below 0 native code goes to `poll`
 jump_cache      address of this thread's jump cache: JUMP_CACHE_ENTRIES of (guest pc, host code)
 memory_base     host address of guest address 0
-saved_rsp       host stack pointer inside `enter`, for leaving from a fault
+saved_rsp       host stack pointer inside `enter`, for leaving from a fault; 0 outside
 mxcsr           int32 host FP control while guest code runs; int32 scratch behind it
 host_mxcsr      int32 host FP control of the runtime; int32 scratch behind it
 resolve         host function (state, guest pc) -> host code or 0: finds or makes the code of a block
