@@ -20,7 +20,7 @@ from dragoman.dbt.code_cache import (
     remember,
     set_code,
 )
-from dragoman.dbt.compiled import compiled, load8, load16, load32, load32s, load64, store8, store32, store64
+from dragoman.dbt.compiled import compiled, load8, load16, load32, load32s, load64, store8, store32, store64, store_release
 from dragoman.dbt.copier import put_jump, translate_unit
 from dragoman.dbt.decode import decode_block
 from dragoman.dbt.stencil_layout import BLOCK_ENDS, ENDS, ENDS_BRANCH, ENDS_JUMP
@@ -121,7 +121,7 @@ def interpret_block(cache: int, row: int, end: int) -> int:
     counting = load64(cache + C_COUNTING)
     store64(head + RECORD_IMM, body)
     store64(head + 8, counting)
-    store64(head, native(cache, N_COUNTING if counting != 0 else N_HEAD))
+    store_release(head, native(cache, N_COUNTING if counting != 0 else N_HEAD))    # other threads read without the lock
     store64(row + R_SIZE, behind - pc)
     store64(row + R_UNIT, row)
     store64(row + R_HASH, hash_bytes(cache, pc, behind - pc))

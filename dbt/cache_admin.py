@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 from dragoman.dbt.code_cache import EMPTY_KEY, RANGE_SIZE
-from dragoman.dbt.compiled import compiled, copy_bytes, load64, store32, store64
+from dragoman.dbt.compiled import compiled, copy_bytes, fetch_add, load64, store32, store64
 from dragoman.dbt.region_table import empty_regions
-from dragoman.dbt.state import CACHE, JUMP_CACHE_ENTRIES, OFFSET
+from dragoman.dbt.state import CACHE, JUMP_CACHE_ENTRIES, LAST_STATE, MAX_THREADS, OFFSET
 
 C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
 C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
-C_HOT_COUNT, C_STATES, C_FLUSHES = CACHE["hot_count"], CACHE["states"], CACHE["flushes"]
+C_HOT_COUNT, C_STATES, C_FLUSHES, C_STOP = CACHE["hot_count"], CACHE["states"], CACHE["flushes"], CACHE["stop"]
 C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
 S_JUMP_CACHE = OFFSET["jump_cache"]
-MAX_THREADS = 4096
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def enter_state(cache: int, state: int, b: int, c: int) -> int:
+    """A thread's state is in the table from now on: its jump cache is kept right. 0 if there are too many."""
+    at = load64(cache + C_STATES)
+    end = at + 8 * MAX_THREADS
+    while at < end:
+        word = load64(at)
+        if word == LAST_STATE:
+            store64(at + 8, LAST_STATE)
+        if word == LAST_STATE or word == 0:
+            store64(at, state)
+            return 1
+        at += 8
+    return 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def leave_state(cache: int, state: int, b: int, c: int) -> int:
+    """The state is in the table no more, and nobody walks over it: its memory may go. 0 if it was not there."""
+    at = load64(cache + C_STATES)
+    while load64(at) != LAST_STATE:
+        if load64(at) == state:
+            store64(at, 0)
+            return 1
+        at += 8
+    return 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def stop_threads(cache: int, change: int, b: int, c: int) -> int:
+    """`stop` goes up or down by one. An atomic addition, so that it is seen before the caller sees what threads do."""
+    fetch_add(cache + C_STOP, change)
+    return 0
 
 
 @compiled("i8(i8,i8,i8,i8)")
@@ -49,10 +83,8 @@ def flush(cache: int, row_size: int, b: int, c: int) -> int:
     store64(cache + C_FLUSHES, load64(cache + C_FLUSHES) + 1)
     empty_regions(cache)
     states = load64(cache + C_STATES)
-    for n in range(MAX_THREADS):
-        state = load64(states + 8 * n)
-        if state == -1:
-            break
-        if state != 0:
-            clear_jump_cache(state)
+    while load64(states) != LAST_STATE:
+        if load64(states) != 0:
+            clear_jump_cache(load64(states))
+        states += 8
     return 0

@@ -8,7 +8,7 @@ Host code is written at its address for running plus `write_delta`.
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, store64, wrap
-from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
+from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
 R_HEAT, R_HEAD, R_HASH, R_REGION = (ROW[n] for n in ("heat", "head", "hash", "region"))
@@ -17,7 +17,7 @@ C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
-C_HOT_QUEUE, C_HOT_COUNT, C_MAX_THREADS = CACHE["hot_queue"], CACHE["hot_count"], 4096
+C_HOT_QUEUE, C_HOT_COUNT = CACHE["hot_queue"], CACHE["hot_count"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 JUMP_MASK = JUMP_CACHE_ENTRIES - 1
 EMPTY_KEY = 1                       # no instruction lies at an odd address
@@ -96,7 +96,12 @@ def connect(cache: int, hole: int, row: int) -> None:
 
 @compiled("void(i8,i8,i8)")
 def set_code(cache: int, row: int, code: int) -> None:
-    """The row's code is now `code` (0: none, its miss stub): all jumps that lead here follow, and the jump caches."""
+    """The row's code is now `code` (0: none, its miss stub): all jumps that lead here follow, and the jump caches.
+
+    Other threads read their jump caches meanwhile, key first. An entry changes its key for another block's only in its own
+    thread (remember), so a thread that has met the key finds the old code or the new one of that very block; old code stays
+    whole until the cache is emptied, which waits until no thread is in native code.
+    """
     store64(row + R_CODE, code)
     to = code if code != 0 else load64(row + R_MISS)
     link = load64(row + R_LINKS)
@@ -106,10 +111,9 @@ def set_code(cache: int, row: int, code: int) -> None:
         link = load64(entry)
     pc = load64(row + R_PC)
     states = load64(cache + C_STATES)
-    for n in range(C_MAX_THREADS):
-        state = load64(states + 8 * n)
-        if state == -1:
-            break
+    while load64(states) != LAST_STATE:
+        state = load64(states)
+        states += 8
         if state != 0:
             slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
             if load64(slot) == pc:
@@ -121,9 +125,8 @@ def set_code(cache: int, row: int, code: int) -> None:
 
 @compiled("void(i8,i8,i8)")
 def remember(state: int, pc: int, code: int) -> None:
-    """Into the thread's jump cache; only its own thread fills it. The key is made invalid while the code changes."""
+    """Into the thread's jump cache, called by that thread: nobody but it reads without the lock."""
     slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
-    store64(slot, EMPTY_KEY)
     store64(slot + 8, code)
     store64(slot, pc)
 

@@ -15,7 +15,7 @@ from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
-from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, MAX_THREADS, NATIVES, ROW_SIZE
+from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ class Engine:
         self.decoder = Decoder(image.blob("decoder"))
         self.ranges: list[tuple[int, int, bool]] = []
         self._origins: dict[tuple[int, int], bytes] = {}
-        self._threads = _thread.allocate_lock()         # held while the table of threads changes
         self.precise = options.precise
         self.shared = False                             # memory is seen by other threads or processes
         self.gate = _thread.allocate_lock()             # held while the world is stopped
@@ -116,8 +115,7 @@ class Engine:
             self.set_control(name, value)
         natives = (ctypes.c_uint64 * len(NATIVES)).from_address(tables.addresses["natives"])
         natives[:] = [image.symbols[name] for name in NATIVES]
-        self._states = (ctypes.c_uint64 * (MAX_THREADS + 1)).from_address(tables.addresses["states"])
-        self._states[0] = (1 << 64) - 1                 # the end mark
+        ctypes.c_int64.from_address(tables.addresses["states"]).value = LAST_STATE
         self._range_words = (ctypes.c_uint64 * (3 * MAX_RANGES))()
 
     def _promotion(self) -> dict[str, int]:
@@ -150,32 +148,23 @@ class Engine:
 
     # --- threads
     def cpu(self) -> EngineCpu:
-        """The state of a new thread."""
+        """The state of a new thread. Raises OSError if there are too many."""
         cpu = EngineCpu(self)
-        with self._threads:
-            slot = next((n for n in range(MAX_THREADS) if self._states[n] in (0, (1 << 64) - 1)), None)
-            if slot is None:
-                raise OSError(11, f"more than {MAX_THREADS} threads")
-            if self._states[slot]:
-                self._states[slot + 1] = (1 << 64) - 1
-            self._states[slot] = cpu.address
-            self.cpus[cpu.address] = cpu
+        self.cpus[cpu.address] = cpu                    # has whatever is in the table: a fork's child finds it here
+        if not self.locked("enter_state", cpu.address):
+            del self.cpus[cpu.address]
+            raise OSError(11, f"more than {MAX_THREADS} threads")
         return cpu
 
     def release(self, cpu: Cpu) -> None:
         """The thread has ended; its CPU is not used any more."""
-        with self._threads:
-            for n in range(MAX_THREADS):
-                if self._states[n] == cpu.address:
-                    self._states[n] = 0
-                    break
-            self.cpus.pop(cpu.address, None)
+        self.locked("leave_state", cpu.address)
+        self.cpus.pop(cpu.address, None)
 
     def before_fork(self) -> None:
         """No other thread may be in the middle of a change when the process is copied."""
         if self._tiering is not None:
             self._tiering.before_fork()
-        self._threads.acquire()
         self._take_lock(self._admin.address)
         self._copy = self.arena.snapshot(self._used_code())
 
@@ -185,11 +174,10 @@ class Engine:
             self.arena.adopt(self._copy)
         os.close(self._copy)
         self._drop_lock(self._admin.address)
-        self._threads.release()
         if self._tiering is not None:
             self._tiering.after_fork(cpu is not None)
         if cpu is not None:
-            self.gate, self.stopping = _thread.allocate_lock(), False
+            self.gate, self._somebody_left, self.stopping = _thread.allocate_lock(), _thread.allocate_lock(), False
             self.set_control("stop", 0)
             for address in list(self.cpus):
                 if address != cpu.address:
@@ -214,7 +202,7 @@ class Engine:
         self.gate.acquire()
         self._somebody_left.acquire(False)
         self.stopping = True
-        self.set_control("stop", 1)
+        self.locked("stop_threads", 1)
         while True:
             inside = [c for c in list(self.cpus.values()) if c is not cpu and c.inside and not c.in_call]
             if not inside:
@@ -225,7 +213,7 @@ class Engine:
 
     def go_on(self) -> None:
         self.stopping = False
-        self.set_control("stop", 0)
+        self.locked("stop_threads", -1)
         self.gate.release()
 
     # --- executable memory

@@ -71,5 +71,6 @@ def entry_points() -> list:                     # type: ignore[type-arg]
     return [blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.make_block_asked, code_cache.invalidate, code_cache.verify,
             code_cache.find_row, code_cache.next_hot, code_cache.count_executions,
             copier.translate_unit, cache_admin.set_ranges, cache_admin.flush, decode.decode_block,
+            cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_table.reserve_region, region_table.publish_region, region_table.drop_regions, region_table.calm_down,
             region_table.invalidate_code, region_table.verify_code]

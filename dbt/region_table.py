@@ -26,7 +26,7 @@ from dragoman.dbt.code_cache import (
     set_code,
     verify,
 )
-from dragoman.dbt.compiled import compiled, load64, store8, store64
+from dragoman.dbt.compiled import compiled, load64, store8, store64, store_release
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
 from dragoman.dbt.state import CACHE, NATIVES, RECORD_IMM, RECORD_PC, RECORD_SIZE, ROW, STAGE_COLD
@@ -169,7 +169,7 @@ def enter_region(cache: int, row: int, number: int, code: int) -> None:
         store64(to_native + RECORD_IMM, code)
         store64(to_native + RECORD_PC, load64(row + R_PC))
         store64(head + RECORD_IMM, to_native)
-        store64(head, native(cache, N_HEAD))
+        store_release(head, native(cache, N_HEAD))
     set_code(cache, row, code)
 
 
@@ -185,7 +185,7 @@ def leave_region(cache: int, row: int) -> None:
         if body != 0:
             store64(head + 8, load64(cache + C_COUNTING))
             store64(head + RECORD_IMM, body)
-            store64(head, native(cache, N_COUNTING if load64(cache + C_COUNTING) != 0 else N_HEAD))
+            store_release(head, native(cache, N_COUNTING if load64(cache + C_COUNTING) != 0 else N_HEAD))
         else:
             store64(head, native(cache, N_HEAD_MISS))
     set_code(cache, row, load64(row + R_BASE))

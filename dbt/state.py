@@ -23,7 +23,7 @@ record          the decoded record in work: set by interpreter handlers before w
 budget          int32 countdown: taken down at back edges, calls and indirect jumps; below 0 native code goes to `poll`
 jump_cache      address of this thread's jump cache: JUMP_CACHE_ENTRIES of (guest pc, host code)
 memory_base     host address of guest address 0
-saved_rsp       host stack pointer inside `enter`, for leaving from a fault
+saved_rsp       host stack pointer inside `enter`, for leaving from a fault; 0 outside
 mxcsr           int32 host FP control while guest code runs; int32 scratch behind it
 host_mxcsr      int32 host FP control of the runtime; int32 scratch behind it
 resolve         host function (state, guest pc) -> host code or 0: finds or makes the code of a block
@@ -123,7 +123,7 @@ hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
 regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
-states          addresses of the threads' CPU states, MAX_THREADS entries, 0 = free
+states          addresses of the threads' CPU states, MAX_THREADS entries and LAST_STATE, 0 = free; changed under the lock
 memory_base     host address of guest address 0
 ask             nonzero: a block without code leaves with "miss" (logs want to see each translation)
 stop            nonzero: every thread is to leave native code at its next poll
@@ -136,6 +136,7 @@ stat_decode     host clock ticks in decoding
 stat_translate  host clock ticks in translating, decoding included
 """)
 HOT_QUEUE, MAX_THREADS = 4096, 4096
+LAST_STATE = -1                # behind the last entry of `states` that was ever in use
 
 # --- a row of the block table: one guest block
 ROW, ROW_SIZE = _layout("""

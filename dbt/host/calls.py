@@ -90,8 +90,15 @@ class HostCalls:
         self.quick_call(frame.address)
         return old.value
 
+    def block_all(self) -> None:
+        """The calling host thread has no guest thread: whatever is sent goes to others or waits."""
+        self._set_mask((1 << 64) - 1)
+
     def set_mask(self, mask: int) -> None:
         """The calling thread's blocked signals; those that guest code's faults raise are never among them."""
-        new = ctypes.c_uint64(mask & ~NEVER_BLOCKED)
+        self._set_mask(mask & ~NEVER_BLOCKED)
+
+    def _set_mask(self, mask: int) -> None:
+        new = ctypes.c_uint64(mask)
         frame = Frame(RT_SIGPROCMASK, SIG_SETMASK, ctypes.addressof(new), 0, SET_SIZE)
         self.quick_call(frame.address)

@@ -52,7 +52,8 @@ def _enter(pinned: tuple[int, ...]) -> list[str]:
         "call dispatch",
         "dragoman_resume:", "mov rdi, [rsp]",
         f"stmxcsr [rdi+{OFFSET['mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['host_mxcsr']}]",
-        *_direct_call(), "enter_out:", "add rsp, 8", *(f"pop {r}" for r in reversed(SAVED)), "ret"]
+        *_direct_call(), "enter_out:", "mov rdi, [rsp]", f"mov qword ptr [rdi+{OFFSET['saved_rsp']}], 0",
+        "add rsp, 8", *(f"pop {r}" for r in reversed(SAVED)), "ret"]
 
 
 def _direct_call() -> list[str]:
@@ -76,7 +77,10 @@ def _direct_call() -> list[str]:
         f"cmp eax, {FUTEX_WAKE}", "je direct_pointers", f"cmp eax, {FUTEX_WAKE_BITSET}", "je direct_pointers",
         f"or ebx, {1 << POINTERS_AT + 3}", f"cmp eax, {FUTEX_WAIT}", "je direct_pointers",
         f"cmp eax, {FUTEX_WAIT_BITSET}", "jne enter_out",
-        "direct_pointers:", *pointers, "movzx eax, bx", f"mov qword ptr [r15+{IN_CALL}], 1",
+        "direct_pointers:", *pointers, "movzx eax, bx",
+        # before the look at `stop`: who stops the world and does not see this mark has set it
+        "mov ecx, 1", f"xchg [r15+{IN_CALL}], rcx",
+        f"mov rcx, [r15+{OFFSET['cache']}]", f"cmp qword ptr [rcx+{CACHE['stop']}], 0", "jne direct_not_made",
         "direct_window:", f"cmp qword ptr [r15+{OFFSET['pending']}], 0", "jne direct_not_made", "syscall",
         "direct_window_end:", f"mov rcx, [r14+{DIRECT_RESULT}]", "mov [r15+rcx], rax",
         "xor ecx, ecx", f"xchg [r15+{IN_CALL}], rcx",           # orders the store before the look at `stop`
@@ -112,6 +116,7 @@ def _on_fault(pinned: tuple[int, ...]) -> list[str]:
         f"cmp qword ptr [rdx+{UC_STACK_SIZE}], {STATE_BLOCK}", "jne fault_stray",
         f"mov r8, [rdx+{UC_STACK_SP}]", f"mov rcx, [r8+{OFFSET['cache']}]", "test rcx, rcx", "jz fault_stray",
         f"mov rax, [rdx+{UC_RIP}]", f"mov r9d, {EXITS['fault']}",
+        f"cmp qword ptr [r8+{OFFSET['saved_rsp']}], 0", "je fault_stray",     # the runtime's own call into the image
         f"cmp qword ptr [r8+{OFFSET['in_resolve']}], 0", "je fault_where",
         # the decoder met guest memory that cannot be read: this thread holds the lock
         f"mov r9d, {EXITS['fetch']}", f"mov qword ptr [r8+{OFFSET['in_resolve']}], 0",

@@ -114,6 +114,11 @@ class AddressSpace(Window):
         if self.engine is not None:
             self.engine.set_executable(area.start, area.end, not self.changeable.is_free(area.start, area.end))
 
+    def code_changed(self) -> None:
+        """The guest says so (fence.i). Under the lock: what is executable is read, and must not go meanwhile."""
+        with _LOCK:
+            self.engine.code_changed()
+
     def _reserve(self, start: int, end: int) -> None:
         """Put the reservation back over a range, whatever is there."""
         host_mmap(self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED)

@@ -13,6 +13,7 @@ from _struct import Struct
 
 from dragoman.runtime.memory.space import fork_lock
 from dragoman.runtime.memory.window import GuestFault
+from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux.host import NR, call
 from dragoman.runtime.process.linux.table import NOT_MADE, syscall
 from dragoman.runtime.process.process import Process
@@ -104,7 +105,7 @@ def new_thread(thread: Thread, wish: Wish) -> int:
         process.live(child)
 
     _thread.stack_size(HOST_STACK)
-    process.host.set_mask(ALL_SIGNALS)              # the new thread begins with all blocked
+    process.host.block_all()                        # the new thread begins so
     try:
         _thread.start_new_thread(body, ())
     except RuntimeError:
@@ -168,6 +169,7 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
         outlet, inlet = map(process.files.keep, os.pipe())
     earlier = process.vfork_channel
     lock = fork_lock()
+    IMPORTS.acquire()
     lock.acquire()
     process.engine.before_fork()
     try:
@@ -175,6 +177,7 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
     except OSError as error:
         process.engine.after_fork()
         lock.release()
+        IMPORTS.release()
         for fd in (outlet, inlet):
             if fd >= 0:
                 process.files.drop(fd)
@@ -183,6 +186,7 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
     if pid:
         process.engine.after_fork()
         lock.release()
+        IMPORTS.release()
         if wish.flags & VFORK:
             process.files.drop(inlet)
             _take_over(process, outlet, sp)
@@ -195,6 +199,7 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
     process.forked(thread)
     process.engine.after_fork(cpu)
     lock.release()
+    IMPORTS.release()
     if earlier is not None:
         process.files.drop(earlier.fd)              # of the parent, which is some vfork's child itself
     if wish.flags & VFORK:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dragoman.runtime.process.linux.table import passed, syscall
-from dragoman.runtime.process.thread import Thread, ThreadEnd
+from dragoman.runtime.process.linux.table import NOT_MADE, passed, syscall
+from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd
 
 
 @syscall("exit", "int")
 def exit_thread(thread: Thread, status: int) -> int:
     if len(thread.process.threads) == 1:
         thread.process.end(status)
+    thread.process.host.set_mask(ALL_SIGNALS)
+    if thread.cpu.pending:                          # noted for the process, perhaps: would go with the thread
+        return NOT_MADE
     raise ThreadEnd(status)
 
 

@@ -18,6 +18,7 @@ from dragoman.runtime.memory.window import (
 )
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
+from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call
@@ -89,7 +90,8 @@ class Process:
     @property
     def oracle_memory(self) -> Any:
         """Guest memory as the oracle wants it."""
-        from dragoman.dbt.emulate import Bytes
+        with IMPORTS:
+            from dragoman.dbt.emulate import Bytes
         return Bytes(self._read, self._write)
 
     def _read(self, address: int, length: int) -> bytes:
@@ -174,9 +176,10 @@ class Process:
 
     def thread_ended(self, status: int) -> None:
         """The calling guest thread has ended and is detached; the last one ends the process."""
-        if not self.threads and self._handed_over is None:
-            self.end(status)
-        if self.ending is not None:
+        if self.ending is None:                     # else one is in exec, and may just be on its way to another host thread
+            if not self.threads:
+                self.end(status)
+        else:
             try:
                 self._ended.release()
             except RuntimeError:

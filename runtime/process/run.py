@@ -11,7 +11,7 @@ from dragoman.runtime.process import elf, execute
 from dragoman.runtime.process.execute import set_host_limit
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, host_limit
 from dragoman.runtime.process.process import INTERNAL_ERROR, Process
-from dragoman.runtime.process.thread import ALL_SIGNALS, Thread
+from dragoman.runtime.process.thread import Thread
 
 SWITCH_INTERVAL = 50e-6         # seconds: how soon a thread that comes out of a system call gets the GIL
 
@@ -44,7 +44,7 @@ def begin(process: Process) -> None:
     keep_core_limit(process)
     thread = Thread(process, process.engine.cpu())
     thread.mask = process.host.mask()
-    process.host.set_mask(ALL_SIGNALS)
+    process.host.block_all()
     thread.attach()
     process.load(thread, start.program, start.arguments, options.environment, start.name)
     if options.stats:

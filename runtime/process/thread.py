@@ -11,6 +11,7 @@ from dragoman.dbt.host.x86_64 import NOT_MADE
 from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
 from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
+from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.signals import NO_STACK, SIGBUS, SIGILL, SIGSEGV, SIGTRAP, SS_AUTODISARM, SS_DISABLE
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ class Thread:
 
     # --- host thread
     def attach(self) -> None:
-        """Take over the calling host thread. Its signals must be blocked."""
+        """Take over the calling host thread. All its signals must be blocked, and are until `apply_mask`."""
         self.tid = _thread.get_native_id()
         self.cpu.attach()
         if self.process.direct is not None:
@@ -85,10 +86,10 @@ class Thread:
         self.process.threads[self.tid] = self
 
     def detach(self) -> None:
-        """Give the host thread back with all signals blocked."""
-        self.process.host.set_mask(ALL_SIGNALS)
-        self.cpu.detach()
+        """Give the host thread back with all signals blocked: also those that no guest thread blocks."""
+        self.process.host.block_all()
         self.process.threads.pop(self.tid, None)
+        self.cpu.detach()
 
     def goes_on(self) -> None:
         """What the main host thread does first when it was handed this thread."""
@@ -100,13 +101,15 @@ class Thread:
     def clear_tid(self) -> None:
         """CLONE_CHILD_CLEARTID: tell whoever joins."""
         if self.clear_child_tid:
-            from dragoman.runtime.process import futex
+            with IMPORTS:
+                from dragoman.runtime.process import futex
             futex.clear_tid(self)
 
     def release_robust(self) -> None:
         """Mark the robust mutexes that the thread holds as left by their owner."""
         if self.robust_list:
-            from dragoman.runtime.process import futex
+            with IMPORTS:
+                from dragoman.runtime.process import futex
             futex.release_robust(self)
 
     # --- running
@@ -225,7 +228,8 @@ class Thread:
 
     def find_address(self) -> int | None:
         """The non-canonical address that the instruction at pc accesses; None: it went through this time."""
-        from dragoman.dbt import emulate, oracle
+        with IMPORTS:
+            from dragoman.dbt import emulate, oracle
         try:
             emulate.step(self.cpu, self.process.oracle_memory)
         except oracle.GuestFault as fault:
@@ -257,12 +261,13 @@ class Thread:
         signals.fault(self, SIGBUS, ADRALN, self.cpu.exit_data, "misaligned atomic access to")
 
     def on_code_changed(self) -> None:
-        self.process.engine.code_changed()
+        self.process.memory.code_changed()
         self.cpu.pc += CALL_SIZE
 
     def on_emulate(self) -> None:
         """One instruction by the oracle, and all of those under a rounding mode that the host lacks."""
-        from dragoman.dbt import emulate, oracle
+        with IMPORTS:
+            from dragoman.dbt import emulate, oracle
         cpu = self.cpu
         while True:
             try:

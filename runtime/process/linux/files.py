@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _struct import Struct
 
+from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux.host import NR, address_of
 from dragoman.runtime.process.linux.paths import HOW, RESOLVE_IN_ROOT
 from dragoman.runtime.process.linux.table import Thread, passed, signed32, syscall
@@ -66,7 +67,8 @@ def open_path(thread: Thread, folder: int, path: bytes, flags: int, mode: int) -
     paths = thread.process.paths
     if path.startswith(b"/"):
         if path.startswith(b"/proc/"):
-            from dragoman.runtime.process.linux.proc import open_own
+            with IMPORTS:
+                from dragoman.runtime.process.linux.proc import open_own
             found = open_own(thread, path, flags)
             if found is not None:
                 return found
@@ -141,5 +143,6 @@ def fcntl(thread: Thread, fd: int, command: int, argument: int) -> int:
 
 @syscall("ioctl", "fd enum:ioctl ptr")
 def ioctl(thread: Thread, fd: int, request: int, argument: int) -> int:
-    from dragoman.runtime.process.linux.ioctl import control
+    with IMPORTS:
+        from dragoman.runtime.process.linux.ioctl import control
     return control(thread, fd, request & 0xFFFF_FFFF, argument)

@@ -110,7 +110,7 @@ def riscv_flush_icache(thread: Thread, start: int, end: int, flags: int) -> int:
     if flags & ~1:
         return -EINVAL
     # Linux flushes all, whatever the range says, and programs count on it.
-    thread.process.engine.code_changed()
+    thread.process.memory.code_changed()
     return 0
 
 

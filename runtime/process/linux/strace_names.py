@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dragoman.runtime.process.imports import IMPORTS
+
 ESCAPES = {10: "\\n", 13: "\\r", 9: "\\t", 34: '\\"', 92: "\\\\"}
 
 
@@ -75,10 +77,12 @@ def signals(bits: int) -> list[str]:
 def enum(kind: str, value: int) -> str | None:
     """A name from a table that lies elsewhere."""
     if kind == "ioctl":
-        from dragoman.runtime.process.linux.ioctl import NAMES
+        with IMPORTS:
+            from dragoman.runtime.process.linux.ioctl import NAMES
         return NAMES.get(value) or hex(value)
     if kind == "prctl":
-        from dragoman.runtime.process.linux.control import PR_NUMBER, PR_POINTER
+        with IMPORTS:
+            from dragoman.runtime.process.linux.control import PR_NUMBER, PR_POINTER
         name = PR_NUMBER.get(value) or PR_POINTER.get(value)
         return f"PR_{name}" if name else None
     return None

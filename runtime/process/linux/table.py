@@ -14,6 +14,7 @@ raise GuestFault (-EFAULT) and OSError (-errno). What a handler consists of:
 from __future__ import annotations
 
 from dragoman.runtime.memory.window import GuestFault
+from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux.generic import NUMBER
 from dragoman.runtime.process.linux.host import NOT_MADE, NR, address_of  # noqa: F401  (handlers take NOT_MADE from here)
 
@@ -156,11 +157,10 @@ def absent(names: str) -> None:
 
 def lookup(number: int) -> Syscall | None:
     """The call with this number, or None."""
-    while number not in SYSCALLS and STAGES:
-        stage = STAGES[0]
-        for name in stage:
-            __import__(name)
-        if STAGES and STAGES[0] is stage:  # else another thread was here too
+    with IMPORTS:
+        while number not in SYSCALLS and STAGES:
+            for name in STAGES[0]:
+                __import__(name)
             del STAGES[0]
     return SYSCALLS.get(number)
 
