@@ -20,7 +20,7 @@ from dragoman.dbt.code_cache import (
     remember,
     set_code,
 )
-from dragoman.dbt.compiled import compiled, load8, load16, load32, load32s, load64, store8, store32, store64, store_release
+from dragoman.dbt.compiled import clock, compiled, load8, load16, load32, load32s, load64, store8, store32, store64, store_release
 from dragoman.dbt.copier import put_jump, translate_unit
 from dragoman.dbt.decode import decode_block
 from dragoman.dbt.stencil_layout import BLOCK_ENDS, ENDS, ENDS_BRANCH, ENDS_JUMP
@@ -35,7 +35,7 @@ C_SITE_COUNT, C_SITE_LIMIT = CACHE["site_count"], CACHE["site_limit"]
 C_NATIVES, C_HANDLERS, C_MEMORY = CACHE["natives"], CACHE["handlers"], CACHE["memory_base"]
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
-C_ASK = CACHE["ask"]
+C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING = (
     OFFSET["exit_reason"], OFFSET["budget"], OFFSET["budget_reset"], OFFSET["pending"])
@@ -182,11 +182,19 @@ def make_block(cache: int, state: int, pc: int) -> int:
     if has_room(cache) == 0:
         store64(state + S_REASON, EXIT_FULL)
         return 0
+    start = clock()
     if load64(cache + C_ENGINE) == 0:
         code = interpret_block(cache, make_row(cache, pc), load64(area + 8))
     else:
         code = translate_unit(cache, pc, load64(area + 8))
+    store64(cache + C_TRANSLATE, load64(cache + C_TRANSLATE) + clock() - start)
     return code
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def read_clock(cache: int, a: int, b: int, c: int) -> int:
+    """clock() for Python."""
+    return clock()
 
 
 @compiled("i8(i8,i8,i8,i8)")

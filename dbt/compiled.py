@@ -159,6 +159,13 @@ def relax() -> None:
     """What a spinning loop does between looks."""
 
 
+@_note("i8()", "%r = call i64 @llvm.readcyclecounter()\n  ret i64 %r")
+def clock() -> int:
+    """The host's clock, in ticks of a length that Engine.statistics finds out."""
+    from time import perf_counter_ns
+    return perf_counter_ns()
+
+
 @_note("i8(i8,i8)", "%n = and i64 %b, 63\n  %r = lshr i64 %a, %n\n  ret i64 %r")
 def lshr(value: int, count: int) -> int:
     """`value` shifted right with zeros coming in; `count` 0..63."""

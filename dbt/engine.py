@@ -10,6 +10,7 @@ import _thread
 import ctypes
 import mmap
 import os
+from time import perf_counter
 
 from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
@@ -86,8 +87,10 @@ class Engine:
         self._make_control(image)
         self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
         self._admin.cache = self.control_address
+        self._started = self.locked("read_clock"), perf_counter()
         self.cpus: dict[int, EngineCpu] = {}
         self._tiering: Tiering | None = None            # made when something has become hot
+        self._promotes = _thread.allocate_lock()        # held while it works, and while the process is copied
 
     # --- set-up
     def _make_control(self, image) -> None:             # type: ignore[no-untyped-def]
@@ -163,8 +166,7 @@ class Engine:
 
     def before_fork(self) -> None:
         """No other thread may be in the middle of a change when the process is copied."""
-        if self._tiering is not None:
-            self._tiering.before_fork()
+        self._promotes.acquire()
         self._take_lock(self._admin.address)
         self._copy = self.arena.snapshot(self._used_code())
 
@@ -174,8 +176,9 @@ class Engine:
             self.arena.adopt(self._copy)
         os.close(self._copy)
         self._drop_lock(self._admin.address)
-        if self._tiering is not None:
-            self._tiering.after_fork(cpu is not None)
+        if cpu is not None and self._tiering is not None:
+            self._tiering.after_fork()
+        self._promotes.release()
         if cpu is not None:
             self.gate, self._somebody_left, self.stopping = _thread.allocate_lock(), _thread.allocate_lock(), False
             self.set_control("stop", 0)
@@ -281,10 +284,11 @@ class Engine:
             self.flush(cpu)
             return True
         if reason == EXIT_HOT:
-            if self._tiering is None:
-                from dragoman.dbt.tiering import Tiering
-                self._tiering = Tiering(self)
-            self._tiering.on_hot(cpu)
+            with self._promotes:
+                if self._tiering is None:
+                    from dragoman.dbt.tiering import Tiering
+                    self._tiering = Tiering(self)
+                self._tiering.on_hot(cpu)
             return True
         return False
 
@@ -316,8 +320,11 @@ class Engine:
         return self._tiering.regions.guest_pc(host_pc) if self._tiering is not None else 0
 
     def statistics(self) -> dict[str, int | float]:
+        """Counts, and seconds by names that end so."""
         found: dict[str, int | float] = {name: self.control(name) for name in CACHE if name.startswith("stat_")}
-        found |= {"flushes": self.control("flushes"), "code_bytes": self.control("cursor") - self.control("stencil_start")}
+        tick = (perf_counter() - self._started[1]) / max(1, self.locked("read_clock") - self._started[0])
+        found |= {"flushes": self.control("flushes"), "code_bytes": self.control("cursor") - self.control("stencil_start"),
+                  "translate_seconds": found.pop("stat_translate") * tick}
         return found | (self._tiering.statistics() if self._tiering is not None else {})
 
 

@@ -13,7 +13,7 @@ from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, END
 BYTES = 6000                    # of guest code in a region, about 2,000 instructions: LLVM takes half a second for them
 CLOSURE = 3 * BYTES             # and of what is looked at before it is known what is executed how often
 RARE = 128                      # blocks executed so many times less often than the head are left out
-SMALL = 1500                    # a region of fewer bytes is made again within others; a larger one is left for and entered
+SMALL = 500                     # a region of fewer bytes is made again within others; a larger one is left for and entered
 NEAR = 0x8000                   # a computed target further away is another function's business
 _ROW = Struct(f"<{ROW_SIZE // 8}q")
 _SIZE, _HEAD, _ENDS, _TARGET, _EXECUTED, _REGION, _CODE, _COUNTED = (

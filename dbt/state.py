@@ -132,8 +132,7 @@ stat_blocks     blocks translated
 stat_instructions   instructions in them
 stat_resolves   calls of resolve
 stat_polls      calls of on_poll
-stat_decode     host clock ticks in decoding
-stat_translate  host clock ticks in translating, decoding included
+stat_translate  host clock ticks in decoding and translating
 """)
 HOT_QUEUE, MAX_THREADS = 4096, 4096
 LAST_STATE = -1                # behind the last entry of `states` that was ever in use

@@ -8,7 +8,6 @@ the compiler process. Nothing here waits for the compiler process.
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 from time import perf_counter
 
@@ -29,7 +28,8 @@ _PC, _STAGE, _REGION = ROW["pc"], ROW["stage"], ROW["region"]
 
 
 class Tiering:
-    """Promotion of an engine's hot code. `client` is the compiler process's, None: regions are compiled in this process."""
+    """Promotion of an engine's hot code, by one thread at a time. `client`: of the compiler process, None: regions are
+    compiled in this process."""
 
     def __init__(self, engine: Any) -> None:
         options = engine.options
@@ -39,7 +39,7 @@ class Tiering:
         self.client: Any = None
         self.compiles = not options.count and options.compiler != "off"
         self.seconds = 0.0                      # of compiling in this process
-        self._gate = _thread.allocate_lock()
+        self.asked = self.stored = 0            # regions asked for, and found in the store
         self._asked: dict[bytes, int] = {}      # key of a request to its head
         self._looked: dict[object, int] = {}    # files whose packs were looked into: options then
         self._compile: Any = None
@@ -54,15 +54,14 @@ class Tiering:
     # --- from native code
     def on_hot(self, cpu: Cpu) -> None:
         """The interpreter has met the block at cpu.pc often enough; or the hot queue or the mailbox has something."""
-        with self._gate:
-            if self.engine.control("counting"):
-                self.engine.locked("calm_down", cpu.pc)
-                if self.compiles:
-                    self._request(cpu, cpu.pc, 1)
-                return
-            self._take_answers(cpu)
-            while row := self.engine.locked("next_hot"):
-                self._promote(cpu, row)
+        if self.engine.control("counting"):
+            self.engine.locked("calm_down", cpu.pc)
+            if self.compiles:
+                self._request(cpu, cpu.pc, 1)
+            return
+        self._take_answers(cpu)
+        while row := self.engine.locked("next_hot"):
+            self._promote(cpu, row)
 
     def _connect(self) -> None:
         from dragoman.dbt.compiler_client import Client
@@ -94,6 +93,7 @@ class Tiering:
         if key is None:
             return False
         self._asked[key] = head
+        self.asked += 1
         return True
 
     def _compile_here(self, cpu: Cpu, request: RegionRequest) -> bool:
@@ -153,21 +153,17 @@ class Tiering:
         self._looked[origin] = self.wishes
         for entry in self.store.pack(*origin).entries(self.wishes):
             try:
-                self._install(cpu, entry)
+                self.stored += self._install(cpu, entry)
             except (Damaged, ValueError):
                 continue                        # of another version of this format: as if it were not there
         return True
 
     # --- the engine's changes
-    def before_fork(self) -> None:
-        """No thread compiles while the process is copied: the compiler's own locks would stay held in the child."""
-        self._gate.acquire()
-
-    def after_fork(self, child: bool) -> None:
-        if child and self.client is not None:
-            for key in self.client.after_fork():
-                self._ask_again(key)
-        self._gate.release()
+    def after_fork(self) -> None:
+        """In the child, which the compiler process does not know yet."""
+        for key in self.client.after_fork() if self.client is not None else ():
+            self._ask_again(key)
 
     def statistics(self) -> dict[str, float]:
-        return {**self.regions.statistics(), "compile_seconds": self.seconds}
+        return {**self.regions.statistics(), "compile_seconds": self.seconds, "regions_asked": self.asked,
+                "regions_stored": self.stored}

@@ -15,9 +15,8 @@ TIMES = {
     "start": "CPU time until the guest's first instruction",
     "run": "time from then to the end",
     "calls": "of that, in system calls",
-    "decode": "of that, in decoding",
-    "translate": "of that, in translating, decoding included",
-    "compile": "of that, in compiling regions",
+    "translate": "of that, in decoding and translating",
+    "compile": "of that, in compiling regions here",
     "cpu": "CPU time, all in all",
 }
 COUNTS = {
@@ -28,7 +27,12 @@ COUNTS = {
     "resolves": "looks for a block that was not linked",
     "polls": "loops that looked whether something is pending",
     "flushes": "times that the code cache was full",
-    "code_bytes": "bytes of host code",
+    "code_bytes": "bytes of host code for blocks",
+    "regions": "regions (many blocks compiled as one) put to use",
+    "regions_dropped": "of these, given up again",
+    "region_bytes": "bytes of host code for regions",
+    "regions_asked": "regions asked for from the compiler process",
+    "regions_stored": "regions that an earlier run had left",
 }
 RENAMED = {"stat_instructions": "translated"}
 
