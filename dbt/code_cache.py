@@ -229,10 +229,10 @@ def next_hot(cache: int, unused: int, b: int, c: int) -> int:
 
 @compiled("i8(i8,i8,i8,i8)")
 def count_executions(cache: int, row: int, b: int, c: int) -> int:
-    """Translate the block anew when it is next entered, with code that counts how often that is; 1 if it does not yet."""
-    if load64(row + R_COUNTED) != 0 or load64(row + R_CODE) == 0 or load64(row + R_REGION) != 0:
-        return 0
-    store64(row + R_COUNTED, 1)
-    store64(row + R_EXECUTED, 0)
-    drop_unit(cache, row, 0)
-    return 1
+    """Have the block translated anew when it is next entered, with code that counts how often that is."""
+    if load64(row + R_COUNTED) == 0 and load64(row + R_REGION) == 0:
+        store64(row + R_COUNTED, 1)
+        store64(row + R_EXECUTED, 0)
+        if load64(row + R_CODE) != 0:       # else it went with the unit of another one
+            drop_unit(cache, row, 0)
+    return 0

@@ -39,15 +39,17 @@ RENAMED = {"stat_instructions": "translated"}
 
 def attach(process: Process) -> None:
     """Have it told when the process ends; called right before the guest's first instruction. Raises OSError."""
-    path, fd = process.options.stats_file, -1
-    if path is not None:
+    path = process.options.stats_file
+    if path is None:
+        fd = process.files.keep(os.dup(2))              # guests close theirs at their end
+    else:
         fd = process.files.keep(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
     start, begun = process_time(), perf_counter()
 
     def tell() -> None:
         found = collect(process, start, perf_counter() - begun)
         if path is None:
-            write(2, table(found, process.options.engine))
+            write(fd, table(found, process.options.engine))
         else:
             import json
             write(fd, json.dumps(found).encode() + b"\n")
