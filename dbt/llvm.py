@@ -15,6 +15,8 @@ def machine(level: int = 2, cpu: str | None = None, features: str | None = None)
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     binding.initialize_native_asmparser()
+    # Two accesses merged into one would have no pc of their own when they fault (region_image.py).
+    binding.set_option("dragoman", "-enable-tail-merge=false")
     return binding.Target.from_triple(triple()).create_target_machine(
         cpu=host_cpu() if cpu is None else cpu, features=host_features() if features is None else features,
         opt=level, reloc="static", codemodel="small")

@@ -78,6 +78,9 @@ class TemplateSite(Site):
         text, kind = value
         if kind != TYPES[file]:
             text = self.emit(f"bitcast {kind} {text} to {TYPES[file]}")
+        if self.pointer and text.startswith("%"):
+            # A statement of no code: folded into what uses it, a load would have the user's pc when it faults.
+            text = self.emit(f'call {TYPES[file]} asm "", "={"r" if file == "x" else "x"},0"({TYPES[file]} {text})')
         self.results.append((file, field, text))
 
     # --- ends
