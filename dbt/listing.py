@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import functools
 import struct
@@ -36,9 +37,22 @@ def unpack(data: bytes) -> Record:
     return Record(riscv.FORMS[number].name, length, rd, rs1, rs2, rs3, rm, imm, pc)
 
 
-@functools.cache
+class _Own(decoder.Decoder):
+    """Given back with its thread."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+_tables = functools.cache(decoder.tables)
+_local = _thread._local()
+
+
 def _decoder() -> decoder.Decoder:
-    return decoder.Decoder(decoder.tables())
+    """The calling thread's: what one leaves about an instruction another one would overwrite."""
+    if not hasattr(_local, "decoder"):
+        _local.decoder = _Own(_tables())
+    return _local.decoder
 
 
 def decode(code: bytes, pc: int = 0) -> Record:
