@@ -301,6 +301,8 @@ class Engine:
                     from dragoman.dbt.tiering import Tiering
                     self._tiering = Tiering(self)
                 self._tiering.on_hot(cpu)
+            if self.log is not None:
+                self.log.promoted(cpu)
             return True
         return self.log is not None and self.log.handle(cpu, reason)
 

@@ -73,6 +73,11 @@ class Log:
             return True
         return False
 
+    def promoted(self, cpu) -> None:            # type: ignore[no-untyped-def]
+        """After an exit with "hot". A header that counts executions leaves behind its poll: its line is written already."""
+        if "exec" in self.items and self.engine.control("counting"):
+            cpu.budget = 1
+
     def shown(self, start: int, end: int) -> bool:
         """Whether something of the guest's [start, end) is to be logged."""
         return not self.ranges or any(first < end and start <= last for first, last in self.ranges)

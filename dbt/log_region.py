@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
@@ -48,19 +47,16 @@ class RegionText:
                 yield f"recipe {self.place(block)}, in a region"
                 yield from self._recipe(block)
         if "out_asm" in self.items:
-            yield (f"out_asm of a region: host code at 0x{address:x}, {len(image.code)} bytes, of {count(spans)}; entries: "
+            yield (f"out_asm of a region: host code at 0x{address:x}, {len(image.code)} bytes, of "
+                   f"{sum(size for _, size in spans)} guest bytes; entries: "
                    + ", ".join(self.namer.guest(pc) for pc in image.entries))
             yield from self._out_asm(image, address, blocks)
 
     def _blocks(self, pc: int, size: int) -> Iterator[Block]:
-        """The block at `pc`; none if another thread has unmapped it meanwhile."""
-        memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield Block(pc, 0, tuple(log_text.instructions(os.pread(memory, size, self.engine.memory_base + pc), pc)))
-        except OSError:
-            pass
-        finally:
-            os.close(memory)
+        """Guest code that lies in one piece; none if another thread has unmapped it meanwhile."""
+        code = self.engine.read_code(pc, size)
+        if code:
+            yield Block(pc, 0, tuple(log_text.instructions(code, pc)))
 
     def place(self, block: Block) -> str:
         return f"0x{block.pc:x}..0x{block.end() - 1:x} {self.namer.symbol(block.pc)}".rstrip()

@@ -242,10 +242,11 @@ class StencilText:
             now = bisect_right(starts, host) - 1
             if now != at:
                 at, pc = now, report.sites[now][1] if now >= 0 else NO_INSTRUCTION
-                inside = pc in shown or pc == NO_INSTRUCTION
-                if pc == NO_INSTRUCTION:
-                    yield "  polls, counts and stubs"
-                elif inside:
+                behind = report.sites[now + 1][1] if now + 1 < len(report.sites) else NO_INSTRUCTION
+                inside = pc in shown or (pc == NO_INSTRUCTION and (behind in shown or behind == NO_INSTRUCTION))
+                if pc in shown:
                     yield heading(shown[pc], ", ".join(labels.get(now, ())))
+                elif inside:
+                    yield "  polls and counts" if behind in shown else "  stubs"
             if inside:
                 yield f"    {text}"
