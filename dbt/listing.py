@@ -6,7 +6,8 @@ import _thread
 import ctypes
 import functools
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dragoman.dbt import decode as decoder
@@ -38,10 +39,11 @@ def unpack(data: bytes) -> Record:
 
 
 class _Own(decoder.Decoder):
-    """Given back with its thread."""
+    """Given back with its thread; when the interpreter ends, with the process."""
 
-    def __del__(self) -> None:
-        self.close()
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending():
+            self.close()
 
 
 _tables = functools.cache(decoder.tables)
