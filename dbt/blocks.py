@@ -23,8 +23,20 @@ from dragoman.dbt.code_cache import (
 from dragoman.dbt.compiled import clock, compiled, load8, load16, load32, load32s, load64, store8, store32, store64, store_release
 from dragoman.dbt.copier import put_jump, translate_unit
 from dragoman.dbt.decode import decode_block
+from dragoman.dbt.state import (
+    ASK_BLOCKS,
+    CACHE,
+    EXITS,
+    NATIVES,
+    OFFSET,
+    RECORD_FORM,
+    RECORD_IMM,
+    RECORD_LENGTH,
+    RECORD_PC,
+    RECORD_SIZE,
+)
 from dragoman.dbt.stencil_layout import BLOCK_ENDS, ENDS, ENDS_BRANCH, ENDS_JUMP
-from dragoman.dbt.state import CACHE, EXITS, NATIVES, OFFSET, RECORD_FORM, RECORD_IMM, RECORD_LENGTH, RECORD_PC, RECORD_SIZE
+from dragoman.dbt.translation_report import report
 
 C_ENGINE, C_COUNTING, C_DECODER, C_FORMS = CACHE["engine"], CACHE["counting"], CACHE["decoder"], CACHE["forms"]
 C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]
@@ -37,8 +49,8 @@ C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"]
-S_REASON, S_BUDGET, S_RESET, S_PENDING = (
-    OFFSET["exit_reason"], OFFSET["budget"], OFFSET["budget_reset"], OFFSET["pending"])
+S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT = (
+    OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS = (EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret"))
@@ -159,17 +171,18 @@ def resolve_linked(cache: int, state: int, pc: int) -> int:
     row = find_row(cache, pc)
     code = load64(row + R_CODE) if row != 0 else 0
     if code == 0:
-        if load64(cache + C_ASK) != 0:
-            store64(state + S_REASON, EXIT_MISS)
-            return 0
-        return make_block(cache, state, pc)
+        return make_block(cache, state, pc) if load64(cache + C_ASK) == 0 else make_block_reported(cache, state, pc)
     return code
 
 
-@compiled("i8(i8,i8,i8,i8)")
-def make_block_asked(cache: int, state: int, pc: int, unused: int) -> int:
-    """The same as make_block, for Python: after an exit with "miss"."""
-    return make_block(cache, state, pc)
+@compiled("i8(i8,i8,i8)")
+def make_block_reported(cache: int, state: int, pc: int) -> int:
+    """make_block for the log: leaves with "miss" when it was made, so that Python sees the report before it runs."""
+    cursor, sites, blocks = load64(cache + C_CURSOR), load64(cache + C_SITE_COUNT), load64(cache + C_BLOCKS)
+    if make_block(cache, state, pc) != 0:
+        store64(state + S_REASON, EXIT_MISS)
+        report(cache, load64(state + S_REPORT), pc, cursor, sites, blocks)
+    return 0
 
 
 @compiled("i8(i8,i8,i8)")
@@ -209,5 +222,8 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     mailbox = load64(cache + C_MAILBOX)
     if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):
         store64(state + S_REASON, EXIT_HOT)
+        return 0
+    if load64(cache + C_ASK) & ASK_BLOCKS != 0:
+        store64(state + S_REASON, EXIT_POLL)
         return 0
     return resolve_linked(cache, state, pc)

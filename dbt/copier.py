@@ -26,6 +26,7 @@ from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, l
 from dragoman.dbt.decode import decode_block
 from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count_down, put_increment, put_jump
 from dragoman.dbt.state import (
+    ASK_BLOCKS,
     CACHE,
     NATIVES,
     RECORD_FORM,
@@ -65,7 +66,7 @@ from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
 C_CURSOR, C_DELTA, C_LIBRARY, C_NATIVES = CACHE["cursor"], CACHE["write_delta"], CACHE["library"], CACHE["natives"]
 C_SITES, C_SITE_COUNT, C_SCRATCH = CACHE["sites"], CACHE["site_count"], CACHE["scratch"]
 C_DECODER, C_MEMORY, C_FORMS = CACHE["decoder"], CACHE["memory_base"], CACHE["forms"]
-C_BLOCKS, C_INSTRUCTIONS = CACHE["stat_blocks"], CACHE["stat_instructions"]
+C_BLOCKS, C_INSTRUCTIONS, C_ASK = CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["ask"]
 L_CODE, L_STENCILS, L_HOLES, L_VARIANTS, L_WHERE, L_DATA, L_PLACES, L_MOVE = (LIBRARY[n] for n in (
     "code", "stencils", "holes", "variants", "where", "data", "places", "move"))
 H_RD, H_RS1, H_RS2, H_RS3, H_IMM, H_RM, H_NEXT_PC, H_PC, H_TARGET, H_NEXT, H_DATA, H_SHARED = (HOLE[n] for n in (
@@ -73,10 +74,12 @@ H_RD, H_RS1, H_RS2, H_RS3, H_IMM, H_RM, H_NEXT_PC, H_PC, H_TARGET, H_NEXT, H_DAT
 N_ABSENT, N_POLL = NATIVES.index("absent"), NATIVES.index("poll")
 
 UNIT_INSTRUCTIONS, BLOCK_INSTRUCTIONS, UNIT_BLOCKS = 400, 128, 64
-# Scratch memory: records of one block, then lists of (row, code), (hole, row) and polls (hole, pc, sample).
-SCRATCH_ROWS, SCRATCH_HOLES, SCRATCH_POLLS, SCRATCH_COUNTS = 0x4000, 0x8000, 0x1_0000, 0x1_8000
-SCRATCH_SIZE = 0x1_9000
-COUNT_HOLES, COUNT_POLLS = SCRATCH_COUNTS, SCRATCH_COUNTS + 8
+# Scratch memory: records of one block, then lists of (row, code), (hole, row), polls (hole, pc, sample), and for the log
+# of stencils (uint32 host address, uint32 number).
+SCRATCH_ROWS, SCRATCH_HOLES, SCRATCH_POLLS, SCRATCH_COUNTS, SCRATCH_PUTS = 0x4000, 0x8000, 0x1_0000, 0x1_8000, 0x1_9000
+SCRATCH_SIZE = 0x2_0000
+COUNT_HOLES, COUNT_POLLS, COUNT_PUTS = SCRATCH_COUNTS, SCRATCH_COUNTS + 8, SCRATCH_COUNTS + 16
+NO_INSTRUCTION = 0                  # guest pc of a site: the host code behind it is of no instruction
 
 
 @compiled("void(i8,i8,i8)")
@@ -88,6 +91,16 @@ def later(cache: int, hole: int, pc: int) -> None:
     store64(entry, hole)
     store64(entry + 8, make_row(cache, pc))
     store64(scratch + COUNT_HOLES, count + 1)
+
+
+@compiled("void(i8,i8,i8)")
+def note_stencil(cache: int, at: int, number: int) -> None:
+    """For the log: what is copied to the host address `at`."""
+    scratch = load64(cache + C_SCRATCH)
+    count = load64(scratch + COUNT_PUTS)
+    store32(scratch + SCRATCH_PUTS + 8 * count, at)
+    store32(scratch + SCRATCH_PUTS + 8 * count + 4, number)
+    store64(scratch + COUNT_PUTS, count + 1)
 
 
 @compiled("void(i8,i8,i8,i8,i8)")
@@ -107,6 +120,8 @@ def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
             holes -= 1                              # holes are in order: it is the last
         else:
             at = pad(cache, at, patched)
+    if load64(cache + C_ASK) != 0:
+        note_stencil(cache, at, number)
     delta = load64(cache + C_DELTA)
     copy_bytes(at + delta, source, length)
     store64(cache + C_CURSOR, at + length)
@@ -277,6 +292,8 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
     scratch = load64(cache + C_SCRATCH)
     store64(scratch + COUNT_HOLES, 0)
     store64(scratch + COUNT_POLLS, 0)
+    store64(scratch + COUNT_PUTS, 0)
+    ask = load64(cache + C_ASK)
     forms = load64(cache + C_FORMS)
     unit = make_row(cache, pc)
     start = total = blocks = 0
@@ -288,8 +305,12 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
         store64(scratch + SCRATCH_ROWS + 16 * blocks, row)
         store64(scratch + SCRATCH_ROWS + 16 * blocks + 8, entry)
         store64(row + R_UNIT, unit)
+        if ask != 0:
+            note_site(cache, NO_INSTRUCTION)
+        if ask & ASK_BLOCKS != 0:       # for the log: whoever enters the block polls
+            put_poll(cache, pc, pc)
         if load64(row + R_COUNTED) != 0:
-            store64(cache + C_CURSOR, put_increment(cache, entry, row + R_EXECUTED))
+            store64(cache + C_CURSOR, put_increment(cache, load64(cache + C_CURSOR), row + R_EXECUTED))
         blocks += 1
         total += count
         last = scratch + (count - 1) * RECORD_SIZE
@@ -302,10 +323,10 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
         following = target if ends == ENDS_JUMP and bits & CALLS == 0 else behind
         area = executable_range(cache, following)
         follow = more if ends < ENDS_JUMP_TO and area != 0 and following & 1 == 0 and is_new(cache, following, unit) != 0 else 0
-        if (ends == ENDS_BRANCH or ends == ENDS_JUMP) and target <= load64(last + RECORD_PC):
+        if (ends == ENDS_BRANCH or ends == ENDS_JUMP) and target <= load64(last + RECORD_PC) and ask & ASK_BLOCKS == 0:
             put_poll(cache, load64(last + RECORD_PC), target)
         if bits & NOTHING == 0:
-            if bits & MAY_TRAP != 0:
+            if bits & MAY_TRAP != 0 or ask != 0:
                 note_site(cache, load64(last + RECORD_PC))
             put_form(cache, last, follow if following == target else 0)
         if follow == 0 and (ends == 0 or ends == ENDS_BRANCH):
@@ -318,6 +339,8 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
             break
         pc = following
         end = load64(area + 8)
+    if ask != 0:
+        note_site(cache, NO_INSTRUCTION)
     put_stubs(cache)
     for n in range(blocks):
         entry = scratch + SCRATCH_ROWS + 16 * n
@@ -332,6 +355,6 @@ def put_record(cache: int, record: int) -> None:
     """An instruction inside a block."""
     bits = load32(load64(cache + C_FORMS) + 4 * load16(record + RECORD_FORM))
     if bits & NOTHING == 0:
-        if bits & MAY_TRAP != 0:
+        if bits & MAY_TRAP != 0 or load64(cache + C_ASK) != 0:
             note_site(cache, load64(record + RECORD_PC))
         put_form(cache, record, 0)

@@ -52,6 +52,7 @@ class Cpu:
     direct_table = _word("user0", "address of the system calls that native code makes (calls.DirectTable), or 0")
     in_call = _word("user1", "1 while native code makes a system call: the thread does not touch the code cache then")
     precise = _word("precise", "1: registers must be exact at faults")
+    report = _word("report", "memory for the log's reports of translations, or 0")
 
     def __init__(self, host: HostCalls, region_pc: Callable[[int], int] | None = None) -> None:
         """`region_pc` gives the guest pc of a host pc in a compiled region."""

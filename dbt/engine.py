@@ -68,6 +68,8 @@ class EngineCpu(Cpu):
 class Engine:
     """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
+    log = None                                          # log.Log, where -d asks for one
+
     def __init__(self, options, memory_base: int, images, store=None) -> None:      # type: ignore[no-untyped-def]
         self.options, self.memory_base, self.images, self.store = options, memory_base, images, store
         image = self.image = images.engine(options.count)
@@ -157,17 +159,23 @@ class Engine:
         if not self.locked("enter_state", cpu.address):
             del self.cpus[cpu.address]
             raise OSError(11, f"more than {MAX_THREADS} threads")
+        if self.log is not None:
+            self.log.attach(cpu)
         return cpu
 
     def release(self, cpu: Cpu) -> None:
         """The thread has ended; its CPU is not used any more."""
         self.locked("leave_state", cpu.address)
         self.cpus.pop(cpu.address, None)
+        if self.log is not None:
+            self.log.detach(cpu)
 
     def before_fork(self) -> None:
         """No other thread may be in the middle of a change when the process is copied."""
         self._promotes.acquire()
         self._take_lock(self._admin.address)
+        if self.log is not None:
+            self.log.gate.acquire()                     # the last: who holds it takes no other
         self._copy = self.arena.snapshot(self._used_code())
 
     def after_fork(self, cpu: Cpu | None = None) -> None:
@@ -175,6 +183,8 @@ class Engine:
         if cpu is not None:
             self.arena.adopt(self._copy)
         os.close(self._copy)
+        if self.log is not None:
+            self.log.gate.release()
         self._drop_lock(self._admin.address)
         if cpu is not None and self._tiering is not None:
             self._tiering.after_fork()
@@ -276,6 +286,8 @@ class Engine:
         for n, (start, end, changeable) in enumerate(self.ranges):
             self._range_words[3 * n:3 * n + 3] = [start, end, int(changeable)]
         self.locked("set_ranges", ctypes.addressof(self._range_words), len(self.ranges))
+        if self.log is not None:
+            self.log.remapped()
 
     # --- exits that are the engine's own business
     def handle(self, cpu: Cpu, reason: int) -> bool:
@@ -289,8 +301,10 @@ class Engine:
                     from dragoman.dbt.tiering import Tiering
                     self._tiering = Tiering(self)
                 self._tiering.on_hot(cpu)
+            if self.log is not None:
+                self.log.promoted(cpu)
             return True
-        return False
+        return self.log is not None and self.log.handle(cpu, reason)
 
     def set_precise(self) -> None:
         """The guest catches SIGSEGV or SIGBUS: registers are to be exact at faults from now on (stencils always are)."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import functools
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dragoman.dbt import decode as decoder
@@ -36,9 +38,23 @@ def unpack(data: bytes) -> Record:
     return Record(riscv.FORMS[number].name, length, rd, rs1, rs2, rs3, rm, imm, pc)
 
 
-@functools.cache
+class _Own(decoder.Decoder):
+    """Given back with its thread; when the interpreter ends, with the process."""
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending():
+            self.close()
+
+
+_tables = functools.cache(decoder.tables)
+_local = _thread._local()
+
+
 def _decoder() -> decoder.Decoder:
-    return decoder.Decoder(decoder.tables())
+    """The calling thread's: what one leaves about an instruction another one would overwrite."""
+    if not hasattr(_local, "decoder"):
+        _local.decoder = _Own(_tables())
+    return _local.decoder
 
 
 def decode(code: bytes, pc: int = 0) -> Record:

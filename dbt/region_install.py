@@ -19,6 +19,18 @@ TABLE_SIZE = 64 << 20                   # pages come when they are touched
 _JUMP, _ENTRY = b"\xe9", b"\xba"        # jmp rel32; mov edx, imm32: `target`
 
 
+def exit_addresses(image: RegionImage, address: int) -> range:
+    """Where the jumps out of a region lie whose code is at `address`."""
+    base = address - code_offset(image)
+    return range(base, base + len(image.exits) * EXIT_SIZE, EXIT_SIZE)
+
+
+def code_offset(image: RegionImage) -> int:
+    """Bytes of jumps and thunks before the code."""
+    size = len(image.exits) * EXIT_SIZE + len(image.entries) * THUNK_SIZE
+    return size + -size % CODE_ALIGNMENT
+
+
 class Regions:
     """The regions of an engine (engine.py), which supplies control(), set_control(), locked(), arena and image."""
 
@@ -45,8 +57,7 @@ class Regions:
 
     def _install(self, image: RegionImage, spans: list[tuple[int, int]]) -> int:
         self._forget_flushed()
-        code_at = len(image.exits) * EXIT_SIZE + len(image.entries) * THUNK_SIZE
-        code_at += -code_at % CODE_ALIGNMENT
+        code_at = code_offset(image)
         base = self.engine.locked("reserve_region", code_at + len(image.code))
         if base == 0:
             return NO_ROOM
@@ -68,6 +79,8 @@ class Regions:
         if result != DONE:
             self._starts.pop()
             self._sites.pop()
+        elif self.engine.log is not None:
+            self.engine.log.region(image, spans, base + code_at)
         return result
 
     def _place(self, image: RegionImage, base: int, code_at: int) -> tuple[bytearray, list[tuple[int, int]]]:

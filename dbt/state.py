@@ -41,6 +41,7 @@ user1
 budget_reset    what `budget` is set to after a poll
 on_poll         host function (state, guest pc, guest pc to count) -> host code or 0, called when the budget ran out
 precise         1: registers must be exact at faults (the guest catches SIGSEGV or SIGBUS)
+report          memory for the log's reports of translations (translation_report.py), 0: none
 """
 OFFSET: dict[str, int] = {}
 MEANING: dict[str, str] = {}
@@ -56,7 +57,7 @@ assert SPILL + 256 <= STATE_SIZE
 
 # --- why native code returns to the runtime. `pc` is exact in each case.
 EXITS = {
-    "miss": 0,          # no code for pc, and resolve could not make it: the engine's Python part is needed
+    "miss": 0,          # the log is to see what was translated for pc (CACHE ask); then it is entered
     "syscall": 1,       # at the system-call instruction; the runtime moves pc behind it
     "breakpoint": 2, "illegal": 3, "misaligned": 4,    # the instruction at pc; misaligned: exit_data = address
     "code_changed": 5,  # fence.i and its like; pc is behind it
@@ -125,7 +126,7 @@ regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
 states          addresses of the threads' CPU states, MAX_THREADS entries and LAST_STATE, 0 = free; changed under the lock
 memory_base     host address of guest address 0
-ask             nonzero: a block without code leaves with "miss" (logs want to see each translation)
+ask             what the log wants to see: ASK_REPORT, ASK_BLOCKS; 0: there is no log
 stop            nonzero: every thread is to leave native code at its next poll
 flushes         how often the whole cache was emptied
 stat_blocks     blocks translated
@@ -136,6 +137,9 @@ stat_translate  host clock ticks in decoding and translating
 """)
 HOT_QUEUE, MAX_THREADS = 4096, 4096
 LAST_STATE = -1                # behind the last entry of `states` that was ever in use
+# ASK_REPORT: whatever was translated leaves with "miss" before it runs, with a report in the state's `report`.
+# ASK_BLOCKS: each block counts the budget down when it is entered, and each poll leaves with "poll".
+ASK_REPORT, ASK_BLOCKS = 1, 2
 
 # --- a row of the block table: one guest block
 ROW, ROW_SIZE = _layout("""

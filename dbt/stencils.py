@@ -181,15 +181,19 @@ class Plan:
         lines += [f"!{n + 2} = {bounds}" for n, bounds in enumerate(HOLES.values())]
         lines += [f"declare dso_local {CONVENTION} void @{name}({ARGUMENT_TYPES})"
                   for name in ("target", "next_stencil", *NATIVES)]
-        for number, (form, shape, wide) in enumerate(self.stencils):
-            site = StencilSite(self.pinned, form, shape, wide)
-            lower(form.recipe, site)
-            if form.recipe.ends is None:
-                site.go("@next_stencil")
-            body = function(f"s{number}", site.lines, "optsize")
-            shifts = any(op.name in ("shl", "lshr", "ashr") and self._amount_is_immediate(form, op) for op in form.recipe.ops)
-            lines.append(body.replace("@imm ", "@amount ") if shifts else body)
+        lines += [self.function(number) for number in range(len(self.stencils))]
         return "\n".join([*lines, METADATA])
+
+    def function(self, number: int) -> str:
+        """The LLVM function of a stencil."""
+        form, shape, wide = self.stencils[number]
+        site = StencilSite(self.pinned, form, shape, wide)
+        lower(form.recipe, site)
+        if form.recipe.ends is None:
+            site.go("@next_stencil")
+        body = function(f"s{number}", site.lines, "optsize")
+        shifts = any(op.name in ("shl", "lshr", "ashr") and self._amount_is_immediate(form, op) for op in form.recipe.ops)
+        return body.replace("@imm ", "@amount ") if shifts else body
 
     @staticmethod
     def _amount_is_immediate(form: Form, op) -> bool:       # type: ignore[no-untyped-def]

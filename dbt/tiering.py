@@ -87,6 +87,8 @@ class Tiering:
         request = self.grower.grow(cpu, head, self.engine.precise, self.engine.shared)
         if request is None:
             return False
+        if self.engine.log is not None:
+            self.engine.log.asked(request)
         if self.client is None:
             return self._compile_here(cpu, request)
         key = self.client.request(request.pack(), heat, self._pack(head))

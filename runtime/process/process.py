@@ -38,6 +38,7 @@ INTERNAL_ERROR = 125            # exit status
 SIGKILL, SIGSEGV = 9, 11
 F_GETFD, FD_CLOEXEC = 1, 1
 PR_SET_NAME = 15
+RUNTIME_ITEMS = frozenset(("unimp", "internal"))      # of -d: those that are no business of the translator's log
 SP = 2
 table.STAGES[0] += [f"dragoman.runtime.process.{name}" for name in (
     "ending", "signal_calls", "futex", "clone", "execute", "timers")]
@@ -55,8 +56,13 @@ class Process:
         if options.log_file is not None:
             self.log_fd = self.files.keep(os.open(options.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC
                                                   | os.O_APPEND | os.O_CLOEXEC, 0o666))
+        elif options.strace or options.log:
+            self.log_fd = self._own_error_stream()
         self.memory = AddressSpace()
         self.engine = self.memory.engine = make_engine(options, self.memory.base)
+        if options.log - RUNTIME_ITEMS:
+            from dragoman.runtime.process import log
+            log.attach(self)
         self.host = self.engine.host
         self.signals = Signals(self.host)
         self.image: elf.Image = elf.Image(b"")
@@ -219,8 +225,16 @@ class Process:
 
     # --- messages and ends
     def log(self, line: str) -> None:
-        """A line of --strace and -d."""
-        os.write(self.log_fd, line.encode(errors="surrogateescape") + b"\n")
+        """Lines of --strace and -d, each of them written whole whoever else writes there."""
+        from dragoman.runtime.process.log import write
+        write(self.log_fd, line.encode(errors="surrogateescape") + b"\n")
+
+    def _own_error_stream(self) -> int:
+        """A descriptor for standard error that the guest, which may close 2 and have a file of its own there, does not see."""
+        try:
+            return self.files.keep(os.dup(2))
+        except OSError:
+            return 2                                    # it is closed: lines are lost
 
     def complain(self, text: str) -> None:
         os.write(2, f"dragoman: {text}\n".encode(errors="surrogateescape"))

@@ -1,0 +1,96 @@
+"""What the log says of a compiled region: its IR when it is asked for, its guest and host code when it is installed."""
+
+from __future__ import annotations
+
+import ctypes
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+
+from dragoman.dbt import log_text, recipe_text
+from dragoman.dbt.decode import Decoder
+from dragoman.dbt.host import x86_64_listing
+from dragoman.dbt.isa import riscv
+from dragoman.dbt.log_text import Block, Namer, heading
+from dragoman.dbt.region_image import NO_PC, RegionImage
+from dragoman.dbt.region_install import exit_addresses
+from dragoman.dbt.region_request import RegionRequest
+from dragoman.dbt.state import RECORD_SIZE
+
+Shown = Callable[[int, int], bool]          # whether something of the guest's [start, end) is to be logged
+
+
+class RegionText:
+    """For an engine; `namer` names addresses, `items` are those of the log."""
+
+    def __init__(self, engine, namer: Namer, items: frozenset[str]) -> None:        # type: ignore[no-untyped-def]
+        self.engine, self.namer, self.items = engine, namer, items
+        self._decoder = Decoder(engine.image.blob("decoder"))
+        self._decode_block = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(engine.image.symbols["decode_block"])
+
+    def ir(self, request: RegionRequest) -> Iterator[str]:
+        """Of what is being compiled, before LLVM's passes."""
+        from dragoman.dbt import regions
+        text, _ = regions.text(regions.Isa(riscv.FORMS, riscv.PINNED), request, self._decode)
+        yield f"ir of a region for {self.namer.guest(request.head)}, of {count(request.blocks)}"
+        yield from (f"  {line}" for line in text.splitlines())
+
+    def installed(self, image: RegionImage, spans: list[tuple[int, int]], address: int, shown: Shown) -> Iterator[str]:
+        """All but its IR. `spans`: (pc, size) of its guest code; `address`: where its host code lies."""
+        for where, pc in zip(exit_addresses(image, address), image.exits, strict=True):
+            self.namer.exits[where] = pc
+        blocks = [block for pc, size in spans if shown(pc, pc + size) for block in self._blocks(pc, size)]
+        for block in blocks:
+            if "in_asm" in self.items:
+                yield f"in_asm {self.place(block)}, in a region"
+                yield from log_text.in_asm(block)
+            if "recipe" in self.items:
+                yield f"recipe {self.place(block)}, in a region"
+                yield from self._recipe(block)
+        if "out_asm" in self.items:
+            yield (f"out_asm of a region: host code at 0x{address:x}, {len(image.code)} bytes, of "
+                   f"{sum(size for _, size in spans)} guest bytes; entries: "
+                   + ", ".join(self.namer.guest(pc) for pc in image.entries))
+            yield from self._out_asm(image, address, blocks)
+
+    def _blocks(self, pc: int, size: int) -> Iterator[Block]:
+        """Guest code that lies in one piece; none if another thread has unmapped it meanwhile."""
+        code = self.engine.read_code(pc, size)
+        if code:
+            yield Block(pc, 0, tuple(log_text.instructions(code, pc)))
+
+    def place(self, block: Block) -> str:
+        return f"0x{block.pc:x}..0x{block.end() - 1:x} {self.namer.symbol(block.pc)}".rstrip()
+
+    @staticmethod
+    def _recipe(block: Block) -> Iterator[str]:
+        """As regions narrow it (region_recipe.py)."""
+        from dragoman.dbt.region_recipe import narrow
+        for one in block.instructions:
+            yield f"  0x{one.record.pc:x}  {one.text}"
+            recipe = riscv.FORM[one.record.form].recipe
+            same = one.record.rs1 == one.record.rs2 and {("f", "rs1"), ("f", "rs2")} <= set(recipe.reads)
+            yield from (f"    {line}" for line in recipe_text.lines(one.record, narrow(recipe, same)))
+
+    def _out_asm(self, image: RegionImage, address: int, blocks: list[Block]) -> Iterator[str]:
+        """The whole code, since LLVM mixes blocks; before what accesses memory, the guest instruction that does."""
+        known = {one.record.pc: one for block in blocks for one in block.instructions}
+        starts, at = [offset for offset, _ in image.sites], -1
+        for host, text in x86_64_listing.lines(ctypes.string_at(address, len(image.code)), address, self.namer):
+            now = bisect_right(starts, host - address) - 1
+            if now != at and now >= 0 and image.sites[now][1] != NO_PC and image.sites[now][1] in known:
+                yield heading(known[image.sites[now][1]], "")
+            at = now
+            yield f"    {text}"
+
+    def _decode(self, code: bytes, pc: int) -> bytes:
+        most = len(code) // 2
+        source, records = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(RECORD_SIZE * most)
+        found = self._decode_block(self._decoder.address, ctypes.addressof(source), pc, pc + len(code),
+                                   ctypes.addressof(records), most)
+        return records.raw[:RECORD_SIZE * found]
+
+
+def count(blocks: object) -> str:
+    """How many, in words."""
+    number = len(blocks)                    # type: ignore[arg-type]
+    return f"{number} block{'s'[:number != 1]}"
