@@ -14,6 +14,7 @@ from dragoman.dbt import pack as pack_module
 from dragoman.dbt import store as store_module
 from dragoman.dbt.pack import BYTES, ROWS, Damaged, Entry, make_entry
 from dragoman.dbt.store import Store
+from tests.server.conftest import until
 from tests.store.conftest import HEAD, OPTIONS, entry, pack
 
 
@@ -51,9 +52,9 @@ def test_who_looks_while_the_first_entry_is_being_written_sees_it_later(store, m
         done = write(descriptor, content, offset)
         early.append(pack())
         return done
-    monkeypatch.setattr(os, "pwrite", looked_at)
-    store.pack("a guest file").append(entry(1))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", looked_at)
+        store.pack("a guest file").append(entry(1))
     for number, seen in enumerate(early):
         assert seen.append(entry(2 + number))
     assert len(pack().find(HEAD, OPTIONS)) == 1 + len(early) > 2
@@ -178,30 +179,25 @@ def test_what_others_could_have_written_is_not_read(store, change):
 
 
 def test_several_writers_and_readers(store):
-    """What a writer was told is kept is there in the end, whole."""
-    children, source, sink = [], *os.pipe()
+    """Who finds another writing is told so, and tries again here; in the end all is there, whole."""
+    children = []
+    good = [entry(number, size=50 * (number % 50)) for number in range(200)]
     for writer in range(4):
         children.append(os.fork())
         if children[-1] == 0:
+            status = 1
             try:
                 mine = pack()
-                for n in range(100):
-                    number = writer * 100 + n
-                    if mine.append(entry(number, size=50 * n)):
-                        os.write(sink, number.to_bytes(4, "little"))
+                for number in range(writer, 200, 4):
+                    until(lambda mine=mine, one=good[number]: mine.append(one))
+                status = 0
             finally:
-                os._exit(0)
-    os.close(sink)
-    kept, good = set(), {number: entry(number, size=50 * (number % 100)).data for number in range(400)}
-    with open(source, "rb", buffering=0) as pipe:
-        while word := pipe.read(4):
-            kept.add(int.from_bytes(word, "little"))
-            if len(kept) % 20 == 0:
-                assert {one.data for one in pack().find(HEAD, OPTIONS)} <= set(good.values())
-    for child in children:
-        os.waitpid(child, 0)
-    assert len(kept) > 100
-    assert {one.data for one in pack().find(HEAD, OPTIONS)} == {good[number] for number in kept}
+                os._exit(status)
+    known = {one.data for one in good}
+    until(lambda: all(os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) for child in children)
+          or not {one.data for one in pack().find(HEAD, OPTIONS)} <= known)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert sorted(one.data for one in pack().find(HEAD, OPTIONS)) == sorted(known)
 
 
 @pytest.mark.parametrize("moment", [1, 2, 3], ids="header entry row".split())
