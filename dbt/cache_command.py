@@ -112,7 +112,7 @@ def _server(store: Store) -> list[tuple[str, str]]:
         status = marshal.loads(connection.receive(3.0).payload)
     except (OSError, Silent) as error:
         return [("compiler process", f"{connection.process}, {error}")]
-    lines = [("compiler process", f"{status['pid']}, since {status['seconds']:.0f} s, for {status['connections'] - 1} guests"),
+    lines = [("compiler process", f"{status['pid']}, up {status['seconds']:.0f} s, {status['connections'] - 1} connected"),
              ("  done", f"{status['regions']} regions, {status['libraries']} images, {status['from_store']} found in the store"),
              ("  to do", f"{status['queue'] + status['working']}"),
              ("  not done", f"{status['refused']} refused, {status['dropped']} dropped for want of room")]

@@ -23,6 +23,7 @@ from dragoman.dbt.store import engine_version
 REGION_SECONDS, LIBRARY_SECONDS = 10.0, 120.0       # of CPU time, for one job; then SIGPROF ends the worker
 MEMORY = 3 << 30                                    # address space: beyond, LLVM's allocations fail and it aborts
 RECYCLE = 1 << 20                                   # KiB in memory: beyond, it ends after a job, and a new one is made
+NICE = 10                                           # at 19, a guest on one processor leaves 1 %: half a minute for a region
 _PR_SET_PDEATHSIG = 1
 _PROCESS_CLOCK = 2                  # CPUCLOCK_SCHED of linux/posix-timers.h: the clock of a process, by its number
 
@@ -59,9 +60,9 @@ class Worker:
         now = time.monotonic()
         if not self.busy() or now < self.deadline:
             return False
-        used = time.clock_gettime(~self.pid << 3 | _PROCESS_CLOCK)
-        stuck, self._used, self.deadline = used == self._used, used, now + self.silence
-        return stuck
+        used, before = time.clock_gettime(~self.pid << 3 | _PROCESS_CLOCK), self._used
+        self._used, self.deadline = used, now + self.silence
+        return used == before and not _runnable(self.pid)
 
     def give(self, job: Job) -> None:
         """It waits for the next job, so this is taken at once. Raises OSError if it is dead."""
@@ -87,6 +88,11 @@ class Worker:
         os.kill(self.pid, signal.SIGKILL)
         self.socket.close()
         return _how(os.waitpid(self.pid, 0)[1])
+
+
+def _runnable(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat") as file:             # a child that is dead still has it
+        return file.read().rpartition(")")[2].split()[0] == "R"
 
 
 def _how(status: int) -> str:
@@ -140,12 +146,13 @@ def _report() -> None:
 
 
 def _be_modest() -> None:
-    """Take idle time only: by nice, and by the same for the session, which a kernel with autogroups shares time between."""
+    """Take what others leave, and a tenth of a processor that they want whole: by nice, and by the same for the session,
+    which a kernel with autogroups shares time between."""
     os.setsid()
-    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    os.setpriority(os.PRIO_PROCESS, 0, NICE)
     try:
         with open("/proc/self/autogroup", "w") as file:
-            file.write("19")
+            file.write(str(NICE))
     except OSError:
         return                          # a kernel without it
 

@@ -41,8 +41,8 @@ def test_show_what_is_there(client, store, capsys):
     found = shown(capsys)
     assert found["other version"] == ["0123456789abcdef, 3.0 MiB"]
     assert found["regions"][0].endswith("3 of 2 guest files") and found["image"] == ["4 KiB, stencils"]
-    assert found["compiler process"][0].startswith(f"{status(store)['pid']}, since ")
-    assert found["compiler process"][0].endswith("for 1 guests")
+    assert found["compiler process"][0].startswith(f"{status(store)['pid']}, up ")
+    assert found["compiler process"][0].endswith(" s, 1 connected")
     assert found["done"] == ["3 regions, 1 images, 0 found in the store"]
     assert (found["to do"], found["not done"]) == (["0"], ["1 refused, 0 dropped for want of room"])
 
