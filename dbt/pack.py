@@ -26,6 +26,7 @@ _MAGIC, _HEADER = b"dragoman pack 2\n", 32
 _ROW = Struct("<QQII16s")               # head pc, offset, length of the entry, options, key
 ROWS = 4096                             # a pack that has more regions, or more bytes, starts anew
 BYTES = 64 << 20
+VARIANTS = 8                            # of one head: a region is asked for again when more of its blocks have run
 _DATA = _HEADER + ROWS * _ROW.size
 _CHUNK = 256 * _ROW.size
 # An entry: checksum of the rest, options, head pc, key, count of spans, guest bytes, code bytes; spans; guest; code.
@@ -145,8 +146,8 @@ class Pack:
                 return
 
     def find(self, head: int, options: int) -> list[Entry]:
-        """The stored regions that start at `head` and were made with these options, newest first."""
-        found = self._read([row for row in reversed(self.rows.get(head, ())) if row[3] == options])
+        """The stored regions that start at `head` and were made with these options, newest first, VARIANTS at most."""
+        found = self._read([row for row in reversed(self.rows.get(head, ())) if row[3] == options][:VARIANTS])
         self._statistics["found"] += len(found)
         self._statistics["missing"] += not found
         return found

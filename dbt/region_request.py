@@ -1,8 +1,7 @@
-"""What a region is asked for by: guest code, and how it is to be compiled. Its digest is the key of the store."""
+"""What a region is asked for by: guest code, and how it is to be compiled. Its digest (pack.request_key) is its name."""
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections import namedtuple
 
@@ -13,13 +12,6 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
     `precise`: registers are exact at faults. `shared`: memory is seen by other threads."""
     __slots__ = ()
-
-    def key(self, engine: str) -> str:
-        """Digest of all that the code depends on; `engine`: version, host CPU and options."""
-        digest = hashlib.sha256(f"{engine}|{self.head}|{self.indirect}|{self.entries}|{self.precise}|{self.shared}".encode())
-        for pc, code in self.blocks:
-            digest.update(struct.pack("<QI", pc, len(code)) + code)
-        return digest.hexdigest()
 
     def size(self) -> int:
         """Guest bytes."""

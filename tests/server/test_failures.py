@@ -424,8 +424,8 @@ def test_a_worker_that_has_grown_is_replaced_and_loses_nothing(serve, client, st
 
 
 def test_a_busy_worker_that_is_slow_is_left_alone(serve, client):
-    serve(silence=0.2)
-    ask(client, "work 1.0")
+    serve(silence=0.1)
+    ask(client, "work 0.3")
     assert answers(client)[0].entry
 
 
