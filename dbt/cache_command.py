@@ -5,7 +5,6 @@ from __future__ import annotations
 import marshal
 import os
 import select
-import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -13,8 +12,10 @@ from importlib import metadata
 
 from dragoman.dbt import channel, server_start
 from dragoman.dbt.channel import Inbox, Message, ProtocolError
-from dragoman.dbt.store import Store, folder_problem, root_folder
-from dragoman.dbt.trim import versions
+from dragoman.dbt.files import folder_problem
+from dragoman.dbt.pack import Pack
+from dragoman.dbt.store import IMAGE, PACK, Store, root_folder
+from dragoman.dbt.trim import remove_leftovers, remove_version, size_on_disk, versions
 
 SILENCE = 30.0                          # seconds without a sign of life, after which it is said to hang
 _LIBRARIES = ("llvmlite", "numba", "capstone")
@@ -64,13 +65,13 @@ class Connection:
 def show() -> int:
     """Print what the store holds and what the compiler process does."""
     store = Store.open()
-    lines = [("store", root_folder()), ("version", store.version)]
-    lines += [(name, _version(name)) for name in _LIBRARIES]
+    lines = [("store", root_folder())]
     if store.problem:
         lines.append(("not used", store.problem))
     for folder in versions(root_folder()):
         lines += _contents(folder, folder == store.folder)
     lines += _server(store)
+    lines.append(("libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)))
     sys.stdout.write("".join(f"{name:18}{text}\n" for name, text in lines))
     sys.stdout.flush()
     return 0
@@ -84,20 +85,17 @@ def _version(library: str) -> str:
 
 
 def _contents(folder: str, current: bool) -> list[tuple[str, str]]:
-    sizes: dict[str, list[int]] = {}
-    for item in os.scandir(folder):
-        ending = item.name.rpartition(".")[2] if "." in item.name else "other"
-        kind = {"image": item.name.partition(".")[0]}.get(ending, ending)
-        sizes.setdefault(kind, []).append(item.stat(follow_symlinks=False).st_blocks * 512)
-    total = sum(sum(found) for found in sizes.values())
-    lines = [("this version" if current else "other version", f"{_size(total)} in {folder}")]
-    names = {"pack": "guest files with compiled regions", "entry": "entries", "log": "log of the compiler process"}
-    if current:
-        for kind, found in sorted(sizes.items()):
-            if kind in names:
-                lines.append(("", f"{_size(sum(found))} {len(found)} {names[kind]}"))
-            elif kind not in ("other", "lock"):
-                lines.append(("", f"{_size(sum(found))} engine image: {kind}"))
+    paths = sorted(f"{folder}/{name}" for name in os.listdir(folder))
+    total = sum(size_on_disk(path) for path in paths)
+    lines = [("this version" if current else "other version", f"{os.path.basename(folder)}, {_size(total)}")]
+    if not current:
+        return lines
+    lines += [("  image", f"{_size(size_on_disk(path))}, {os.path.basename(path)[:-len(IMAGE)]}")
+              for path in paths if path.endswith(IMAGE)]
+    packs = [path for path in paths if path.endswith(PACK)]
+    if packs:
+        regions = sum(len(rows) for path in packs for rows in Pack(b"", path, {}).rows.values())
+        lines.append(("  regions", f"{_size(sum(size_on_disk(path) for path in packs))}, {regions} of {len(packs)} guest files"))
     return lines
 
 
@@ -113,13 +111,13 @@ def _server(store: Store) -> list[tuple[str, str]]:
         connection.send(channel.STATUS)
         status = marshal.loads(connection.receive(3.0).payload)
     except (OSError, Silent) as error:
-        return [("compiler process", f"{connection.process}: {error}")]
-    lines = [("compiler process", f"{status['pid']}, up {status['seconds']:.0f} s, {status['connections']} "
-              f"connections, {status['queue'] + status['working']} to do"),
-             ("", f"{status['regions']} regions and {status['libraries']} images made, {status['refused']} refused, "
-              f"{status['dropped']} dropped for want of room")]
+        return [("compiler process", f"{connection.process}, {error}")]
+    lines = [("compiler process", f"{status['pid']}, up {status['seconds']:.0f} s, {status['connections'] - 1} connected"),
+             ("  done", f"{status['regions']} regions, {status['libraries']} images, {status['from_store']} found in the store"),
+             ("  to do", f"{status['queue'] + status['working']}"),
+             ("  not done", f"{status['refused']} refused, {status['dropped']} dropped for want of room")]
     if status["broken"]:
-        lines.append(("", f"cannot compile: {status['broken']}"))
+        lines.append(("  cannot compile", status["broken"]))
     return lines
 
 
@@ -139,14 +137,10 @@ def clear() -> int:
                 connection.receive(3.0)
             except (OSError, Silent):
                 pass
-        shutil.rmtree(folder, ignore_errors=True)
-        path = server_start.socket_path(Store(store.version, folder))
-        for leftover in (path, f"{path}.lock") if path and not path.startswith(folder) else ():
-            if os.path.lexists(leftover):
-                os.unlink(leftover)
-        if os.path.lexists(folder):
+        if not remove_version(folder):
             _say(f"{folder} cannot be removed")
             status = 1
+    remove_leftovers(root)
     return status
 
 

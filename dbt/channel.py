@@ -19,7 +19,7 @@ STOP = 6        # end at once
 DONE = 11       # payload: the entry (pack.py); nothing for a library, which is in the store
 REFUSED = 12    # cannot be compiled; payload: why
 DROPPED = 13    # forgotten for want of room: may be asked for again
-# From the worker: DONE, REFUSED and
+# From the worker: DONE, REFUSED (number: whether it ends now) and
 READY = 14      # compiler loaded
 
 HEADER = Struct("<IIQ16s16s")           # kind, length of the payload, number, key, name

@@ -8,7 +8,9 @@ from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.pack import make_entry, request_key
 from dragoman.dbt.state import RECORD_SIZE
+from dragoman.dbt.store import IMAGE
 
+LIBRARIES = ("stencils",)               # made in this process alone; the others take several, before the first start
 _ISA = regions.Isa(riscv.FORMS, riscv.PINNED)
 _decoder: list[decode.Decoder] = []
 
@@ -28,16 +30,18 @@ def region(request: bytes) -> bytes:
 
 
 def library(kind: str, folder: str) -> bytes:
-    """Build an image and put it into the store's folder. OSError if that cannot be written."""
+    """Build an image and put it into the store's folder. OSError if that cannot be written, ValueError: no such kind."""
+    if kind not in LIBRARIES:
+        raise ValueError(f"no library {kind!r}")
     if not folder:
         raise OSError("no folder to put it in")
-    engine_image.build(kind).save(f"{folder}/{kind}.image")
+    engine_image.build(kind).save(f"{folder}/{kind}{IMAGE}")
     return b""
 
 
 def _decode(code: bytes, pc: int) -> bytes:
     """Records of a guest block, all of it."""
-    records = ctypes.create_string_buffer(RECORD_SIZE * (len(code) // 2))
+    records = ctypes.create_string_buffer(RECORD_SIZE * ((len(code) + 1) // 2))      # an odd byte gets one, too
     source = ctypes.create_string_buffer(code, len(code))
     at = count = 0
     while at < len(code):

@@ -136,6 +136,8 @@ class Client:
         self._unsent, self._unsent_size = [], 0
         self._lost += self._asked
         self._asked.clear()
+        if self._lost:
+            self._mailbox.ring()
 
     # --- requests
     def request(self, request: bytes, heat: int, pack: Pack | None) -> bytes | None:
@@ -243,6 +245,7 @@ class Client:
         self._mailbox.keep_private()
         self._next_try, self._unanswered = 0.0, 0
         lost, self._lost = self._lost + list(self._asked), []
+        self._mailbox.empty()
         self._unsent, self._unsent_size, self._asked = [], 0, {}
         return lost
 

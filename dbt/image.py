@@ -14,6 +14,8 @@ import os
 import struct
 import zlib
 
+from dragoman.dbt.files import trusted, write_whole
+
 PAGE = 4096
 # Kinds of relocation: an address within the image as 64 or 32 bits, a 32-bit distance to something outside of it.
 ABSOLUTE64, ABSOLUTE32, EXTERNAL32 = 0, 1, 2
@@ -67,15 +69,7 @@ class Image:
         body = self.code + self.data + notes
         fields = (_MAGIC, self.base, len(self.code), len(self.data), len(notes))
         header = _HEADER.pack(*fields, zlib.crc32(body, zlib.crc32(_HEADER.pack(*fields, 0))))
-        temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
-        try:
-            with open(temporary, "wb") as file:
-                file.write(header.ljust(PAGE, b"\0") + body)
-            os.replace(temporary, path)
-        except OSError:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
+        write_whole(os.fspath(path), header.ljust(PAGE, b"\0") + body)
 
     def map(self) -> Mapped:
         """Into anonymous memory of this process, at its base or elsewhere."""
@@ -106,7 +100,10 @@ def load(path: str | os.PathLike[str]) -> Mapped:
     """Map the file. Raises ImageError if it is not a whole image of this version, OSError if it cannot be read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if os.fstat(descriptor).st_size < PAGE:
+        info = os.fstat(descriptor)
+        if not trusted(info):
+            raise ImageError("not a file that only we could have written")
+        if info.st_size < PAGE:
             raise ImageError("cut in its header")
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         with mmap.mmap(descriptor, 0, flags=flags, prot=mmap.PROT_READ) as file, memoryview(file) as view:

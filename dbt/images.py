@@ -7,6 +7,7 @@ comes with the engine serves.
 from __future__ import annotations
 
 from dragoman.dbt import image
+from dragoman.dbt.files import remove
 from dragoman.dbt.image import ImageError, Mapped
 
 
@@ -32,8 +33,11 @@ class Images:
             return None
         try:
             return image.load(path)
-        except (ImageError, OSError):
-            return None
+        except ImageError:
+            remove(path)                                # the compiler process takes what is there for made
+        except OSError:
+            pass                                        # not there, as a rule
+        return None
 
     def _build(self, kind: str) -> Mapped:
         from dragoman.dbt import engine_image

@@ -48,7 +48,14 @@ class Mailbox:
 
     def keep_private(self) -> None:
         """Nobody else writes there any more."""
-        self._place(mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
+        try:
+            self._place(mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
+        except OSError:
+            pass                        # too many mappings: then it may ring for nothing
+
+    def ring(self) -> None:
+        """There is something to fetch that this process knows itself."""
+        self._flag.value = 1
 
     def empty(self) -> None:
         """Before fetching: what is sent from now on raises the flag again."""

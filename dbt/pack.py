@@ -4,8 +4,9 @@ Why a pack per guest file: a start reads the index of a few files in one go, and
 every program that has it at the same address. Why nothing depends on that choice: an entry holds the guest bytes that
 its code was made of, and who installs it compares them with the guest's memory, byte by byte; a digest is only a name.
 
-File: magic, an index of fixed room (rows, zeros behind the last), entries. A writer holds the file's lock, appends the
-entry, then its row, so that a row never leads to what is not there. Readers take no lock and map nothing (a file cut
+File: header (magic, 16 random bytes, since a new file may get the old one's inode), an index of fixed room (rows, zeros
+behind the last), entries. A writer holds the file's lock, appends the entry, then its row, so that a row never leads to
+what is not there. Readers take no lock and map nothing (a file cut
 short would be a SIGBUS): they read the index, then each entry when it is wanted. An entry that does not hold what its
 row says costs the whole file: it is removed, at worst things are compiled again.
 """
@@ -19,11 +20,14 @@ from _collections_abc import Callable, Iterable
 from _struct import Struct
 from zlib import crc32
 
-_MAGIC = b"dragoman pack 1\n"
+from dragoman.dbt.files import remove, room_for, touch, trusted
+
+_MAGIC, _HEADER = b"dragoman pack 2\n", 32
 _ROW = Struct("<QQII16s")               # head pc, offset, length of the entry, options, key
 ROWS = 4096                             # a pack that has more regions, or more bytes, starts anew
 BYTES = 64 << 20
-_DATA = len(_MAGIC) + ROWS * _ROW.size
+VARIANTS = 8                            # of one head: a region is asked for again when more of its blocks have run
+_DATA = _HEADER + ROWS * _ROW.size
 _CHUNK = 256 * _ROW.size
 # An entry: checksum of the rest, options, head pc, key, count of spans, guest bytes, code bytes; spans; guest; code.
 _ENTRY = Struct("<IIQ16sIII4x")
@@ -97,9 +101,12 @@ class Pack:
     def __init__(self, name: bytes, path: str | None, statistics: dict[str, int]):
         self.name, self.path, self._statistics = name, path, statistics
         self.rows: dict[int, list[tuple[int, int, int, int, bytes]]] = {}
-        self._count = 0
-        self._file = (0, 0)             # device and inode that the rows are of
+        self._count = 0                 # of rows; ROWS: full, or none of ours
+        self._header = b""              # of the file that the rows are of
+        self._last = b""                # row that was read
         self.refresh()
+        if path is not None and self.rows:
+            touch(path)                 # or what is complete, and only read, would be the first to be trimmed
 
     def refresh(self) -> None:
         """Read what others have added since."""
@@ -121,27 +128,26 @@ class Pack:
             return -1
 
     def _read_index(self, descriptor: int) -> None:
-        info = os.fstat(descriptor)
-        if self._file != (info.st_dev, info.st_ino):
-            self.rows, self._count, self._file = {}, 0, (info.st_dev, info.st_ino)
-        if info.st_size and not self._count and not (
-                trusted(info) and os.pread(descriptor, len(_MAGIC), 0) == _MAGIC):
+        info, header = os.fstat(descriptor), os.pread(descriptor, _HEADER, 0)
+        last_at = _HEADER + (self._count - 1) * _ROW.size
+        if header != self._header or (self._count and os.pread(descriptor, _ROW.size, last_at) != self._last):
+            self.rows, self._count, self._header, self._last = {}, 0, header, b""
+        if info.st_size and not (trusted(info) and len(header) == _HEADER and header.startswith(_MAGIC)):
             self._count = ROWS          # nothing to be read here: it counts as full
-        rows = self.rows
         while self._count < ROWS:
-            at = len(_MAGIC) + self._count * _ROW.size
+            at = _HEADER + self._count * _ROW.size
             chunk = os.pread(descriptor, min(_CHUNK, _DATA - at), at)
             for row in _ROW.iter_unpack(chunk[:len(chunk) // _ROW.size * _ROW.size]):
                 if not row[2]:
                     return
-                rows.setdefault(row[0], []).append(row)
-                self._count += 1
+                self.rows.setdefault(row[0], []).append(row)
+                self._count, self._last = self._count + 1, _ROW.pack(*row)
             if len(chunk) < _CHUNK:
                 return
 
     def find(self, head: int, options: int) -> list[Entry]:
-        """The stored regions that start at `head` and were made with these options, newest first."""
-        found = self._read([row for row in reversed(self.rows.get(head, ())) if row[3] == options])
+        """The stored regions that start at `head` and were made with these options, newest first, VARIANTS at most."""
+        found = self._read([row for row in reversed(self.rows.get(head, ())) if row[3] == options][:VARIANTS])
         self._statistics["found"] += len(found)
         self._statistics["missing"] += not found
         return found
@@ -166,8 +172,7 @@ class Pack:
         if descriptor < 0:
             return []
         try:
-            info = os.fstat(descriptor)
-            if (info.st_dev, info.st_ino) != self._file:        # replaced: what is there now is for the next run
+            if os.pread(descriptor, _HEADER, 0) != self._header:    # replaced: what is there now is for the next run
                 return []
             return [self._entry(descriptor, row) for row in rows]
         except (Damaged, OSError):
@@ -188,56 +193,53 @@ class Pack:
 
     def _drop(self) -> None:
         """Remove the file; the next writer starts a new one."""
-        self.rows, self._count, self._file = {}, 0, (0, 0)
-        try:
-            if self.path is not None:
-                os.unlink(self.path)
-        except OSError:
-            pass
+        self.rows, self._count, self._header, self._last = {}, 0, b"", b""
+        if self.path is not None:
+            remove(self.path)
 
     def append(self, entry: Entry) -> bool:
         """Add a region; False if it is not kept: no room, no permission, or another process is writing just now."""
-        descriptor = self._open(os.O_RDWR | os.O_CREAT)
-        try:
-            done = descriptor >= 0 and self._append(descriptor, entry)
-        except OSError:
-            done = False
-        finally:
-            if descriptor >= 0:
+        done: bool | None = None
+        for _ in range(2):              # the second time into a new file
+            descriptor = self._open(os.O_RDWR | os.O_CREAT)
+            if descriptor < 0:
+                break
+            try:
+                done = self._append(descriptor, entry)
+            except FileNotFoundError:   # removed before we had the lock
+                done = None
+            except OSError:
+                done = False
+            finally:
                 os.close(descriptor)    # and so gives up the lock
+            if done is not None:
+                break
         self._statistics["written" if done else "unwritten"] += 1
-        return done
+        return bool(done)
 
-    def _append(self, descriptor: int, entry: Entry) -> bool:
+    def _append(self, descriptor: int, entry: Entry) -> bool | None:
+        """None: this file is full or none of ours, and has been removed."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         info, named = os.fstat(descriptor), os.stat(self.path or "", follow_symlinks=False)
         if (info.st_dev, info.st_ino) != (named.st_dev, named.st_ino):
-            return False                # removed before we had the lock
+            return None                 # replaced meanwhile
         self._read_index(descriptor)
-        if info.st_size and (self._count >= ROWS or info.st_size + len(entry.data) > BYTES):
-            self._drop()
-            return False                # the next one starts anew
         end = max(info.st_size, _DATA)
-        if not room_for(end + len(entry.data)):
+        full = self._count >= ROWS or end + len(entry.data) > BYTES
+        if not trusted(info) or (info.st_size and full):
+            self._drop()
+            return None
+        if full or not room_for(end + len(entry.data)):
             return False
+        if not info.st_size:            # first, or who reads meanwhile takes it for none of ours
+            self._header = _MAGIC + os.urandom(_HEADER - len(_MAGIC))
+            os.pwrite(descriptor, self._header, 0)
         if os.pwrite(descriptor, entry.data, end) != len(entry.data):
             os.ftruncate(descriptor, info.st_size)
             return False
         row = (entry.head, end, len(entry.data), entry.options, entry.key)
-        os.pwrite(descriptor, _MAGIC, 0)
-        os.pwrite(descriptor, _ROW.pack(*row), len(_MAGIC) + self._count * _ROW.size)
+        self._last = _ROW.pack(*row)
+        os.pwrite(descriptor, self._last, _HEADER + self._count * _ROW.size)
         self._count += 1
         self.rows.setdefault(entry.head, []).append(row)
         return True
-
-
-def trusted(info: os.stat_result) -> bool:
-    """Whether only we could have written the file."""
-    return info.st_mode & 0o170022 == 0o100000 and info.st_uid == os.geteuid()
-
-
-def room_for(end: int) -> bool:
-    """Whether RLIMIT_FSIZE lets a file reach so far: beyond, the guest process would get a SIGXFSZ."""
-    from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
-    limit = getrlimit(RLIMIT_FSIZE)[0]
-    return limit == RLIM_INFINITY or end <= limit

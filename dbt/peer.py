@@ -40,7 +40,7 @@ class Peer:
         """A message, or None if there is none now. Raises Gone."""
         try:
             packet, passed, flags, _ = self.socket.recvmsg(channel.HEADER.size + channel.REQUEST_LIMIT,
-                                                           socket.CMSG_SPACE(4))
+                                                           socket.CMSG_LEN(4))     # of one descriptor
             for level, kind, data in passed:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                     self.box = mailbox.receive(int.from_bytes(data[:4], "little"))

@@ -1,4 +1,4 @@
-"""What a region is asked for by: guest code, and how it is to be compiled. As bytes it is the name of what comes of it."""
+"""What a region is asked for by: guest code, and how it is to be compiled. Its digest (pack.request_key) is its name."""
 
 from __future__ import annotations
 

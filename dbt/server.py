@@ -7,6 +7,7 @@ bytes; none is taken from a client.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import marshal
 import os
@@ -16,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 from dragoman.dbt import channel, server_start, trim
 from dragoman.dbt.channel import Message, ProtocolError
@@ -26,9 +28,11 @@ from dragoman.dbt.store import Store, engine_version
 from dragoman.dbt.worker import Worker
 
 IDLE = 30.0                             # seconds without a request or a job
-WALL = {channel.REGION: 120.0, channel.LIBRARY: 600.0}      # for a worker that is stopped: CPU time it limits itself
+SILENCE = 60.0                          # seconds in which a busy worker must have used the processor
+LOOK = 5.0                              # seconds, at most, between two looks at whether we are wanted
 LOG_SIZE = 1 << 18
 _REMEMBERED = 1 << 14                   # refused requests
+_TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Stop(Exception):
@@ -36,12 +40,13 @@ class Stop(Exception):
 
 
 class Server:
-    """`serve` returns when there has been nothing to do for `idle` seconds, or when it was told to stop."""
+    """`serve` returns when there has been nothing to do for `idle` seconds, when it was told to stop, and when it is
+    not `wanted` any more."""
 
-    def __init__(self, listener: socket.socket, store: Store, jobs: str, idle: float = IDLE,
-                 wall: dict[int, float] | None = None):
+    def __init__(self, listener: socket.socket, store: Store, jobs: str, idle: float = IDLE, silence: float = SILENCE,
+                 wanted: Callable[[], bool] = lambda: True):
         self.listener, self.store, self.jobs = listener, store, jobs
-        self.idle, self.wall = idle, wall or WALL
+        self.idle, self.silence, self.wanted = idle, silence, wanted
         self.queue = Queue()
         self.worker: Worker | None = None
         self.peers: dict[int, Peer] = {}
@@ -50,7 +55,8 @@ class Server:
         self.counts = {"regions": 0, "libraries": 0, "refused": 0, "dropped": 0, "from_store": 0, "workers": 0}
         self.started = self.active = time.monotonic()
         self.poll = select.poll()
-        self.poll.register(listener, select.POLLIN)
+        self.listening = False
+        self._listen(True)
 
     def serve(self) -> None:
         try:
@@ -75,23 +81,27 @@ class Server:
                 self._serve_peer(self.peers[descriptor], event)
             elif self.worker and descriptor == self.worker.socket.fileno():
                 self._hear_worker(self.worker)
-        if self.worker and self.worker.busy() and time.monotonic() > self.worker.deadline:
-            self._worker_ended("took too long")
+        if self.worker and self.worker.stuck():
+            self._worker_ended("stood still")
         self._next_job()
-        if events:
+        if events or self._todo():
             self.active = time.monotonic()
-            return True
-        if not self._todo():
-            self._tell_waiting()        # nothing was under way either: this round met no event
-        return bool(self._todo()) or time.monotonic() - self.active < self.idle
+        if not events:
+            self._tell_waiting()        # that we live; or that all is done: nothing was under way either
+        return time.monotonic() - self.active < self.idle and self.wanted()
 
     def _patience(self) -> float:
-        now = time.monotonic()
-        if self.worker and self.worker.busy():
-            return max(0.0, self.worker.deadline - now) + 0.01
         if not self._todo() and any(peer.waits for peer in self.peers.values()):
             return 0.0
-        return max(0.0, self.active + self.idle - now) + 0.01
+        end = self.worker.deadline if self.worker and self.worker.busy() else self.active + self.idle
+        return min(LOOK, max(0.0, end - time.monotonic()) + 0.01)
+
+    def _listen(self, on: bool) -> None:
+        if on and not self.listening:
+            self.poll.register(self.listener, select.POLLIN)
+        elif self.listening and not on:
+            self.poll.unregister(self.listener)
+        self.listening = on
 
     def _todo(self) -> int:
         return len(self.queue) + (self.worker is not None and self.worker.job is not None)
@@ -99,8 +109,10 @@ class Server:
     def _accept(self) -> None:
         try:
             peer = Peer.accept(self.listener, os.geteuid())
-        except OSError:                 # it has gone already, or there are too many
-            return
+        except OSError as error:
+            if error.errno in _TOO_MANY:
+                self._listen(False)     # until one has gone: it would be told to us without end
+            return                      # else it has gone already
         if peer:
             self.peers[peer.socket.fileno()] = peer
             self.poll.register(peer.socket, select.POLLIN)
@@ -122,6 +134,7 @@ class Server:
         if self.peers.pop(peer.socket.fileno(), None):
             self.poll.unregister(peer.socket)
             peer.close()
+            self._listen(True)
 
     def _tell(self, peer: Peer, kind: int, key: bytes = b"", payload: bytes = b"", number: int = 0) -> None:
         if peer.open:
@@ -205,14 +218,12 @@ class Server:
         if not len(self.queue) or (self.worker and self.worker.busy()):
             return
         if self.worker is None:
-            self.worker = Worker(self.store.version, self.store.folder or "", self.jobs)
-            self.worker.deadline = time.monotonic() + self.wall[channel.REGION]
+            self.worker = Worker(self.store.version, self.store.folder or "", self.jobs, self.silence)
             self.counts["workers"] += 1
             self.poll.register(self.worker.socket, select.POLLIN)
             return                      # until it is ready
         job = self.queue.take()
         if job:
-            self.worker.deadline = time.monotonic() + self.wall[job.kind]
             try:
                 self.worker.give(job)
             except OSError:
@@ -233,6 +244,8 @@ class Server:
             self._finish(job, message.payload)
         elif job:
             self._refuse(job, message.payload)
+        if message.number:              # it has grown too large
+            self._worker_ended("")
         if self._todo():
             self._tell_waiting()
 
@@ -244,7 +257,6 @@ class Server:
         how = worker.end()
         reason = f"the compiler {why or how}"
         if worker.job:
-            self._log(f"{reason} on request {worker.job.key.hex()}")
             self._refuse(worker.job, reason.encode())
         elif not worker.ready:
             self._log(f"{reason} before it was ready")
@@ -264,6 +276,7 @@ class Server:
             self._tell(peer, channel.DONE, job.key, payload)
 
     def _refuse(self, job: Job, reason: bytes) -> None:
+        self._log(f"refused {job.key.hex()}: {reason.decode(errors='replace')}")
         self.counts["refused"] += 1
         if len(self.refused) < _REMEMBERED:
             self.refused[job.key] = reason
@@ -271,8 +284,12 @@ class Server:
             self._tell(peer, channel.REFUSED, job.key, reason)
 
     def _log(self, text: str) -> None:
-        sys.stderr.write(f"{time.strftime('%F %T')} {text}\n")
-        sys.stderr.flush()
+        try:
+            if os.fstat(2).st_size > LOG_SIZE:
+                os.ftruncate(2, 0)      # appended to by us and the worker
+            os.write(2, f"{time.strftime('%F %T')} {text}\n".encode())
+        except OSError:
+            pass                        # a full disk
 
     def status(self) -> dict[str, object]:
         """For `dragoman cache show`."""
@@ -281,7 +298,7 @@ class Server:
                 "broken": self.broken.decode(errors="replace"), **self.counts, **self.store.statistics()}
 
 
-def main(version: str, folder: str | None, jobs: str) -> None:
+def main(version: str, folder: str | None, jobs: str, path: str) -> None:
     """The compiler process, as server_start.py starts it: with the listening socket and the lock as descriptors."""
     os.closerange(server_start.LOCK + 1, os.sysconf("SC_OPEN_MAX"))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -300,22 +317,25 @@ def main(version: str, folder: str | None, jobs: str) -> None:
     listener.listen(server_start.BACKLOG)       # again, so that peers see our process and not the guest that started us
     if folder:
         trim.trim(folder)
-    Server(listener, Store(version, folder), jobs).serve()
+
+    def wanted() -> bool:
+        """Not if somebody has removed the store, or the socket's place: guests would start another process there."""
+        return server_start.owns(path, server_start.LOCK) and (folder is None or os.path.isdir(folder))
+    Server(listener, Store(version, folder), jobs, wanted=wanted).serve()
+    server_start.give_up(path, server_start.LOCK)
 
 
 def _lift_limits() -> None:
     """Limits of the guest that started us are not meant for the others."""
-    for limit in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_DATA):
+    for limit in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFILE):
         hard = resource.getrlimit(limit)[1]
         resource.setrlimit(limit, (hard, hard))
 
 
 def _open_log(path: str) -> None:
-    """Standard error into the store's folder, a new one when it has grown."""
+    """Standard error into the store's folder."""
     try:
-        grown = os.path.exists(path) and os.stat(path).st_size > LOG_SIZE
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_TRUNC if grown else 0)
-        log = os.open(path, flags, 0o600)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError:
         return
     os.dup2(log, 2)

@@ -18,7 +18,8 @@ import os
 import sys
 from _blake2 import blake2b
 
-from dragoman.dbt.store import Store, folder_problem
+from dragoman.dbt.files import folder_problem, remove
+from dragoman.dbt.store import Store
 
 JOBS = "dragoman.dbt.compile_jobs"
 LISTENER, LOCK = 3, 4                   # descriptors of the new process
@@ -46,7 +47,10 @@ def socket_path(store: Store) -> str | None:
 
 def connect(path: str) -> _socket.socket | None:
     """A connection to who listens at `path`, if it is a process of this user."""
-    connection = _new_socket()
+    try:
+        connection = _new_socket()
+    except OSError:                     # the guest has used up its descriptors
+        return None
     try:
         with _Reachable(path) as short:
             connection.connect(short)
@@ -94,12 +98,28 @@ def hold_lock(path: str) -> int:
         return -1
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_ino == os.stat(f"{path}.lock").st_ino:
+        if owns(path, lock):
             return _move(lock)
     except OSError:
         pass
     os.close(lock)
     return -1
+
+
+def owns(path: str, lock: int) -> bool:
+    """Whether the held lock still is that of the socket path, and not of a file that has been removed."""
+    try:
+        named, held = os.stat(f"{path}.lock", follow_symlinks=False), os.fstat(lock)
+        return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)
+    except OSError:
+        return False
+
+
+def give_up(path: str, lock: int) -> None:
+    """Leave nothing behind; for who holds the lock and has stopped listening."""
+    if owns(path, lock):
+        remove(path)
+        remove(f"{path}.lock")
 
 
 def listen(path: str) -> _socket.socket:
@@ -111,10 +131,10 @@ def listen(path: str) -> _socket.socket:
                 os.unlink(path)
             listener.bind(short)
         listener.listen(BACKLOG)
-        return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, _move(listener.detach()))
-    except OSError:
+        moved = fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+    finally:
         listener.close()
-        raise
+    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, moved)
 
 
 def _move(descriptor: int) -> int:
@@ -125,6 +145,8 @@ def _move(descriptor: int) -> int:
 
 def start(store: Store, path: str, jobs: str = JOBS) -> _socket.socket | None:
     """Start the compiler process and connect to it; None if another is there already or none can be started."""
+    if store.folder and folder_problem(store.folder):   # `dragoman cache clear` may have removed it
+        return None
     lock = hold_lock(path)
     if lock < 0:
         return None
@@ -134,7 +156,7 @@ def start(store: Store, path: str, jobs: str = JOBS) -> _socket.socket | None:
         os.close(lock)
         return None
     try:
-        _spawn(_command(store, jobs), listener.fileno(), lock)
+        _spawn(_command(store, jobs, path), listener.fileno(), lock)
         return connect(path)
     except OSError:
         return None
@@ -143,9 +165,9 @@ def start(store: Store, path: str, jobs: str = JOBS) -> _socket.socket | None:
         os.close(lock)
 
 
-def _command(store: Store, jobs: str) -> list[str]:
+def _command(store: Store, jobs: str, path: str) -> list[str]:
     code = (f"import sys; sys.path[:] = {sys.path!r}\n"
-            f"from dragoman.dbt.server import main; main({store.version!r}, {store.folder!r}, {jobs!r})")
+            f"from dragoman.dbt.server import main; main({store.version!r}, {store.folder!r}, {jobs!r}, {path!r})")
     return [sys.executable, "-I", "-S", "-c", code]
 
 

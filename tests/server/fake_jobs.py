@@ -28,6 +28,10 @@ def region(request: bytes) -> bytes:
     if word == b"spin":
         while True:
             pass
+    if word == b"work":
+        end = time.process_time() + float(rest)
+        while time.process_time() < end:
+            pass
     if word == b"slow":
         time.sleep(float(rest.split()[0]))
     if word == b"nonsense":

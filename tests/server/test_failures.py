@@ -1,16 +1,22 @@
 """Whatever befalls the compiler process, a guest goes on: no wait, no signal, no child, no wrong code."""
 
 import ctypes
+import errno
 import os
 import random
+import resource
+import select
 import signal
 import socket
 import threading
 import time
+import traceback
 
 import pytest
 
 from dragoman.dbt import compiler_client, mailbox, server_start
+from dragoman.dbt import server as server_module
+from dragoman.dbt import worker as worker_module
 from dragoman.dbt.store import Store
 from tests.server import fake_jobs
 from tests.server.conftest import JOBS, PATIENCE, answers, ask, gone, status, until
@@ -116,27 +122,35 @@ def test_another_listener(client, store, listener, monkeypatch):
     os.close(lock)
 
 
-def test_another_user_is_refused(serve, client):
+def test_another_user_is_refused(serve, client, store):
     real = os.geteuid()
     serve([(os, "geteuid", lambda: real + 1)])
-    assert client.connect()             # the connection is made by the kernel ...
-    until(lambda: ask(client, "ok 1") and any(answer.again for answer in client.finished()))
+    connection = server_start.connect(server_start.socket_path(store))      # which the kernel makes
+    assert select.select([connection], [], [], PATIENCE)[0] and connection.recv(1) == b""
+    connection.close()
+    ask(client, "ok 1")                 # taken or not, as the connection is closed sooner or later
+    until(lambda: client.statistics()["again"] or client.statistics()["not_taken"] or client.finished())
+    assert client.statistics()["done"] == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-def test_another_user_cannot_connect(client, store, tmp_path):
+def test_another_user_cannot_connect(client, store):
     ask(client, "ok 1")
     answers(client)
-    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path, tmp_path / "dragoman", store.folder):
-        os.chmod(folder, 0o777)
+    os.chmod(store.folder, 0o755)
     os.chmod(server_start.socket_path(store), 0o777)
     child = os.fork()
     if child == 0:
-        os.setuid(65534)
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        connection.connect(server_start.socket_path(store))
-        os._exit(len(connection.recv(100)))
-    os.chmod(tmp_path / "dragoman", 0o700)
+        try:
+            os.chdir(store.folder)      # the folders above do not let others through
+            os.setuid(65534)
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            connection.connect("server")
+            os._exit(len(connection.recv(100)))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(255)
     assert os.waitpid(child, 0)[1] == 0
     ask(client, "ok 2")
     assert answers(client)[0].entry
@@ -332,3 +346,138 @@ def test_sources_that_change_end_it(store, clients):
     ask(client, "ok 1")
     until(lambda: client.finished())
     assert "of another version" in open(f"{store.folder}/server.log").read()
+
+
+def test_the_guest_has_used_up_its_descriptors(store, clients):
+    clients()                           # ends what was started
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            client = compiler_client.Client(store, jobs=JOBS)
+            held = []
+            try:
+                while True:
+                    held.append(os.open(os.devnull, os.O_RDONLY))
+            except OSError:
+                pass
+            for room in range(8):
+                assert client.finished() == []
+                ask(client, "ok 1")
+                os.close(held.pop())
+            until(lambda: ask(client, "ok 1") != [None])
+            assert answers(client)[0].entry
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_close_range_over_all_descriptors(client):
+    key, = ask(client, "slow 0.2 1")
+    number = client._socket.fileno()
+    os.closerange(number, number + 10)
+    assert [(answer.key, answer.again) for answer in client.finished()] == [(key, True)]
+    ask(client, "ok 2")
+    assert answers(client)[0].entry
+
+
+def test_what_is_lost_is_told_without_being_asked(client, store):
+    """The mailbox rings when a request meets a dead process."""
+    key, = ask(client, "slow 30 1")
+    until(lambda: (status(store) or {}).get("working") == 1)
+    pid = status(store)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(pid))
+    ask(client, "ok 2")
+    found = {answer.key: answer.again for answer in answers(client, 2)}
+    assert found[key] and sorted(found.values()) == [False, True]
+
+
+def test_more_guests_than_it_has_descriptors_for(serve, client, store):
+    server = serve()
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (40, 40))
+    path, held = server_start.socket_path(store), []
+    for _ in range(60):
+        held.append(server_start.connect(path))
+    until(lambda: len(os.listdir(f"/proc/{server}/fd")) >= 39)
+    before = cpu_seconds(server)
+    time.sleep(0.5)
+    assert cpu_seconds(server) - before < 0.2       # it does not spin
+    for connection in held:
+        connection.close()
+    ask(client, "ok 1")
+    assert answers(client)[0].entry
+
+
+def cpu_seconds(pid):
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def test_a_worker_that_has_grown_is_replaced_and_loses_nothing(serve, client, store):
+    serve([(worker_module, "RECYCLE", 0)])
+    ask(client, *[f"ok {n}" for n in range(10)])
+    assert all(answer.entry for answer in answers(client, 10))
+    assert (status(store)["workers"], status(store)["refused"]) == (10, 0)
+
+
+def test_a_busy_worker_that_is_slow_is_left_alone(serve, client):
+    serve(silence=0.1)
+    ask(client, "work 0.3")
+    assert answers(client)[0].entry
+
+
+def test_one_worker_at_a_time(client, store):
+    """Not even while it starts is there a second."""
+    ask(client, *[f"slow 0.01 {n}" for n in range(30)])
+    pid, most = None, 0
+    found = []
+    while len(found) < 30:
+        found += client.finished()
+        pid = pid or (status(store) or {}).get("pid")
+        if pid:
+            with open(f"/proc/{pid}/task/{pid}/children") as file:
+                most = max(most, len(file.read().split()))
+    assert most == 1 and status(store)["workers"] == 1
+
+
+def test_the_log_is_bounded(serve, client, store):
+    log = os.open(f"{store.folder}/server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    saved = os.dup(2)
+    os.dup2(log, 2)
+    try:
+        serve([(server_module, "LOG_SIZE", 2000)])
+    finally:
+        os.dup2(saved, 2)
+    ask(client, *[f"raise {n}" for n in range(30)])
+    answers(client, 30)
+    assert 0 < os.stat(f"{store.folder}/server.log").st_size < 4000
+    os.close(log)
+    os.close(saved)
+
+
+def test_a_log_that_cannot_be_had(client, store):
+    os.symlink("/dev/full", f"{store.folder}/server.log")       # not followed
+    ask(client, "ok 1", "raise 1")
+    assert sorted(answer.entry is None for answer in answers(client, 2)) == [False, True]
+
+
+def test_a_full_disk(serve, client, store):
+    """Nothing is kept, and all is answered."""
+    saved, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 2)                    # the log
+    try:
+        serve([(os, "pwrite", no_space)])
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(full)
+    ask(client, "ok 1", "raise 1", "crash 1", "ok 2")
+    assert sorted(answer.entry is None for answer in answers(client, 4)) == [False, False, True, True]
+    assert status(store)["unwritten"] == 2
+
+
+def no_space(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

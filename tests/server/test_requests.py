@@ -93,7 +93,7 @@ def test_an_endless_compilation_is_ended(serve, client, store):
 
 
 def test_a_stopped_worker_is_ended(serve, client, store):
-    serve(wall={channel.REGION: 0.3, channel.LIBRARY: 1.0})
+    serve(silence=0.2)
     ask(client, "stop", "ok behind it")
     assert sorted(answer.entry is None for answer in answers(client, 2)) == [False, True]
 

@@ -1,1 +1,1 @@
-"""The store on disk: packs, entries, damage, folders that cannot be trusted."""
+"""The store on disk: packs, images, folders; sound, damaged, foreign, full."""
