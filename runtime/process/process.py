@@ -39,6 +39,7 @@ SIGKILL, SIGSEGV = 9, 11
 F_GETFD, FD_CLOEXEC = 1, 1
 PR_SET_NAME = 15
 SP = 2
+MANY = 64
 table.STAGES[0] += [f"dragoman.runtime.process.{name}" for name in (
     "ending", "signal_calls", "futex", "clone", "execute", "timers")]
 
@@ -62,6 +63,7 @@ class Process:
         self.image: elf.Image = elf.Image(b"")
         self.trampoline = 0
         self.threads: dict[int, Thread] = {}
+        self.leaving: set[int] = set()                  # host threads whose guest thread has ended; some are gone
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
         self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
@@ -176,6 +178,10 @@ class Process:
 
     def thread_ended(self, status: int) -> None:
         """The calling guest thread has ended and is detached; the last one ends the process."""
+        if len(self.leaving) > MANY:
+            for tid in list(self.leaving):
+                if not exists(tid):
+                    self.leaving.discard(tid)
         if self.ending is None:                     # else one is in exec, and may just be on its way to another host thread
             if not self.threads:
                 self.end(status)
@@ -197,7 +203,7 @@ class Process:
                     told.add(tid)
                     call(NR["tgkill"], os.getpid(), tid, SIGSEGV)       # never blocked: gets it out of any call
             self._ended.acquire()
-        for tid in told:
+        for tid in list(self.leaving):
             wait_for_thread(tid)
 
     def is_main_host_thread(self) -> bool:
@@ -211,7 +217,7 @@ class Process:
     def forked(self, thread: Thread) -> None:
         """In the child: only the calling thread is there."""
         thread.tid = _thread.get_native_id()
-        self.threads = {thread.tid: thread}
+        self.threads, self.leaving = {thread.tid: thread}, set()
         self.timers.clear()
         self.at_end.clear()
         self.vfork_channel = None
@@ -267,5 +273,10 @@ class Process:
 
 def wait_for_thread(tid: int) -> None:
     """Until a host thread that is ending is gone for the kernel too, as after execve; the main thread stays."""
-    while tid != os.getpid() and os.path.exists(f"/proc/self/task/{tid}"):
+    while tid != os.getpid() and exists(tid):
         os.sched_yield()
+
+
+def exists(tid: int) -> bool:
+    """Whether the process has this host thread."""
+    return os.path.exists(f"/proc/self/task/{tid}")

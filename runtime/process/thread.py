@@ -83,11 +83,13 @@ class Thread:
         self.cpu.attach()
         if self.process.direct is not None:
             self.cpu.direct_table = self.process.direct.address     # type: ignore[attr-defined]
+        self.process.leaving.discard(self.tid)
         self.process.threads[self.tid] = self
 
     def detach(self) -> None:
         """Give the host thread back with all signals blocked: also those that no guest thread blocks."""
         self.process.host.block_all()
+        self.process.leaving.add(self.tid)
         self.process.threads.pop(self.tid, None)
         self.cpu.detach()
 
