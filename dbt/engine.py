@@ -15,6 +15,7 @@ from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
+from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
 
 TYPE_CHECKING = False
@@ -247,14 +248,15 @@ class Engine:
         may change."""
         for start, end, changeable in self.ranges:
             if start <= pc < end and not changeable:
-                if (start, end) not in self._origins:
-                    self._origins[start, end] = self.read_code(start, min(end - start, BEGINNING)) or b""
-                return start, end, self._origins[start, end]
+                origins = self._origins             # another thread may put a new one in its place
+                if (start, end) not in origins:
+                    origins[start, end] = self.read_code(start, min(end - start, BEGINNING)) or b""
+                return start, end, origins[start, end]
         return None
 
     def _cut(self, start: int, end: int) -> bool:
         """Take [start, end) out of the ranges; whether there was anything."""
-        self._origins.clear()
+        self._origins = {}
         kept: list[tuple[int, int, bool]] = []
         touched = False
         for low, high, changeable in self.ranges:
@@ -281,9 +283,10 @@ class Engine:
             self.flush(cpu)
             return True
         if reason == EXIT_HOT:
-            if self._tiering is None:
-                from dragoman.dbt.tiering import Tiering
-                self._tiering = Tiering(self)
+            with IMPORTS:
+                if self._tiering is None:
+                    from dragoman.dbt.tiering import Tiering
+                    self._tiering = Tiering(self)
             self._tiering.on_hot(cpu)
             return True
         return False

@@ -6,6 +6,7 @@ import _thread
 import os
 
 from dragoman.dbt.host.calls import SIG_DFL
+from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
@@ -18,7 +19,6 @@ from dragoman.runtime.memory.window import (
 )
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
-from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call

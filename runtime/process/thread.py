@@ -8,10 +8,10 @@ from time import perf_counter_ns
 
 from dragoman.dbt.host.calls import Frame
 from dragoman.dbt.host.x86_64 import NOT_MADE
+from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
 from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
-from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.signals import NO_STACK, SIGBUS, SIGILL, SIGSEGV, SIGTRAP, SS_AUTODISARM, SS_DISABLE
 
 TYPE_CHECKING = False
