@@ -11,7 +11,7 @@ from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, stor
 from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
-R_HEAT, R_HEAD, R_HASH, R_REGION = (ROW[n] for n in ("heat", "head", "hash", "region"))
+R_HEAT, R_HEAD, R_HASH, R_REGION, R_STALE = (ROW[n] for n in ("heat", "head", "hash", "region", "stale"))
 R_STAGE, R_COUNTED, R_EXECUTED, R_ENDS, R_TARGET = (ROW[n] for n in ("stage", "counted", "executed", "ends", "target"))
 C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
@@ -156,49 +156,58 @@ def drop_row(cache: int, row: int, forget: int) -> None:
         store64(head, load64(load64(cache + C_NATIVES) + 8 * NATIVE_HEAD_MISS))
 
 
+@compiled("void(i8)")
+def mark_unit(row: int) -> None:
+    """Mark the unit of this row for `drop_marked`; a row without unit is one by itself."""
+    if load64(row + R_UNIT) == 0:
+        store64(row + R_UNIT, row)
+    store64(load64(row + R_UNIT) + R_STALE, 1)
+
+
+@compiled("i8(i8,i8)")
+def drop_marked(cache: int, forget: int) -> int:
+    """Drop all rows of the marked units: what was translated together goes together, since code falls from one block into
+    the next. Two passes over all rows: an exec or a munmap can take ten thousands of units."""
+    first, dropped = load64(cache + C_ROWS), 0
+    count = load64(cache + C_ROW_COUNT)
+    for n in range(count):              # row 0 is empty: its size is 0
+        row = first + n * ROW_SIZE
+        if load64(row + R_SIZE) != 0:
+            unit = load64(row + R_UNIT)
+            if unit != 0 and load64(unit + R_STALE) != 0:
+                drop_row(cache, row, forget)
+                dropped += 1
+    for n in range(count):
+        store64(first + n * ROW_SIZE + R_STALE, 0)
+    return dropped
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def invalidate(cache: int, start: int, end: int, unused: int) -> int:
     """Drop exactly the units that hold a byte of [start, end); returns the number of rows dropped."""
-    rows, dropped = load64(cache + C_ROWS), 0
-    count = load64(cache + C_ROW_COUNT)
-    for n in range(count):              # row 0 is empty: its size is 0
+    rows, marked = load64(cache + C_ROWS), 0
+    for n in range(load64(cache + C_ROW_COUNT)):
         row = rows + n * ROW_SIZE
         size = load64(row + R_SIZE)
         if size != 0 and load64(row + R_PC) < end and load64(row + R_PC) + size > start:
-            dropped += drop_unit(cache, row, 1)
-    return dropped
-
-
-@compiled("i8(i8,i8,i8)")
-def drop_unit(cache: int, row: int, forget: int) -> int:
-    """Drop all rows translated together with this one: code falls from one into the next."""
-    unit, dropped = load64(row + R_UNIT), 0
-    other = load64(cache + C_ROWS)      # a row may be older than the one that its unit begins with
-    limit = other + load64(cache + C_ROW_COUNT) * ROW_SIZE
-    if unit == 0:
-        drop_row(cache, row, forget)
-        return 1
-    while other < limit:
-        if load64(other + R_UNIT) == unit and load64(other + R_SIZE) != 0:
-            drop_row(cache, other, forget)
-            dropped += 1
-        other += ROW_SIZE
-    return dropped
+            mark_unit(row)
+            marked = 1
+    return drop_marked(cache, 1) if marked != 0 else 0
 
 
 @compiled("i8(i8,i8,i8,i8)")
 def verify(cache: int, start: int, end: int, unused: int) -> int:
     """Drop the units in changeable ranges whose guest bytes are not what was translated; returns rows dropped."""
-    rows, dropped = load64(cache + C_ROWS), 0
-    count = load64(cache + C_ROW_COUNT)
-    for n in range(count):              # row 0 is empty: its size is 0
+    rows, marked = load64(cache + C_ROWS), 0
+    for n in range(load64(cache + C_ROW_COUNT)):
         row = rows + n * ROW_SIZE
         size, pc = load64(row + R_SIZE), load64(row + R_PC)
         if size != 0 and pc < end and pc + size > start:
             area = executable_range(cache, pc)
             if area == 0 or (load64(area + 16) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH)):
-                dropped += drop_unit(cache, row, 1)
-    return dropped
+                mark_unit(row)
+                marked = 1
+    return drop_marked(cache, 1) if marked != 0 else 0
 
 
 @compiled("void(i8,i8)")
@@ -229,10 +238,17 @@ def next_hot(cache: int, unused: int, b: int, c: int) -> int:
 
 @compiled("i8(i8,i8,i8,i8)")
 def count_executions(cache: int, row: int, b: int, c: int) -> int:
-    """Have the block translated anew when it is next entered, with code that counts how often that is."""
+    """Have the block translated anew when it is next entered, with code that counts how often that is: once drop_counted
+    was called."""
     if load64(row + R_COUNTED) == 0 and load64(row + R_REGION) == 0:
         store64(row + R_COUNTED, 1)
         store64(row + R_EXECUTED, 0)
-        if load64(row + R_CODE) != 0:       # else it went with the unit of another one
-            drop_unit(cache, row, 0)
+        if load64(row + R_CODE) != 0:
+            mark_unit(row)
     return 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def drop_counted(cache: int, unused: int, b: int, c: int) -> int:
+    """The code of blocks that are to count is not to be entered again."""
+    return drop_marked(cache, 0)

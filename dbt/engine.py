@@ -260,14 +260,15 @@ class Engine:
         may change."""
         for start, end, changeable in self.ranges:
             if start <= pc < end and not changeable:
-                if (start, end) not in self._origins:
-                    self._origins[start, end] = self.read_code(start, min(end - start, BEGINNING)) or b""
-                return start, end, self._origins[start, end]
+                origins = self._origins             # another thread may put a new one in its place
+                if (start, end) not in origins:
+                    origins[start, end] = self.read_code(start, min(end - start, BEGINNING)) or b""
+                return start, end, origins[start, end]
         return None
 
     def _cut(self, start: int, end: int) -> bool:
         """Take [start, end) out of the ranges; whether there was anything."""
-        self._origins.clear()
+        self._origins = {}
         kept: list[tuple[int, int, bool]] = []
         touched = False
         for low, high, changeable in self.ranges:

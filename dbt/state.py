@@ -159,6 +159,7 @@ head            interpreter: its header record, 0: none yet
 hash            of its guest bytes, for code_changed
 region          number of the compiled region whose code `code` is, 0: none
 base            while `code` is a region's: the code of the tier below
+stale           while units are dropped: 1 in the first row of a unit that is to go
 """)
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
 

@@ -78,6 +78,7 @@ class Tiering:
         if stage.value == STAGE_PROFILED:
             for block in self.grower.closure(cpu, pc):
                 self.engine.locked("count_executions", block.address)
+            self.engine.locked("drop_counted")
         elif not self._request(cpu, pc, 1):
             stage.value = STAGE_COLD
 

@@ -24,6 +24,8 @@ def main() -> None:
         complain(str(error))
         status = WRONG_USAGE
     except KeyboardInterrupt:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        os.kill(os.getpid(), _signal.SIGINT)
         status = 128 + _signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has no reader
@@ -207,7 +209,9 @@ def run(words: list[str]) -> int:
 # ---- the others
 
 def perf(words: list[str]) -> int:
-    """dragoman perf: has its own parser, since it need not start fast."""
+    """dragoman perf: has its own parser, since it need not start fast. An interrupted one ends its children."""
+    if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     from dragoman.perf.command import main as measure
     return measure(words)
 

@@ -15,7 +15,7 @@ from dragoman.runtime.options import ENGINES
 
 # As the launcher starts it, from the sources that this process was started from.
 DRAGOMAN = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-            "from dragoman.cli import main; main()"]
+            "from dragoman.start import main; main()"]
 QEMU = ("qemu-riscv64", "qemu-riscv64-static")
 
 

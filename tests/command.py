@@ -12,7 +12,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
 
 
-DRAGOMAN = python("from dragoman.cli import main; main()")
+DRAGOMAN = python("from dragoman.start import main; main()")
 
 
 def dragoman(*words: str, **options) -> subprocess.CompletedProcess:

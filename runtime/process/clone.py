@@ -11,9 +11,9 @@ import _thread
 import os
 from _struct import Struct
 
+from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.memory.space import fork_lock
 from dragoman.runtime.memory.window import GuestFault
-from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux.host import NR, call
 from dragoman.runtime.process.linux.table import NOT_MADE, syscall
 from dragoman.runtime.process.process import Process

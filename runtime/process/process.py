@@ -6,6 +6,7 @@ import _thread
 import os
 
 from dragoman.dbt.host.calls import SIG_DFL
+from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
@@ -18,7 +19,6 @@ from dragoman.runtime.memory.window import (
 )
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
-from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call
@@ -40,6 +40,7 @@ F_GETFD, FD_CLOEXEC = 1, 1
 PR_SET_NAME = 15
 RUNTIME_ITEMS = frozenset(("unimp", "internal"))      # of -d: those that are no business of the translator's log
 SP = 2
+MANY = 64
 table.STAGES[0] += [f"dragoman.runtime.process.{name}" for name in (
     "ending", "signal_calls", "futex", "clone", "execute", "timers")]
 
@@ -68,6 +69,7 @@ class Process:
         self.image: elf.Image = elf.Image(b"")
         self.trampoline = 0
         self.threads: dict[int, Thread] = {}
+        self.leaving: set[int] = set()                  # host threads whose guest thread has ended; some are gone
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
         self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
@@ -182,6 +184,10 @@ class Process:
 
     def thread_ended(self, status: int) -> None:
         """The calling guest thread has ended and is detached; the last one ends the process."""
+        if len(self.leaving) > MANY:
+            for tid in list(self.leaving):
+                if not exists(tid):
+                    self.leaving.discard(tid)
         if self.ending is None:                     # else one is in exec, and may just be on its way to another host thread
             if not self.threads:
                 self.end(status)
@@ -203,7 +209,7 @@ class Process:
                     told.add(tid)
                     call(NR["tgkill"], os.getpid(), tid, SIGSEGV)       # never blocked: gets it out of any call
             self._ended.acquire()
-        for tid in told:
+        for tid in list(self.leaving):
             wait_for_thread(tid)
 
     def is_main_host_thread(self) -> bool:
@@ -217,7 +223,7 @@ class Process:
     def forked(self, thread: Thread) -> None:
         """In the child: only the calling thread is there."""
         thread.tid = _thread.get_native_id()
-        self.threads = {thread.tid: thread}
+        self.threads, self.leaving = {thread.tid: thread}, set()
         self.timers.clear()
         self.at_end.clear()
         self.vfork_channel = None
@@ -281,5 +287,10 @@ class Process:
 
 def wait_for_thread(tid: int) -> None:
     """Until a host thread that is ending is gone for the kernel too, as after execve; the main thread stays."""
-    while tid != os.getpid() and os.path.exists(f"/proc/self/task/{tid}"):
+    while tid != os.getpid() and exists(tid):
         os.sched_yield()
+
+
+def exists(tid: int) -> bool:
+    """Whether the process has this host thread."""
+    return os.path.exists(f"/proc/self/task/{tid}")

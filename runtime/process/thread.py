@@ -8,10 +8,10 @@ from time import perf_counter_ns
 
 from dragoman.dbt.host.calls import Frame
 from dragoman.dbt.host.x86_64 import NOT_MADE
+from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
 from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
-from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.signals import NO_STACK, SIGBUS, SIGILL, SIGSEGV, SIGTRAP, SS_AUTODISARM, SS_DISABLE
 
 TYPE_CHECKING = False
@@ -83,11 +83,13 @@ class Thread:
         self.cpu.attach()
         if self.process.direct is not None:
             self.cpu.direct_table = self.process.direct.address     # type: ignore[attr-defined]
+        self.process.leaving.discard(self.tid)
         self.process.threads[self.tid] = self
 
     def detach(self) -> None:
         """Give the host thread back with all signals blocked: also those that no guest thread blocks."""
         self.process.host.block_all()
+        self.process.leaving.add(self.tid)
         self.process.threads.pop(self.tid, None)
         self.cpu.detach()
 

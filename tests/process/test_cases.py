@@ -89,11 +89,12 @@ def test_scripts_run_by_their_first_line(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which(COMPILER), reason=f"{COMPILER} is not here")
-def test_the_binary_is_what_the_source_says(tmp_path):
+@pytest.mark.parametrize("name", ["cases", "stress"])
+def test_the_binary_is_what_the_source_says(name, tmp_path):
     version = subprocess.run([COMPILER, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
     if version != BUILT_BY:
         pytest.skip(f"built by {BUILT_BY}, here is {version}")
-    command = next(line for line in (HERE / "cases.c").read_text().splitlines() if COMPILER in line)
+    command = next(line for line in (HERE / f"{name}.c").read_text().splitlines() if COMPILER in line)
     words = command.strip(" */").split()
-    subprocess.run([*words, "-w", "-o", tmp_path / "cases", HERE / "cases.c"], check=True)
-    assert hashlib.sha256((tmp_path / "cases").read_bytes()).digest() == hashlib.sha256(CASES.read_bytes()).digest()
+    subprocess.run([*words, "-w", "-o", tmp_path / name, HERE / f"{name}.c"], check=True)
+    assert hashlib.sha256((tmp_path / name).read_bytes()).digest() == hashlib.sha256((HERE / name).read_bytes()).digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _struct import Struct
 
-from dragoman.runtime.process.imports import IMPORTS
+from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.process.linux.host import NR, address_of
 from dragoman.runtime.process.linux.paths import HOW, RESOLVE_IN_ROOT
 from dragoman.runtime.process.linux.table import Thread, passed, signed32, syscall

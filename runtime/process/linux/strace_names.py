@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.runtime.process.imports import IMPORTS
+from dragoman.dbt.imports import IMPORTS
 
 ESCAPES = {10: "\\n", 13: "\\r", 9: "\\t", 34: '\\"', 92: "\\\\"}
 

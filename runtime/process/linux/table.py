@@ -13,8 +13,8 @@ raise GuestFault (-EFAULT) and OSError (-errno). What a handler consists of:
 
 from __future__ import annotations
 
+from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.memory.window import GuestFault
-from dragoman.runtime.process.imports import IMPORTS
 from dragoman.runtime.process.linux.generic import NUMBER
 from dragoman.runtime.process.linux.host import NOT_MADE, NR, address_of  # noqa: F401  (handlers take NOT_MADE from here)
 
