@@ -6,9 +6,9 @@ its code was made of, and who installs it compares them with the guest's memory,
 
 File: header (magic, 16 random bytes, since a new file may get the old one's inode), an index of fixed room (rows, zeros
 behind the last), entries. A writer holds the file's lock, appends the entry, then its row, so that a row never leads to
-what is not there. Readers take no lock and map nothing (a file cut
-short would be a SIGBUS): they read the index, then each entry when it is wanted. An entry that does not hold what its
-row says costs the whole file: it is removed, at worst things are compiled again.
+what is not there. Readers take no lock and map nothing (a file cut short would be a SIGBUS): they read the index, then
+each entry when it is wanted. An entry that does not hold what its row says costs the whole file: it is removed, at worst
+things are compiled again.
 """
 
 from __future__ import annotations
@@ -166,21 +166,20 @@ class Pack:
         return found[0].data if found else None
 
     def _read(self, rows: list[tuple[int, int, int, int, bytes]]) -> list[Entry]:
-        if not rows:
-            return []
-        descriptor = self._open(os.O_RDONLY)
+        found: list[Entry] = []
+        descriptor = self._open(os.O_RDONLY) if rows else -1
         if descriptor < 0:
-            return []
+            return found
         try:
-            if os.pread(descriptor, _HEADER, 0) != self._header:    # replaced: what is there now is for the next run
-                return []
-            return [self._entry(descriptor, row) for row in rows]
+            if os.pread(descriptor, _HEADER, 0) == self._header:    # else replaced: what is there now is for the next run
+                for row in rows:
+                    found.append(self._entry(descriptor, row))
         except (Damaged, OSError):
             self._statistics["damaged"] += 1
             self._drop()
-            return []
         finally:
             os.close(descriptor)
+        return found                    # before the damage: each is sound by itself
 
     def _entry(self, descriptor: int, row: tuple[int, int, int, int, bytes]) -> Entry:
         head, offset, length, options, key = row

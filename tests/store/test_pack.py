@@ -34,6 +34,19 @@ def test_what_was_added_is_found_by_its_head_and_options_newest_first(store):
         assert seen.get(others[2].key) == others[2].data and seen.get(bytes(16)) is None
 
 
+def test_all_entries_of_some_options_oldest_first_up_to_the_damage(store):
+    mine = store.pack("a guest file")
+    for number in range(6):
+        mine.append(entry(number, HEAD + 8 * (number % 2), OPTIONS + (number == 3)))
+    good = [entry(number, HEAD + 8 * (number % 2)).data for number in (0, 1, 2, 4, 5)]
+    assert data(pack().entries(OPTIONS)) == good and len(pack().entries(OPTIONS + 1)) == 1
+    with open(mine.path, "r+b") as file:
+        file.seek(-len(good[-1]) - 1, os.SEEK_END)      # the last byte of the last but one
+        file.write(b"\xee")
+    assert data(pack().entries(OPTIONS)) == good[:3]
+    assert not os.path.exists(mine.path)
+
+
 def test_of_many_variants_the_newest_are_found(store):
     for number in range(20):
         store.pack("a guest file").append(entry(number))
