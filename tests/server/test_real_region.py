@@ -4,16 +4,13 @@ import struct
 
 import pytest
 
-from dragoman.dbt import compile_jobs
 from dragoman.dbt.compiler_client import Client
-from dragoman.dbt.isa import riscv
 from dragoman.dbt.region_growth import Grower
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, Regions
 from dragoman.dbt.region_request import RegionRequest
-from dragoman.dbt.regions import Isa
 from dragoman.dbt.store import Store
-from tests.engines.guest import guest
+from tests.engines.guest import REGISTERS, guest
 from tests.engines.program import CODE, DATA, Program, check, run, run_oracle
 from tests.isa import assemble
 from tests.server.conftest import answers, status, stop
@@ -36,6 +33,7 @@ end:
     addi x12,x10,1
 """
 FUNCTION = CODE + 4 * 5
+TIMES = 40                              # fewer than make a region on the spot
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +41,14 @@ def grown():
     """A guest that has run the loop, the program, and the request for a region of what it has executed."""
     code = struct.pack("<11I", *assemble.program(LOOP.split("\n")[1:-1]))
     x = [0] * 32
-    x[5], x[6], x[9], x[10] = 200, FUNCTION, DATA, 12345
-    program, machine = Program(code, x), guest("interpreter")
+    x[5], x[6], x[9], x[10] = TIMES, FUNCTION, DATA, 12345
+    program, machine = Program(code, x), guest("region")
     result = run(machine, program)
-    check(program, "interpreter", result, "oracle", run_oracle(program))
+    check(program, "region", result, "oracle", run_oracle(program))
     assert result.reason == "breakpoint"
-    request = Grower(machine.engine, Isa(riscv.FORMS, riscv.PINNED)).grow(machine.cpu, CODE, False, False)
+    request = Grower(machine.engine, {}).grow(machine.cpu, CODE, False, False)
     assert {pc for pc, _ in request.blocks} >= {CODE, CODE + 4, FUNCTION}
     return machine, program, request
-
-
-def reader(machine):
-    return lambda pc, size: machine.memory.read(pc, size)
 
 
 def test_compiled_kept_found_installed_and_run(grown, store):
@@ -63,18 +57,20 @@ def test_compiled_kept_found_installed_and_run(grown, store):
     key = client.request(request.pack(), 1, store.pack("a program"))
     answer, = answers(client)
     assert (answer.key, answer.again) == (key, False) and answer.entry
-    assert answer.entry.matches(reader(machine))
+    assert answer.entry.matches(machine.memory.read)
     # The next run: another client, another store, no request.
-    found, = Store.open().pack("a program").find(CODE, compile_jobs.options(request))
+    found, = Store.open().pack("a program").find(CODE, request.options)
     assert found.data == answer.entry.data
-    assert Store.open().pack("a program").find(CODE, compile_jobs.options(request._replace(precise=True))) == []
+    assert Store.open().pack("a program").find(CODE, request._replace(precise=True).options) == []
     image = RegionImage.parse(found.code)
     assert CODE in image.entries and set(image.natives) <= machine.engine.image.symbols.keys()
     assert sum(size for _, size in found.spans) == len(program.code) + 4        # and the breakpoint behind it
     regions = Regions(machine.engine)
     assert regions.install(image, found.spans) == DONE
     assert regions.statistics()["regions"] == 1
+    machine.start(program.x, program.f)
     assert machine.run(CODE) == "breakpoint"
+    assert list(REGISTERS.unpack_from(machine.registers())[:32]) == run_oracle(program).x
     client.close()
     stop(store)
 
