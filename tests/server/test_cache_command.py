@@ -70,20 +70,20 @@ def test_wait_returns_when_all_is_done_and_kept(clients, store):
     child = os.fork()
     if child == 0:
         os.setsid()
-        guest = cache_command_guest(store)
+        guest = guest_of(store)
         ask(guest, "slow 0.2 1", "slow 0.2 2", "raise 1", *[f"ok {n}" for n in range(50)])
         guest.library("stencils")
         os._exit(0)
     os.waitpid(child, 0)
     clients()                           # ends the process, at last
     assert wait() == 0
-    assert len(Store.open().pack("a program").find(fake_jobs.HEAD, fake_jobs.OPTIONS)) == 52
+    assert len(Store.open().pack("a program").entries(fake_jobs.OPTIONS)) == 52
     assert os.path.exists(store.path("stencils"))
     found = status(store)
     assert (found["queue"], found["working"], found["regions"], found["refused"]) == (0, 0, 52, 1)
 
 
-def cache_command_guest(store):
+def guest_of(store):
     from dragoman.dbt.compiler_client import Client
     from tests.server.conftest import JOBS
     return Client(store, jobs=JOBS)
