@@ -40,7 +40,9 @@ class Block:
 
 
 class Grower:
-    """Reads an engine's block table and the guest's code. `sizes`: guest bytes of each region that is installed, by number."""
+    """Reads an engine's block table and the guest's code. `sizes`: guest bytes of each region that is installed, by number. `heat`: executions of the last head that a region was grown from."""
+
+    heat = 0
 
     def __init__(self, engine, sizes: dict[int, int]) -> None:      # type: ignore[no-untyped-def]
         self.engine, self.sizes = engine, sizes
@@ -95,6 +97,7 @@ class Grower:
         if first is None:
             return None
         computed, area = self.computed(cpu), self.area(head)
+        self.heat = first.executed
         least = max(1, first.executed // RARE)
         blocks: dict[int, int] = {}
         todo, total = [(0, head, first)], 0

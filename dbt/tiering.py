@@ -57,7 +57,7 @@ class Tiering:
         if self.engine.control("counting"):
             self.engine.locked("calm_down", cpu.pc)
             if self.compiles:
-                self._request(cpu, cpu.pc, 1)
+                self._request(cpu, cpu.pc)
             return
         self._take_answers(cpu)
         while row := self.engine.locked("next_hot"):
@@ -79,11 +79,11 @@ class Tiering:
             for block in self.grower.closure(cpu, pc):
                 self.engine.locked("count_executions", block.address)
             self.engine.locked("drop_counted")
-        elif not self._request(cpu, pc, 1):
+        elif not self._request(cpu, pc):
             stage.value = STAGE_COLD
 
     # --- regions
-    def _request(self, cpu: Cpu, head: int, heat: int) -> bool:
+    def _request(self, cpu: Cpu, head: int) -> bool:
         """Have a region made; False: ask again when it has become hotter."""
         request = self.grower.grow(cpu, head, self.engine.precise, self.engine.shared)
         if request is None:
@@ -92,7 +92,7 @@ class Tiering:
             self.engine.log.asked(request)
         if self.client is None:
             return self._compile_here(cpu, request)
-        key = self.client.request(request.pack(), heat, self._pack(head))
+        key = self.client.request(request.pack(), self.grower.heat, self._pack(head))
         if key is None:
             return False
         self._asked[key] = head
