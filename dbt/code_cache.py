@@ -17,6 +17,7 @@ C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
+C_POLLS, SHARE = CACHE["stat_polls"], 8     # 1 / 256
 C_HOT_QUEUE, C_HOT_COUNT = CACHE["hot_queue"], CACHE["hot_count"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 JUMP_MASK = JUMP_CACHE_ENTRIES - 1
@@ -212,15 +213,19 @@ def verify(cache: int, start: int, end: int, unused: int) -> int:
 
 @compiled("void(i8,i8)")
 def count_heat(cache: int, pc: int) -> None:
-    """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later."""
+    """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later.
+
+    What has only a small share of all polls is not worth a compilation, however long the program runs."""
     row = find_row(cache, pc)
     if row == 0:
         return
     heat = load64(row + R_HEAT) + 1
     store64(row + R_HEAT, heat)
     threshold, waiting, stage = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT), load64(row + R_STAGE)
-    if threshold != 0 and stage < STAGE_ASKED and heat >= threshold * (stage + 1) and waiting < HOT_QUEUE \
-            and load64(row + R_REGION) == 0:
+    if threshold == 0 or stage >= STAGE_ASKED or waiting >= HOT_QUEUE or load64(row + R_REGION) != 0:
+        return
+    share = load64(cache + C_POLLS) >> SHARE
+    if heat >= (threshold if threshold > share else share) * (stage + 1):
         store64(row + R_STAGE, stage + 1)
         store64(load64(cache + C_HOT_QUEUE) + 8 * waiting, row)
         store64(cache + C_HOT_COUNT, waiting + 1)
@@ -234,21 +239,3 @@ def next_hot(cache: int, unused: int, b: int, c: int) -> int:
         return 0
     store64(cache + C_HOT_COUNT, waiting - 1)
     return load64(load64(cache + C_HOT_QUEUE) + 8 * (waiting - 1))
-
-
-@compiled("i8(i8,i8,i8,i8)")
-def count_executions(cache: int, row: int, b: int, c: int) -> int:
-    """Have the block translated anew when it is next entered, with code that counts how often that is: once drop_counted
-    was called."""
-    if load64(row + R_COUNTED) == 0 and load64(row + R_REGION) == 0:
-        store64(row + R_COUNTED, 1)
-        store64(row + R_EXECUTED, 0)
-        if load64(row + R_CODE) != 0:
-            mark_unit(row)
-    return 0
-
-
-@compiled("i8(i8,i8,i8,i8)")
-def drop_counted(cache: int, unused: int, b: int, c: int) -> int:
-    """The code of blocks that are to count is not to be entered again."""
-    return drop_marked(cache, 0)

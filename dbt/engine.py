@@ -16,7 +16,7 @@ from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
-from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, HOT_QUEUE, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
+from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, FOUND, HOT_QUEUE, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ INDEX_ENTRIES, ROWS, LINKS, RECORDS, SITES = 1 << 20, 1 << 18, 1 << 20, 64 * MEB
 MAX_RANGES = 1 << 14
 ROOM_FOR_UNIT = 0x1_0000                # host code of the longest unit, stubs included
 BUDGET = 997                            # back edges and calls between two polls: a prime, so that no loop hides between them
-POLLED = 8                              # polls that meet a loop or function before it is profiled; as many again: compiled
+POLLED = 32                             # polls that meet a loop or function before it is profiled; as many again: compiled
 INTERPRETED = 20_000                    # under --engine region: executions of a block before it is compiled
 BEGINNING = 1 << 16                     # bytes by which the file that code comes from is known
 INTERPRETER, STENCILS = 0, 1
@@ -99,7 +99,7 @@ class Engine:
         self._control = (ctypes.c_uint64 * (CACHE_SIZE // 8))()
         self.control_address = ctypes.addressof(self._control)
         tables = self.tables = Tables(dict(index=4 * INDEX_ENTRIES, rows=ROW_SIZE * ROWS, links=16 * LINKS, records=RECORDS,
-                                           sites=16 * SITES, ranges=24 * MAX_RANGES, hot_queue=8 * HOT_QUEUE,
+                                           sites=16 * SITES, ranges=24 * MAX_RANGES, hot_queue=8 * HOT_QUEUE, found=8 * FOUND,
                                            states=8 * (MAX_THREADS + 1), scratch=0x2_0000, natives=8 * len(NATIVES)))
         for name, address in tables.addresses.items():
             self.set_control(name, address)
@@ -254,6 +254,15 @@ class Engine:
         here, there = (ctypes.c_uint64 * 2)(ctypes.addressof(data), size), (ctypes.c_uint64 * 2)(self.memory_base + pc, size)
         count = _libc.process_vm_readv(os.getpid(), here, 1, there, 1, 0)
         return data.raw if count == size else None
+
+    def read_blocks(self, blocks: list[tuple[int, int]]) -> list[bytes] | None:
+        """read_code for many (pc, size), ascending, in one executable range."""
+        low, high = blocks[0][0], blocks[-1][0] + blocks[-1][1]
+        if high - low > MEBI:
+            found = [self.read_code(pc, size) for pc, size in blocks]
+            return None if None in found else found         # type: ignore[return-value]
+        data = self.read_code(low, high - low)
+        return None if data is None else [data[pc - low:pc - low + size] for pc, size in blocks]
 
     def origin(self, pc: int) -> tuple[int, int, bytes] | None:
         """What the executable range of `pc` is known by from run to run: where it lies and how it begins. None where code

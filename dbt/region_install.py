@@ -45,7 +45,6 @@ class Regions:
         engine.set_control("regions", self.table)
         self._starts: list[int] = []                    # of region code, ascending
         self._sites: list[tuple[tuple[int, int], ...]] = []
-        self.sizes: dict[int, int] = {}                 # guest bytes of each region, by number
         self._flushes = engine.control("flushes")
         self._gate = _thread.allocate_lock()            # addresses ascend in the order of installing
 
@@ -75,7 +74,6 @@ class Regions:
         self._starts.append(base + code_at)
         self._sites.append(image.sites)
         result = self.engine.locked("publish_region", ctypes.addressof(words))
-        self.sizes[self._words[MADE // 8]] = sum(size for _, size in spans)
         if result != DONE:
             self._starts.pop()
             self._sites.pop()
@@ -123,7 +121,6 @@ class Regions:
             self._flushes = self.engine.control("flushes")
             self._starts.clear()
             self._sites.clear()
-            self.sizes.clear()
 
     def statistics(self) -> dict[str, int]:
         return {"regions": self._words[MADE // 8], "regions_dropped": self._words[DROPPED // 8],

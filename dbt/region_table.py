@@ -36,7 +36,7 @@ C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACH
 C_ROW_COUNT, C_ROW_LIMIT, C_LINK_COUNT, C_LINK_LIMIT = (CACHE[n] for n in ("row_count", "row_limit", "link_count", "link_limit"))
 C_RECORD_CURSOR, C_RECORD_LIMIT = CACHE["record_cursor"], CACHE["record_limit"]
 C_REGION_START, C_REGION_END = CACHE["region_start"], CACHE["region_end"]
-R_BASE = ROW["base"]
+R_BASE, R_REGION_SIZE = ROW["base"], ROW["region_size"]
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_HEAD_NATIVE, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "head_native", "interpret"))
 
@@ -128,6 +128,9 @@ def publish_region(cache: int, job: int, b: int, c: int) -> int:
         store64(to + 16, hash_bytes(cache, start, end - start) if load64(area + 16) != 0 else 0)
         at += 16
         to += RANGE_WORDS
+    guest_size = 0
+    for n in range(ranges):
+        guest_size += load64(record + RECORD_HEADER + n * RANGE_WORDS + 8) - load64(record + RECORD_HEADER + n * RANGE_WORDS)
     number = load64(table + MADE) + 1
     store64(table + MADE, number)
     exit_at = at + 16 * entries
@@ -140,6 +143,7 @@ def publish_region(cache: int, job: int, b: int, c: int) -> int:
         row = make_row(cache, load64(at))
         landing(cache, row)
         enter_region(cache, row, number, load64(at + 8))
+        store64(row + R_REGION_SIZE, guest_size)
         store64(to, row)
         store64(to + 8, load64(at + 8))
         at += 16

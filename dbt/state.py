@@ -119,9 +119,11 @@ engine          what resolve makes: 0 interpreter blocks, 1 stencils
 counting        interpreter blocks count down from here before they are hot; 0: they do not count
 cursor_limit    end of stencil code memory, less what the longest unit needs
 scratch         memory for the records of one unit
-threshold       heat at which a row goes into the hot queue, to be profiled and, at twice of it, compiled; 0: never
+threshold       polls after which a row goes into the hot queue, to be profiled and, at twice of it, compiled; 0: never
 hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
+found           memory for the rows that a search finds (region_blocks.py), FOUND entries
+visits          searches so far
 regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
 states          addresses of the threads' CPU states, MAX_THREADS entries and LAST_STATE, 0 = free; changed under the lock
@@ -135,7 +137,7 @@ stat_resolves   calls of resolve
 stat_polls      calls of on_poll
 stat_translate  host clock ticks in decoding and translating
 """)
-HOT_QUEUE, MAX_THREADS = 4096, 4096
+HOT_QUEUE, MAX_THREADS, FOUND = 4096, 4096, 8192
 LAST_STATE = -1                # behind the last entry of `states` that was ever in use
 # ASK_REPORT: whatever was translated leaves with "miss" before it runs, with a report in the state's `report`.
 # ASK_BLOCKS: each block counts the budget down when it is entered, and each poll leaves with "poll".
@@ -159,6 +161,8 @@ head            interpreter: its header record, 0: none yet
 hash            of its guest bytes, for code_changed
 region          number of the compiled region whose code `code` is, 0: none
 base            while `code` is a region's: the code of the tier below
+region_size     and the region's size in guest bytes
+visit           number of the last search that has met it (region_blocks.py)
 stale           while units are dropped: 1 in the first row of a unit that is to go
 """)
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)

@@ -12,7 +12,7 @@ import ctypes
 from time import perf_counter
 
 from dragoman.dbt.pack import Damaged, Entry
-from dragoman.dbt.region_growth import Grower
+from dragoman.dbt.region_growth import grow
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, NO_ROOM, Regions
 from dragoman.dbt.region_request import PRECISE, SHARED, RegionRequest
@@ -35,7 +35,6 @@ class Tiering:
         options = engine.options
         self.engine, self.store = engine, engine.store
         self.regions = Regions(engine)
-        self.grower = Grower(engine, self.regions.sizes)
         self.client: Any = None
         self.compiles = not options.count and options.compiler != "off"
         self.seconds = 0.0                      # of compiling in this process
@@ -57,7 +56,7 @@ class Tiering:
         if self.engine.control("counting"):
             self.engine.locked("calm_down", cpu.pc)
             if self.compiles:
-                self._request(cpu, cpu.pc)
+                self._request(cpu, self.engine.locked("find_row", cpu.pc))
             return
         self._take_answers(cpu)
         while row := self.engine.locked("next_hot"):
@@ -76,26 +75,25 @@ class Tiering:
         if self._from_store(cpu, pc) and ctypes.c_int64.from_address(row + _REGION).value:
             return
         if stage.value == STAGE_PROFILED:
-            for block in self.grower.closure(cpu, pc):
-                self.engine.locked("count_executions", block.address)
-            self.engine.locked("drop_counted")
-        elif not self._request(cpu, pc):
+            self.engine.locked("count_around", cpu.address, row)
+        elif not self._request(cpu, row):
             stage.value = STAGE_COLD
 
     # --- regions
-    def _request(self, cpu: Cpu, head: int) -> bool:
-        """Have a region made; False: ask again when it has become hotter."""
-        request = self.grower.grow(cpu, head, self.engine.precise, self.engine.shared)
-        if request is None:
+    def _request(self, cpu: Cpu, row: int) -> bool:
+        """Have a region made around the block of a row; False: ask again when it has become hotter."""
+        grown = grow(self.engine, cpu, row)
+        if grown is None:
             return False
+        request, heat = grown
         if self.engine.log is not None:
             self.engine.log.asked(request)
         if self.client is None:
             return self._compile_here(cpu, request)
-        key = self.client.request(request.pack(), self.grower.heat, self._pack(head))
+        key = self.client.request(request.pack(), heat, self._pack(request.head))
         if key is None:
             return False
-        self._asked[key] = head
+        self._asked[key] = request.head
         self.asked += 1
         return True
 

@@ -1,0 +1,150 @@
+"""Searches of the block table around a hot block, in compiled code: what to count, and what to make a region of.
+
+Both go by the ends that blocks were translated with, and for computed jumps by the thread's jump cache, within the
+executable range of the head. What is found stands as addresses of rows in the memory `found`, the head first.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.code_cache import (
+    EMPTY_KEY,
+    R_CODE,
+    R_COUNTED,
+    R_ENDS,
+    R_EXECUTED,
+    R_HEAD,
+    R_PC,
+    R_REGION,
+    R_SIZE,
+    R_TARGET,
+    S_JUMP_CACHE,
+    drop_marked,
+    executable_range,
+    find_row,
+    mark_unit,
+)
+from dragoman.dbt.compiled import compiled, load64, store64
+from dragoman.dbt.state import CACHE, FOUND, JUMP_CACHE_ENTRIES, ROW
+from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, RETURNS
+
+C_FOUND, C_VISITS, C_COUNTING = CACHE["found"], CACHE["visits"], CACHE["counting"]
+R_VISIT, R_REGION_SIZE = ROW["visit"], ROW["region_size"]
+
+REGION = 6000                   # guest bytes of a region at the most, about 2,000 instructions: half a second of LLVM's time
+SURROUNDINGS = 3 * REGION       # and of what is counted before it is known what is executed how often
+SMALL = 500                     # a region of fewer bytes is made again within others; a larger one is left for and entered
+NEAR = 0x8000                   # a computed target further away is another function's business
+SAME_TARGETS = 0x800            # computed jumps so near to each other have the same targets
+FIRST_SHARE, LAST_SHARE = 1, 7  # blocks executed half as often as the head come in first, at last those with 1/128
+# What a search adds a row for: any, or a number of executions at the least.
+ANY = 0
+
+
+@compiled("i8(i8,i8)")
+def executions(cache: int, row: int) -> int:
+    """How often the block was entered while it was counted."""
+    counting, head = load64(cache + C_COUNTING), load64(row + R_HEAD)
+    if counting != 0:                   # the interpreter's header counts down from there
+        return counting - load64(head + 8) if head != 0 else 0
+    return load64(row + R_EXECUTED)
+
+
+@compiled("i8(i8,i8,i8,i8,i8)")
+def add(cache: int, pc: int, area: int, least: int, count: int) -> int:
+    """Append the row of `pc` to the `count` rows found, unless it is there, outside of the range or executed too seldom;
+    the new count."""
+    if pc < load64(area) or pc >= load64(area + 8) or count >= FOUND:
+        return count
+    row, now = find_row(cache, pc), load64(cache + C_VISITS)
+    if row == 0:
+        return count
+    if load64(row + R_VISIT) == now or load64(row + R_SIZE) == 0 or executions(cache, row) < least:
+        return count
+    if load64(row + R_REGION) != 0 and load64(row + R_REGION_SIZE) > SMALL:
+        return count
+    store64(row + R_VISIT, now)
+    store64(load64(cache + C_FOUND) + 8 * count, row)
+    return count + 1
+
+
+@compiled("i8(i8,i8,i8,i8,i8,i8)")
+def add_computed(cache: int, state: int, pc: int, area: int, least: int, count: int) -> int:
+    """The same for the targets, near to `pc`, of computed jumps that the thread has met."""
+    table = load64(state + S_JUMP_CACHE)
+    for n in range(JUMP_CACHE_ENTRIES):
+        target = load64(table + 16 * n)
+        if target & EMPTY_KEY == 0 and target - pc < NEAR and pc - target < NEAR and load64(table + 16 * n + 8) != 0:
+            count = add(cache, target, area, least, count)
+    return count
+
+
+@compiled("i8(i8,i8,i8,i8,i8)")
+def spread(cache: int, state: int, area: int, least: int, limit: int) -> int:
+    """Add what follows the rows found so far (visits in the high half of `limit`: their count), until they hold `limit`
+    guest bytes; the new count."""
+    count, limit = limit >> 32, limit & 0xFFFF_FFFF
+    found = load64(cache + C_FOUND)
+    total, scanned = 0, -SAME_TARGETS
+    for n in range(count):
+        total += load64(load64(found + 8 * n) + R_SIZE)
+    at = known = 0
+    known = count
+    while at < count and total < limit:
+        row = load64(found + 8 * at)
+        at += 1
+        pc, ends = load64(row + R_PC), load64(row + R_ENDS)
+        kind = ends & ENDS
+        if kind == ENDS_BRANCH or kind == ENDS_JUMP:
+            count = add(cache, load64(row + R_TARGET), area, least, count)
+        if kind == 0 or kind == ENDS_BRANCH or ends & CALLS != 0:
+            count = add(cache, pc + load64(row + R_SIZE), area, least, count)
+        if kind == ENDS_JUMP_TO and ends & RETURNS == 0 and (pc - scanned >= SAME_TARGETS or scanned - pc >= SAME_TARGETS):
+            scanned = pc
+            count = add_computed(cache, state, pc, area, least, count)
+        while known < count:
+            total += load64(load64(found + 8 * known) + R_SIZE)
+            known += 1
+    return count
+
+
+@compiled("i8(i8,i8,i8)")
+def start_search(cache: int, row: int, unused: int) -> int:
+    """Only the head is found; its executable range, or 0."""
+    now = load64(cache + C_VISITS) + 1
+    store64(cache + C_VISITS, now)
+    store64(row + R_VISIT, now)
+    store64(load64(cache + C_FOUND), row)
+    return executable_range(cache, load64(row + R_PC)) if load64(row + R_SIZE) != 0 else 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def count_around(cache: int, state: int, head: int, unused: int) -> int:
+    """Have what can be executed around the row `head` translated anew when it is next entered, with code that counts how
+    often that is; the number of blocks."""
+    area = start_search(cache, head, 0)
+    if area == 0:
+        return 0
+    count = spread(cache, state, area, ANY, 1 << 32 | SURROUNDINGS)
+    found = load64(cache + C_FOUND)
+    for n in range(count):
+        row = load64(found + 8 * n)
+        if load64(row + R_COUNTED) == 0 and load64(row + R_REGION) == 0:
+            store64(row + R_COUNTED, 1)
+            store64(row + R_EXECUTED, 0)
+            if load64(row + R_CODE) != 0:
+                mark_unit(row)
+    drop_marked(cache, 0)
+    return count
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def choose_blocks(cache: int, state: int, head: int, unused: int) -> int:
+    """Find what a region around the row `head` is to be made of, the most executed first; the number of blocks."""
+    area = start_search(cache, head, 0)
+    if area == 0:
+        return 0
+    count, executed = 1, executions(cache, head)
+    for share in range(FIRST_SHARE, LAST_SHARE + 1, 2):
+        least = executed >> share
+        count = spread(cache, state, area, least if least > 1 else 1, count << 32 | REGION)
+    return count
