@@ -27,7 +27,7 @@ from dragoman.dbt.compiled import compiled, load64, store64
 from dragoman.dbt.state import CACHE, FOUND, JUMP_CACHE_ENTRIES, ROW
 from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, RETURNS
 
-C_FOUND, C_VISITS, C_COUNTING = CACHE["found"], CACHE["visits"], CACHE["counting"]
+C_FOUND, C_VISITS, C_COUNTING, C_SEARCH_LIMIT = (CACHE[n] for n in ("found", "visits", "counting", "search_limit"))
 R_VISIT, R_REGION_SIZE = ROW["visit"], ROW["region_size"]
 
 REGION = 6000                   # guest bytes of a region at the most, about 2,000 instructions: half a second of LLVM's time
@@ -79,10 +79,11 @@ def add_computed(cache: int, state: int, pc: int, area: int, least: int, count: 
 
 
 @compiled("i8(i8,i8,i8,i8,i8)")
-def spread(cache: int, state: int, area: int, least: int, limit: int) -> int:
-    """Add what follows the rows found so far (visits in the high half of `limit`: their count), until they hold `limit`
-    guest bytes; the new count."""
-    count, limit = limit >> 32, limit & 0xFFFF_FFFF
+def spread(cache: int, state: int, area: int, least: int, count: int) -> int:
+    """Add what follows the `count` rows found so far, until they hold the guest bytes of the search; the new count.
+
+    state 0: computed jumps lead nowhere."""
+    limit = load64(cache + C_SEARCH_LIMIT)
     found = load64(cache + C_FOUND)
     total, scanned = 0, -SAME_TARGETS
     for n in range(count):
@@ -98,7 +99,7 @@ def spread(cache: int, state: int, area: int, least: int, limit: int) -> int:
             count = add(cache, load64(row + R_TARGET), area, least, count)
         if kind == 0 or kind == ENDS_BRANCH or ends & CALLS != 0:
             count = add(cache, pc + load64(row + R_SIZE), area, least, count)
-        if kind == ENDS_JUMP_TO and ends & RETURNS == 0 and (pc - scanned >= SAME_TARGETS or scanned - pc >= SAME_TARGETS):
+        if kind == ENDS_JUMP_TO and ends & RETURNS == 0 and state != 0 and (pc - scanned >= SAME_TARGETS or scanned - pc >= SAME_TARGETS):
             scanned = pc
             count = add_computed(cache, state, pc, area, least, count)
         while known < count:
@@ -108,8 +109,9 @@ def spread(cache: int, state: int, area: int, least: int, limit: int) -> int:
 
 
 @compiled("i8(i8,i8,i8)")
-def start_search(cache: int, row: int, unused: int) -> int:
-    """Only the head is found; its executable range, or 0."""
+def start_search(cache: int, row: int, limit: int) -> int:
+    """For at most `limit` guest bytes: only the head is found. Returns its executable range, or 0."""
+    store64(cache + C_SEARCH_LIMIT, limit)
     now = load64(cache + C_VISITS) + 1
     store64(cache + C_VISITS, now)
     store64(row + R_VISIT, now)
@@ -121,10 +123,10 @@ def start_search(cache: int, row: int, unused: int) -> int:
 def count_around(cache: int, state: int, head: int, unused: int) -> int:
     """Have what can be executed around the row `head` translated anew when it is next entered, with code that counts how
     often that is; the number of blocks."""
-    area = start_search(cache, head, 0)
+    area = start_search(cache, head, SURROUNDINGS)
     if area == 0:
         return 0
-    count = spread(cache, state, area, ANY, 1 << 32 | SURROUNDINGS)
+    count = spread(cache, state, area, ANY, 1)
     found = load64(cache + C_FOUND)
     for n in range(count):
         row = load64(found + 8 * n)
@@ -139,12 +141,13 @@ def count_around(cache: int, state: int, head: int, unused: int) -> int:
 
 @compiled("i8(i8,i8,i8,i8)")
 def choose_blocks(cache: int, state: int, head: int, unused: int) -> int:
-    """Find what a region around the row `head` is to be made of, the most executed first; the number of blocks."""
-    area = start_search(cache, head, 0)
+    """Find what a region around the row `head` is to be made of, the most executed first; the number of blocks. state 0:
+    without the targets of computed jumps."""
+    area = start_search(cache, head, REGION)
     if area == 0:
         return 0
     count, executed = 1, executions(cache, head)
     for share in range(FIRST_SHARE, LAST_SHARE + 1, 2):
         least = executed >> share
-        count = spread(cache, state, area, least if least > 1 else 1, count << 32 | REGION)
+        count = spread(cache, state, area, least if least > 1 else 1, count)
     return count

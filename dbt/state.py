@@ -124,6 +124,7 @@ hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
 found           memory for the rows that a search finds (region_blocks.py), FOUND entries
 visits          searches so far
+search_limit    guest bytes that the present one may find
 regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
 states          addresses of the threads' CPU states, MAX_THREADS entries and LAST_STATE, 0 = free; changed under the lock

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from dragoman.dbt.cpu import Cpu
 
-_PC, _STAGE, _REGION = ROW["pc"], ROW["stage"], ROW["region"]
+AGAIN = 8                       # what was not compiled is looked at again when it has become so many times hotter
+_PC, _STAGE, _REGION, _HEAT = (ROW[name] for name in ("pc", "stage", "region", "heat"))
 
 
 class Tiering:
@@ -77,11 +78,12 @@ class Tiering:
         if stage.value == STAGE_PROFILED:
             self.engine.locked("count_around", cpu.address, row)
         elif not self._request(cpu, row):
-            stage.value = STAGE_COLD
+            stage.value, heat = STAGE_COLD, ctypes.c_int64.from_address(row + _HEAT)
+            heat.value *= -AGAIN
 
     # --- regions
     def _request(self, cpu: Cpu, row: int) -> bool:
-        """Have a region made around the block of a row; False: ask again when it has become hotter."""
+        """Have a region made around the block of a row; False: not worth it, or not to be had now."""
         grown = grow(self.engine, cpu, row)
         if grown is None:
             return False
