@@ -96,8 +96,8 @@ class Cpu:
         def field(name: str) -> int:
             return control[CACHE[name] // 8]
         if field("stencil_start") <= host_pc < field("stencil_end"):
-            sites = (ctypes.c_uint64 * (field("site_count") * SITE_SIZE // 8)).from_address(field("sites"))
-            low, high = 0, field("site_count")
+            low, high = 0, field("site_count")          # read once: other threads translate meanwhile
+            sites = (ctypes.c_uint64 * (high * SITE_SIZE // 8)).from_address(field("sites"))
             while low < high:
                 middle = (low + high) >> 1
                 if sites[2 * middle] <= host_pc:

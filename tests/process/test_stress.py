@@ -19,9 +19,9 @@ CASES = {
     "queued": (300, 20_000, "each once: 1, in order: 1\n"),
     "queued_in_threads": (300, 20_000, "each once: 1\n"),
     "lazy_pages": (200, 10_000, "one fault a page: 1\n"),
-    "much_code": (20, 2_000, "all code did what it says\n"),
-    "children": (6, 300, "each of {all} children ended as it should: 1\n"),
-    "exec_among_threads": (8, 300, "each went on as another program\n"),
+    "much_code": (20, 1_000, "all code did what it says\n"),
+    "children": (6, 200, "each of {all} children ended as it should: 1\n"),
+    "exec_among_threads": (8, 200, "each went on as another program\n"),
 }
 # Modules on the way to the first guest instruction; the first is imported by the first line that is ours.
 ON_THE_WAY = ["dragoman.cli", "dragoman.runtime.options", "dragoman.runtime.process.run", "dragoman.dbt.engine", "ctypes",
