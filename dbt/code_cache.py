@@ -11,13 +11,13 @@ from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, stor
 from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
-R_HEAT, R_HEAD, R_HASH, R_REGION, R_STALE = (ROW[n] for n in ("heat", "head", "hash", "region", "stale"))
+R_HEAT, R_HEAD, R_HASH, R_REGION, R_NEXT = (ROW[n] for n in ("heat", "head", "hash", "region", "next"))
 R_STAGE, R_COUNTED, R_EXECUTED, R_ENDS, R_TARGET = (ROW[n] for n in ("stage", "counted", "executed", "ends", "target"))
 C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
-C_POLLS, SHARE = CACHE["stat_polls"], 8     # 1 / 256
+C_POLLS, SHARE = CACHE["stat_polls"], 7     # 1 / 128
 C_HOT_QUEUE, C_HOT_COUNT = CACHE["hot_queue"], CACHE["hot_count"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 JUMP_MASK = JUMP_CACHE_ENTRIES - 1
@@ -157,58 +157,44 @@ def drop_row(cache: int, row: int, forget: int) -> None:
         store64(head, load64(load64(cache + C_NATIVES) + 8 * NATIVE_HEAD_MISS))
 
 
-@compiled("void(i8)")
-def mark_unit(row: int) -> None:
-    """Mark the unit of this row for `drop_marked`; a row without unit is one by itself."""
-    if load64(row + R_UNIT) == 0:
-        store64(row + R_UNIT, row)
-    store64(load64(row + R_UNIT) + R_STALE, 1)
-
-
-@compiled("i8(i8,i8)")
-def drop_marked(cache: int, forget: int) -> int:
-    """Drop all rows of the marked units: what was translated together goes together, since code falls from one block into
-    the next. Two passes over all rows: an exec or a munmap can take ten thousands of units."""
-    first, dropped = load64(cache + C_ROWS), 0
-    count = load64(cache + C_ROW_COUNT)
-    for n in range(count):              # row 0 is empty: its size is 0
-        row = first + n * ROW_SIZE
-        if load64(row + R_SIZE) != 0:
-            unit = load64(row + R_UNIT)
-            if unit != 0 and load64(unit + R_STALE) != 0:
-                drop_row(cache, row, forget)
-                dropped += 1
-    for n in range(count):
-        store64(first + n * ROW_SIZE + R_STALE, 0)
+@compiled("i8(i8,i8,i8)")
+def drop_unit(cache: int, row: int, forget: int) -> int:
+    """Drop all rows translated together with this one, since code falls from one block into the next; their number."""
+    unit, dropped = load64(row + R_UNIT), 0
+    member = unit if unit != 0 else row
+    while member != 0:
+        following = load64(member + R_NEXT)
+        store64(member + R_NEXT, 0)
+        drop_row(cache, member, forget)
+        dropped += 1
+        member = following
     return dropped
 
 
 @compiled("i8(i8,i8,i8,i8)")
 def invalidate(cache: int, start: int, end: int, unused: int) -> int:
     """Drop exactly the units that hold a byte of [start, end); returns the number of rows dropped."""
-    rows, marked = load64(cache + C_ROWS), 0
+    rows, dropped = load64(cache + C_ROWS), 0
     for n in range(load64(cache + C_ROW_COUNT)):
         row = rows + n * ROW_SIZE
         size = load64(row + R_SIZE)
         if size != 0 and load64(row + R_PC) < end and load64(row + R_PC) + size > start:
-            mark_unit(row)
-            marked = 1
-    return drop_marked(cache, 1) if marked != 0 else 0
+            dropped += drop_unit(cache, row, 1)
+    return dropped
 
 
 @compiled("i8(i8,i8,i8,i8)")
 def verify(cache: int, start: int, end: int, unused: int) -> int:
     """Drop the units in changeable ranges whose guest bytes are not what was translated; returns rows dropped."""
-    rows, marked = load64(cache + C_ROWS), 0
+    rows, dropped = load64(cache + C_ROWS), 0
     for n in range(load64(cache + C_ROW_COUNT)):
         row = rows + n * ROW_SIZE
         size, pc = load64(row + R_SIZE), load64(row + R_PC)
         if size != 0 and pc < end and pc + size > start:
             area = executable_range(cache, pc)
             if area == 0 or (load64(area + 16) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH)):
-                mark_unit(row)
-                marked = 1
-    return drop_marked(cache, 1) if marked != 0 else 0
+                dropped += drop_unit(cache, row, 1)
+    return dropped
 
 
 @compiled("void(i8,i8)")

@@ -12,6 +12,7 @@ from dragoman.dbt.code_cache import (
     R_EXECUTED,
     R_HASH,
     R_MISS,
+    R_NEXT,
     R_PC,
     R_SIZE,
     R_TARGET,
@@ -305,6 +306,9 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
         store64(scratch + SCRATCH_ROWS + 16 * blocks, row)
         store64(scratch + SCRATCH_ROWS + 16 * blocks + 8, entry)
         store64(row + R_UNIT, unit)
+        if row != unit:
+            store64(row + R_NEXT, load64(unit + R_NEXT))
+            store64(unit + R_NEXT, row)
         if ask != 0:
             note_site(cache, NO_INSTRUCTION)
         if ask & ASK_BLOCKS != 0:       # for the log: whoever enters the block polls

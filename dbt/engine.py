@@ -16,7 +16,7 @@ from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
-from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, FOUND, HOT_QUEUE, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
+from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, FOUND, HOT_QUEUE, JUMP_CACHE_ENTRIES, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ INDEX_ENTRIES, ROWS, LINKS, RECORDS, SITES = 1 << 20, 1 << 18, 1 << 20, 64 * MEB
 MAX_RANGES = 1 << 14
 ROOM_FOR_UNIT = 0x1_0000                # host code of the longest unit, stubs included
 BUDGET = 997                            # back edges and calls between two polls: a prime, so that no loop hides between them
-POLLED = 32                             # polls that meet a loop or function before it is profiled; as many again: compiled
+POLLED = 100                            # polls that meet a loop or function before it is profiled; as many again: compiled
 INTERPRETED = 20_000                    # under --engine region: executions of a block before it is compiled
 BEGINNING = 1 << 16                     # bytes by which the file that code comes from is known
 INTERPRETER, STENCILS = 0, 1
@@ -100,6 +100,7 @@ class Engine:
         self.control_address = ctypes.addressof(self._control)
         tables = self.tables = Tables(dict(index=4 * INDEX_ENTRIES, rows=ROW_SIZE * ROWS, links=16 * LINKS, records=RECORDS,
                                            sites=16 * SITES, ranges=24 * MAX_RANGES, hot_queue=8 * HOT_QUEUE, found=8 * FOUND,
+                                           computed=8 * JUMP_CACHE_ENTRIES,
                                            states=8 * (MAX_THREADS + 1), scratch=0x2_0000, natives=8 * len(NATIVES)))
         for name, address in tables.addresses.items():
             self.set_control(name, address)

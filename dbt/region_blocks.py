@@ -18,16 +18,16 @@ from dragoman.dbt.code_cache import (
     R_SIZE,
     R_TARGET,
     S_JUMP_CACHE,
-    drop_marked,
+    drop_unit,
     executable_range,
     find_row,
-    mark_unit,
 )
 from dragoman.dbt.compiled import compiled, load64, store64
 from dragoman.dbt.state import CACHE, FOUND, JUMP_CACHE_ENTRIES, ROW
 from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, RETURNS
 
-C_FOUND, C_VISITS, C_COUNTING, C_SEARCH_LIMIT = (CACHE[n] for n in ("found", "visits", "counting", "search_limit"))
+C_FOUND, C_VISITS, C_COUNTING, C_SEARCH_LIMIT, C_COMPUTED, C_COMPUTED_COUNT = (
+    CACHE[n] for n in ("found", "visits", "counting", "search_limit", "computed", "computed_count"))
 R_VISIT, R_REGION_SIZE = ROW["visit"], ROW["region_size"]
 
 REGION = 6000                   # guest bytes of a region at the most, about 2,000 instructions: half a second of LLVM's time
@@ -67,13 +67,29 @@ def add(cache: int, pc: int, area: int, least: int, count: int) -> int:
     return count + 1
 
 
-@compiled("i8(i8,i8,i8,i8,i8,i8)")
-def add_computed(cache: int, state: int, pc: int, area: int, least: int, count: int) -> int:
-    """The same for the targets, near to `pc`, of computed jumps that the thread has met."""
-    table = load64(state + S_JUMP_CACHE)
+@compiled("i8(i8,i8,i8)")
+def gather_computed(cache: int, state: int, area: int) -> int:
+    """Note the targets of computed jumps that the thread has met in the range; their number."""
+    table, to, count = load64(state + S_JUMP_CACHE), load64(cache + C_COMPUTED), 0
+    start, end = load64(area), load64(area + 8)
     for n in range(JUMP_CACHE_ENTRIES):
         target = load64(table + 16 * n)
-        if target & EMPTY_KEY == 0 and target - pc < NEAR and pc - target < NEAR and load64(table + 16 * n + 8) != 0:
+        if target >= start and target < end and target & EMPTY_KEY == 0 and load64(table + 16 * n + 8) != 0:
+            store64(to + 8 * count, target)
+            count += 1
+    store64(cache + C_COMPUTED_COUNT, count)
+    return count
+
+
+@compiled("i8(i8,i8,i8,i8,i8,i8)")
+def add_computed(cache: int, state: int, pc: int, area: int, least: int, count: int) -> int:
+    """add() for those of them that are near to `pc`."""
+    met, targets = load64(cache + C_COMPUTED_COUNT), load64(cache + C_COMPUTED)
+    if met < 0:
+        met = gather_computed(cache, state, area)
+    for n in range(met):
+        target = load64(targets + 8 * n)
+        if target - pc < NEAR and pc - target < NEAR:
             count = add(cache, target, area, least, count)
     return count
 
@@ -112,6 +128,7 @@ def spread(cache: int, state: int, area: int, least: int, count: int) -> int:
 def start_search(cache: int, row: int, limit: int) -> int:
     """For at most `limit` guest bytes: only the head is found. Returns its executable range, or 0."""
     store64(cache + C_SEARCH_LIMIT, limit)
+    store64(cache + C_COMPUTED_COUNT, -1)
     now = load64(cache + C_VISITS) + 1
     store64(cache + C_VISITS, now)
     store64(row + R_VISIT, now)
@@ -134,8 +151,7 @@ def count_around(cache: int, state: int, head: int, unused: int) -> int:
             store64(row + R_COUNTED, 1)
             store64(row + R_EXECUTED, 0)
             if load64(row + R_CODE) != 0:
-                mark_unit(row)
-    drop_marked(cache, 0)
+                drop_unit(cache, row, 0)
     return count
 
 

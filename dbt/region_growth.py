@@ -10,8 +10,8 @@ from dragoman.dbt.state import JUMP_CACHE_SIZE, ROW, ROW_SIZE
 from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, ENDS_TRAP, RETURNS
 
 SWITCH = 24             # computed targets in a region at the most: the host does not predict a switch among more of them
-WORTH = 100             # guest bytes executed in a region for each time that it is left, at the least: leaving and entering
-                        # stores and loads registers, about as long as stencils take for 30 instructions
+WORTH = 400             # guest bytes executed in a region for each time that it is left, at the least: leaving and entering
+                        # store and load registers, so that below 100 or so stencils are as fast
 _ROW = Struct(f"<{ROW_SIZE // 8}q")
 _PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HEAD = (ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "head"))
 

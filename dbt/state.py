@@ -123,6 +123,8 @@ threshold       polls after which a row goes into the hot queue, to be profiled 
 hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
 found           memory for the rows that a search finds (region_blocks.py), FOUND entries
+computed        and for the targets of computed jumps that it may add
+computed_count  of these; -1: not looked for yet
 visits          searches so far
 search_limit    guest bytes that the present one may find
 regions         table of compiled regions (region_table.py), 0: none
@@ -164,7 +166,7 @@ region          number of the compiled region whose code `code` is, 0: none
 base            while `code` is a region's: the code of the tier below
 region_size     and the region's size in guest bytes
 visit           number of the last search that has met it (region_blocks.py)
-stale           while units are dropped: 1 in the first row of a unit that is to go
+next            another row of the same unit, 0: the last
 """)
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
 
