@@ -31,7 +31,7 @@ C_FOUND, C_VISITS, C_COUNTING, C_SEARCH_LIMIT, C_COMPUTED, C_COMPUTED_COUNT = (
 R_VISIT, R_REGION_SIZE = ROW["visit"], ROW["region_size"]
 
 REGION = 6000                   # guest bytes of a region at the most, about 2,000 instructions: half a second of LLVM's time
-SURROUNDINGS = 3 * REGION       # and of what is counted before it is known what is executed how often
+SURROUNDINGS = REGION           # and of what is counted before it is known what is executed how often
 SMALL = 500                     # a region of fewer bytes is made again within others; a larger one is left for and entered
 NEAR = 0x8000                   # a computed target further away is another function's business
 SAME_TARGETS = 0x800            # computed jumps so near to each other have the same targets
@@ -137,9 +137,9 @@ def start_search(cache: int, row: int, limit: int) -> int:
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def count_around(cache: int, state: int, head: int, unused: int) -> int:
-    """Have what can be executed around the row `head` translated anew when it is next entered, with code that counts how
-    often that is; the number of blocks."""
+def count_around(cache: int, state: int, head: int, counts: int) -> int:
+    """Have what can be executed around the row `head` translated anew when it is next entered: counts 1: with code that
+    counts how often that is; 0: without. The number of blocks."""
     area = start_search(cache, head, SURROUNDINGS)
     if area == 0:
         return 0
@@ -147,9 +147,10 @@ def count_around(cache: int, state: int, head: int, unused: int) -> int:
     found = load64(cache + C_FOUND)
     for n in range(count):
         row = load64(found + 8 * n)
-        if load64(row + R_COUNTED) == 0 and load64(row + R_REGION) == 0:
-            store64(row + R_COUNTED, 1)
-            store64(row + R_EXECUTED, 0)
+        if load64(row + R_COUNTED) != counts and load64(row + R_REGION) == 0:
+            store64(row + R_COUNTED, counts)
+            if counts != 0:
+                store64(row + R_EXECUTED, 0)
             if load64(row + R_CODE) != 0:
                 drop_unit(cache, row, 0)
     return count

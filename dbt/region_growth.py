@@ -43,23 +43,31 @@ def find(engine, state: int, row: int) -> list[Block]:  # type: ignore[no-untype
 
 
 def is_worth_it(blocks: list[Block], indirect: tuple[int, ...]) -> bool:
-    """Whether enough is executed in these blocks between entering and leaving the region of them, by their counts."""
+    """Whether enough is executed in these blocks between entering and leaving a region of them, by their counts."""
     inside = {block.pc: block.executed for block in blocks}
-    called = {block.target for block in blocks if block.ends & CALLS and block.ends & ENDS == ENDS_JUMP}
-    work = left = 0
+    work = left = jumps = returns = calls = 0
     for block in blocks:
-        work += block.size * block.executed
-        kind = block.ends & ENDS
-        if kind == ENDS_TRAP or (kind == ENDS_JUMP_TO and not block.ends & RETURNS and not indirect) or (
-                block.ends & RETURNS and not called & inside.keys()):
-            left += block.executed
-        elif kind == ENDS_JUMP and block.target not in inside:
-            left += block.executed
-        elif kind == ENDS_BRANCH:
-            # what goes neither way inside goes out; a block may be entered from elsewhere, so this is an estimate
-            ways = [pc for pc in (block.target, block.pc + block.size) if pc in inside]
-            if len(ways) < 2:
-                left += max(0, block.executed - (inside[ways[0]] if ways else 0))
+        kind, executed = block.ends & ENDS, block.executed
+        work += block.size * executed
+        if kind == ENDS_TRAP:
+            left += executed
+        elif kind == ENDS_JUMP_TO:
+            if block.ends & RETURNS:
+                returns += executed
+            else:
+                jumps += executed
+        elif kind == ENDS_JUMP:
+            if block.target not in inside:
+                left += executed
+            elif block.ends & CALLS:
+                calls += executed
+        else:
+            ways = (block.target, block.pc + block.size) if kind == ENDS_BRANCH else (block.pc + block.size,)
+            found = [inside[pc] for pc in ways if pc in inside]
+            if len(found) < len(ways):              # what goes no way inside goes out, if nothing else leads there
+                left += max(0, executed - sum(found))
+    met = sum(inside[pc] for pc in indirect)
+    left += max(0, jumps - met) + max(0, returns - calls - min(jumps, met))
     return work >= WORTH * left
 
 
@@ -68,7 +76,8 @@ def grow(engine, cpu, row: int) -> tuple[RegionRequest, int] | None:        # ty
     None if it is not worth it, or the code is gone."""
     met = computed(cpu)
     blocks = find(engine, cpu.address, row)
-    indirect = tuple(block.pc for block in blocks if block.pc in met)
+    behind_calls = {block.pc + block.size for block in blocks if block.ends & CALLS}
+    indirect = tuple(block.pc for block in blocks if block.pc in met and block.pc not in behind_calls)
     if len(indirect) > SWITCH:
         blocks, indirect = find(engine, 0, row), ()
     if not blocks or not is_worth_it(blocks, indirect):

@@ -76,10 +76,12 @@ class Tiering:
         if self._from_store(cpu, pc) and ctypes.c_int64.from_address(row + _REGION).value:
             return
         if stage.value == STAGE_PROFILED:
-            self.engine.locked("count_around", cpu.address, row)
-        elif not self._request(cpu, row):
+            self.engine.locked("count_around", cpu.address, row, 1)
+            return
+        if not self._request(cpu, row):
             stage.value, heat = STAGE_COLD, ctypes.c_int64.from_address(row + _HEAT)
             heat.value *= -AGAIN
+        self.engine.locked("count_around", cpu.address, row, 0)
 
     # --- regions
     def _request(self, cpu: Cpu, row: int) -> bool:
