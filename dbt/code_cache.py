@@ -76,6 +76,24 @@ def executable_range(cache: int, pc: int) -> int:
     return 0
 
 
+@compiled("i8(i8,i8)")
+def executable_end(cache: int, area: int) -> int:
+    """Where executable memory ends that begins with this range; a neighbour is looked at: no block reaches further."""
+    behind, limit = area + RANGE_SIZE, load64(cache + C_RANGES) + load64(cache + C_RANGE_COUNT) * RANGE_SIZE
+    if behind < limit and load64(behind) == load64(area + 8):
+        return load64(behind + 8)
+    return load64(area + 8)
+
+
+@compiled("i8(i8,i8,i8)")
+def may_change(cache: int, pc: int, size: int) -> int:
+    """1 if a byte of a block can be written by somebody, or is not executable any more."""
+    first, last = executable_range(cache, pc), executable_range(cache, pc + size - 1)
+    if first == 0 or last == 0:
+        return 1
+    return 1 if load64(first + 16) != 0 or load64(last + 16) != 0 else 0
+
+
 @compiled("void(i8,i8,i8)")
 def point(cache: int, hole: int, to: int) -> None:
     """Let the rel32 at `hole` lead to `to`. The hole does not cross a cache line: one store, seen whole by all threads."""
@@ -203,11 +221,11 @@ def verify(cache: int, start: int, end: int, unused: int) -> int:
     for n in range(load64(cache + C_ROW_COUNT)):
         row = rows + n * ROW_SIZE
         size, pc = load64(row + R_SIZE), load64(row + R_PC)
-        if size != 0 and pc < end and pc + size > start:
-            area = executable_range(cache, pc)
-            if area == 0 or (load64(area + 16) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH)):
-                mark_unit(row)
-                marked = 1
+        if size == 0 or pc >= end or pc + size <= start:
+            continue
+        if may_change(cache, pc, size) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH):
+            mark_unit(row)
+            marked = 1
     return drop_marked(cache, 1) if marked != 0 else 0
 
 

@@ -40,6 +40,7 @@ user0           for the runtime; native code does not touch it
 user1
 budget_reset    what `budget` is set to after a poll
 on_poll         host function (state, guest pc, guest pc to count) -> host code or 0, called when the budget ran out
+careful         1: the decoder met memory that cannot be read: the next block is made of one page, and nothing behind it
 precise         1: registers must be exact at faults (the guest catches SIGSEGV or SIGBUS)
 report          memory for the log's reports of translations (translation_report.py), 0: none
 """
