@@ -7,7 +7,7 @@ Host code is written at its address for running plus `write_delta`.
 
 from __future__ import annotations
 
-from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, store64, wrap
+from dragoman.dbt.compiled import call2, compiled, load32, load64, store32, store64
 from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
@@ -24,7 +24,7 @@ JUMP_MASK = JUMP_CACHE_ENTRIES - 1
 EMPTY_KEY = 1                       # no instruction lies at an odd address
 LINK_SIZE, RANGE_SIZE = 16, 24
 CACHE_MEMORY_BASE, C_NATIVES, C_THRESHOLD = CACHE["memory_base"], CACHE["natives"], CACHE["threshold"]
-NATIVE_HEAD_MISS = NATIVES.index("head_miss")
+NATIVE_HEAD_MISS, NATIVE_HASH = NATIVES.index("head_miss"), NATIVES.index("guest_hash")
 
 
 @compiled("i8(i8,i8)")
@@ -152,11 +152,8 @@ def remember(state: int, pc: int, code: int) -> None:
 
 @compiled("i8(i8,i8,i8)")
 def hash_bytes(cache: int, pc: int, size: int) -> int:
-    """FNV-1a of guest bytes, 64 bits."""
-    at, h = load64(cache + CACHE_MEMORY_BASE) + pc, -3750763034362895579
-    for n in range(size):
-        h = wrap((h ^ load8(at + n)) * 1099511628211)
-    return h
+    """Of guest bytes; -1 if they cannot be read. It is not Python's memory: in native code that survives a fault."""
+    return call2(load64(load64(cache + C_NATIVES) + 8 * NATIVE_HASH), load64(cache + CACHE_MEMORY_BASE) + pc, size)
 
 
 @compiled("void(i8,i8,i8)")

@@ -170,7 +170,7 @@ stale           while units are dropped: 1 in the first row of a unit that is to
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
 
 # routines in the engine image that compiled code must know
-NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret",
+NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret", "guest_hash",
            *(f"leave_{reason}" for reason in EXITS))
 
 # --- a decoded record: four 64-bit words

@@ -31,6 +31,11 @@ def main(options: RunOptions) -> int:
     except OSError as error:
         name = os.fsdecode(error.filename) if error.filename is not None else ""
         return refuse(f"{name}: {error.strerror}" if name else str(error.strerror), elf.CANNOT_RUN)
+    except Exception as error:      # ours: a line for the user, all of it for whoever asks
+        if "internal" in options.log:
+            raise
+        return refuse(f"internal error: {type(error).__name__}: {error}; the guest cannot be started (-d internal prints where)",
+                      INTERNAL_ERROR)
     return INTERNAL_ERROR       # only where the end of the process was not the end
 
 
