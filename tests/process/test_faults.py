@@ -27,10 +27,21 @@ def check(output: str, group: str) -> None:
     assert last == f"{GROUPS[group]} faults"
 
 
+# LLVM makes one instruction of a load and what converts its value (flw, fld), without the debug location of the load.
+CONVERTED = pytest.mark.xfail(reason="region_site.py gives conversions of what was loaded no debug location", strict=True)
+
+
 @pytest.mark.parametrize("engine", [*ENGINES, "auto"])
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_handler_finds_all_as_it_is(group, engine):
     done = dragoman("run", "--engine", engine, str(FAULTS), group)
+    assert (done.returncode, done.stderr) == (0, "")
+    check(done.stdout, group)
+
+
+@pytest.mark.parametrize("group", [pytest.param(group, marks=CONVERTED) if group == "loads" else group for group in GROUPS])
+def test_a_handler_finds_all_as_it_is_in_regions_of_lukewarm_code(group):
+    done = dragoman("run", "--engine", "region", "--threshold", "50", str(FAULTS), group, "60")
     assert (done.returncode, done.stderr) == (0, "")
     check(done.stdout, group)
 
