@@ -88,7 +88,7 @@ class Engine:
         self.gate = _thread.allocate_lock()             # held while the world is stopped
         self.stopping = False
         self._somebody_left = _thread.allocate_lock()
-        self._make_control(image)
+        self._make_control(image, options.code_size or REGION_CODE)
         self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
         self._admin.cache = self.control_address
         self._started = self.locked("read_clock"), perf_counter()
@@ -97,7 +97,8 @@ class Engine:
         self._promotes = _thread.allocate_lock()        # held while it works, and while the process is copied
 
     # --- set-up
-    def _make_control(self, image) -> None:             # type: ignore[no-untyped-def]
+    def _make_control(self, image, limit: int) -> None: # type: ignore[no-untyped-def]
+        """limit: bytes of code of each kind."""
         self._control = (ctypes.c_uint64 * (CACHE_SIZE // 8))()
         self.control_address = ctypes.addressof(self._control)
         tables = self.tables = Tables(dict(index=4 * INDEX_ENTRIES, rows=ROW_SIZE * ROWS, links=16 * LINKS, records=RECORDS,
@@ -110,10 +111,10 @@ class Engine:
         counting = self.options.engine == "region"
         values = dict(
             stencil_start=arena.run, stencil_end=arena.run + STENCIL_CODE, region_start=arena.run + STENCIL_CODE,
-            region_end=arena.run + arena.size, image_start=image.base, image_end=image.base + image.size,
-            write_delta=arena.write - arena.run, cursor=arena.run, cursor_limit=arena.run + STENCIL_CODE - ROOM_FOR_UNIT,
+            region_end=arena.run + STENCIL_CODE + min(REGION_CODE, limit), image_start=image.base, image_end=image.base + image.size,
+            write_delta=arena.write - arena.run, cursor=arena.run, cursor_limit=arena.run + min(STENCIL_CODE, limit) - ROOM_FOR_UNIT,
             index_mask=INDEX_ENTRIES - 1, row_count=1, row_limit=ROWS, link_count=1, link_limit=LINKS,
-            record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + RECORDS,
+            record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + min(RECORDS, limit),
             site_limit=SITES, decoder=self.decoder.address, library=self.library() if engine else 0,
             handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine,
             counting=(self.options.threshold or INTERPRETED) if counting else 0, memory_base=self.memory_base)
