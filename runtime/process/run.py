@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from dragoman.dbt import engine
@@ -43,9 +44,9 @@ def begin(process: Process) -> None:
     """Load the program and live its main thread's life."""
     options = process.options
     start = execute.prepare(process, options.program, options.arguments)
-    if start.program is None:
-        raise elf.LoadError(f"{elf.printable(start.name)}: is a program of this host (x86-64): run it natively, "
-                            "without dragoman", 8)
+    if start.program is None:       # execve would let the host run it; here it is refused in its own words
+        elf.read(start.path, start.name, process.memory.size, process.paths.find).close()
+        raise elf.LoadError(f"{elf.printable(start.name)}: has changed meanwhile", errno.ENOEXEC)
     keep_core_limit(process)
     thread = Thread(process, process.engine.cpu())
     thread.mask = process.host.mask()
