@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,5 +30,5 @@ def test_ranges_are_what_was_added_last(steps):
     assert list(ranges) == copy and len(ranges) == len(copy)
     assert {page: row[2] for row in copy for page in range(row[0], row[1])} == model
     assert sum(row[1] - row[0] for row in copy) == len(model)
-    for left, right in zip(copy, copy[1:], strict=False):
+    for left, right in pairwise(copy):
         assert left[1] < right[0] or (left[1] == right[0] and left[2] != right[2])
