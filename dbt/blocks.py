@@ -13,6 +13,7 @@ from dragoman.dbt.code_cache import (
     R_TARGET,
     R_UNIT,
     count_heat,
+    executable_end,
     executable_range,
     find_row,
     hash_bytes,
@@ -21,8 +22,8 @@ from dragoman.dbt.code_cache import (
     set_code,
 )
 from dragoman.dbt.compiled import clock, compiled, load8, load16, load32, load32s, load64, store8, store32, store64, store_release
-from dragoman.dbt.copier import put_jump, translate_unit
-from dragoman.dbt.decode import decode_block
+from dragoman.dbt.copier import BLOCK_INSTRUCTIONS, put_jump, translate_unit
+from dragoman.dbt.decode import FETCH, decode_block
 from dragoman.dbt.state import (
     ASK_BLOCKS,
     CACHE,
@@ -49,13 +50,14 @@ C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"]
-S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT = (
-    OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report"))
+S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
+    OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS = (EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret"))
 
-MAXIMUM = 128                       # instructions in an interpreter block
+MAXIMUM = BLOCK_INSTRUCTIONS        # in an interpreter block
+PAGE = 0x1000                       # the least that can be readable or not
 # What one unit may need at the most; resolve_block asks for this much before it begins.
 ROOM_RECORDS, ROOM_ROWS, ROOM_LINKS, ROOM_SITES = (MAXIMUM + 520) * RECORD_SIZE, 1024, 2048, 1024
 
@@ -104,14 +106,17 @@ def put_goto(cache: int, record: int, pc: int) -> int:
     return record + RECORD_SIZE
 
 
-@compiled("i8(i8,i8,i8)")
-def interpret_block(cache: int, row: int, end: int) -> int:
-    """Decode the block of the row into records that the interpreter runs; returns its host code."""
+@compiled("i8(i8,i8,i8,i8)")
+def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
+    """Decode the block of the row into records that the interpreter runs; returns its host code, 0: its first instruction
+    crosses `end`."""
     pc = load64(row + R_PC)
     # Headers of other blocks are made at the cursor meanwhile: the body is decoded behind room for three of them.
     head = head_of(cache, row)
     body = load64(cache + C_RECORD_CURSOR) + 3 * RECORD_SIZE
-    count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, body, MAXIMUM)
+    count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, body, maximum)
+    if load16(body + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
+        return 0
     handlers, forms = load64(cache + C_HANDLERS), load64(cache + C_FORMS)
     for n in range(count):
         record = body + n * RECORD_SIZE
@@ -151,6 +156,14 @@ def interpret_block(cache: int, row: int, end: int) -> int:
     return code
 
 
+@compiled("i8(i8,i8,i8,i8,i8)")
+def make_code(cache: int, pc: int, end: int, maximum: int, alone: int) -> int:
+    """Code of the engine's kind; 0 if the first instruction crosses `end`. alone: of one block."""
+    if load64(cache + C_ENGINE) == 0:
+        return interpret_block(cache, make_row(cache, pc), end, maximum)
+    return translate_unit(cache, pc, end, maximum, alone)
+
+
 @compiled("i8(i8,i8,i8)")
 def resolve_block(cache: int, state: int, pc: int) -> int:
     """resolve_linked for who comes by a computed jump: the thread's jump cache will have it."""
@@ -187,7 +200,12 @@ def make_block_reported(cache: int, state: int, pc: int) -> int:
 
 @compiled("i8(i8,i8,i8)")
 def make_block(cache: int, state: int, pc: int) -> int:
-    """Make the block's code; 0 with the exit reason set if that can't be."""
+    """Make the block's code; 0 with the exit reason set if that can't be.
+
+    Where the decoder met memory that cannot be read (a fault ends it, at this pc), the runtime calls again, `careful`: then
+    only the page of `pc` is looked at, and behind it for nothing but an instruction that crosses its end.
+    """
+    store64(state + S_PC, pc)
     area = executable_range(cache, pc)
     if area == 0 or pc & 1:
         store64(state + S_REASON, EXIT_FETCH)
@@ -196,11 +214,18 @@ def make_block(cache: int, state: int, pc: int) -> int:
         store64(state + S_REASON, EXIT_FULL)
         return 0
     start = clock()
-    if load64(cache + C_ENGINE) == 0:
-        code = interpret_block(cache, make_row(cache, pc), load64(area + 8))
+    end, code = executable_end(cache, area), 0
+    if load64(state + S_CAREFUL) != 0:
+        page_end = (pc | PAGE - 1) + 1
+        code = make_code(cache, pc, page_end if page_end < end else end, MAXIMUM, 1)
+        if code == 0:
+            code = make_code(cache, pc, end, 1, 1)
+        store64(state + S_CAREFUL, 0)
     else:
-        code = translate_unit(cache, pc, load64(area + 8))
+        code = make_code(cache, pc, end, MAXIMUM, 0)
     store64(cache + C_TRANSLATE, load64(cache + C_TRANSLATE) + clock() - start)
+    if code == 0:
+        store64(state + S_REASON, EXIT_FETCH)
     return code
 
 

@@ -50,10 +50,22 @@ def stop_threads(cache: int, change: int, b: int, c: int) -> int:
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def set_ranges(cache: int, source: int, count: int, unused: int) -> int:
-    """The executable ranges are now these `count` (start, end, changeable), sorted."""
-    copy_bytes(load64(cache + C_RANGES), source, count * RANGE_SIZE)
-    store64(cache + C_RANGE_COUNT, count)
+def splice_ranges(cache: int, source: int, count: int, place: int) -> int:
+    """In the executable ranges `count` new ones (start, end, changeable) take the place of some: place = first << 32 | how many."""
+    ranges, old = load64(cache + C_RANGES), load64(cache + C_RANGE_COUNT)
+    first, removed = place >> 32, place & 0xFFFF_FFFF
+    tail = ranges + (first + removed) * RANGE_SIZE
+    words = (old - first - removed) * RANGE_SIZE // 8
+    distance = (count - removed) * RANGE_SIZE
+    if distance <= 0:
+        for n in range(words):
+            store64(tail + distance + 8 * n, load64(tail + 8 * n))
+    else:
+        for n in range(words):
+            at = tail + 8 * (words - 1 - n)
+            store64(at + distance, load64(at))
+    copy_bytes(ranges + first * RANGE_SIZE, source, count * RANGE_SIZE)
+    store64(cache + C_RANGE_COUNT, old + count - removed)
     return 0
 
 

@@ -7,7 +7,7 @@ Host code is written at its address for running plus `write_delta`.
 
 from __future__ import annotations
 
-from dragoman.dbt.compiled import compiled, load8, load32, load64, store32, store64, wrap
+from dragoman.dbt.compiled import call2, compiled, load32, load64, store32, store64
 from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
@@ -24,7 +24,7 @@ JUMP_MASK = JUMP_CACHE_ENTRIES - 1
 EMPTY_KEY = 1                       # no instruction lies at an odd address
 LINK_SIZE, RANGE_SIZE = 16, 24
 CACHE_MEMORY_BASE, C_NATIVES, C_THRESHOLD = CACHE["memory_base"], CACHE["natives"], CACHE["threshold"]
-NATIVE_HEAD_MISS = NATIVES.index("head_miss")
+NATIVE_HEAD_MISS, NATIVE_HASH = NATIVES.index("head_miss"), NATIVES.index("guest_hash")
 
 
 @compiled("i8(i8,i8)")
@@ -74,6 +74,24 @@ def executable_range(cache: int, pc: int) -> int:
     if low < load64(cache + C_RANGE_COUNT) and load64(ranges + low * RANGE_SIZE) <= pc:
         return ranges + low * RANGE_SIZE
     return 0
+
+
+@compiled("i8(i8,i8)")
+def executable_end(cache: int, area: int) -> int:
+    """Where executable memory ends that begins with this range; a neighbour is looked at: no block reaches further."""
+    behind, limit = area + RANGE_SIZE, load64(cache + C_RANGES) + load64(cache + C_RANGE_COUNT) * RANGE_SIZE
+    if behind < limit and load64(behind) == load64(area + 8):
+        return load64(behind + 8)
+    return load64(area + 8)
+
+
+@compiled("i8(i8,i8,i8)")
+def may_change(cache: int, pc: int, size: int) -> int:
+    """1 if a byte of a block can be written by somebody, or is not executable any more."""
+    first, last = executable_range(cache, pc), executable_range(cache, pc + size - 1)
+    if first == 0 or last == 0:
+        return 1
+    return 1 if load64(first + 16) != 0 or load64(last + 16) != 0 else 0
 
 
 @compiled("void(i8,i8,i8)")
@@ -134,11 +152,8 @@ def remember(state: int, pc: int, code: int) -> None:
 
 @compiled("i8(i8,i8,i8)")
 def hash_bytes(cache: int, pc: int, size: int) -> int:
-    """FNV-1a of guest bytes, 64 bits."""
-    at, h = load64(cache + CACHE_MEMORY_BASE) + pc, -3750763034362895579
-    for n in range(size):
-        h = wrap((h ^ load8(at + n)) * 1099511628211)
-    return h
+    """Of guest bytes; -1 if they cannot be read. It is not Python's memory: in native code that survives a fault."""
+    return call2(load64(load64(cache + C_NATIVES) + 8 * NATIVE_HASH), load64(cache + CACHE_MEMORY_BASE) + pc, size)
 
 
 @compiled("void(i8,i8,i8)")
@@ -190,10 +205,10 @@ def verify(cache: int, start: int, end: int, unused: int) -> int:
     for n in range(load64(cache + C_ROW_COUNT)):
         row = rows + n * ROW_SIZE
         size, pc = load64(row + R_SIZE), load64(row + R_PC)
-        if size != 0 and pc < end and pc + size > start:
-            area = executable_range(cache, pc)
-            if area == 0 or (load64(area + 16) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH)):
-                dropped += drop_unit(cache, row, 1)
+        if size == 0 or pc >= end or pc + size <= start:
+            continue
+        if may_change(cache, pc, size) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH):
+            dropped += drop_unit(cache, row, 1)
     return dropped
 
 

@@ -18,13 +18,14 @@ from dragoman.dbt.code_cache import (
     R_TARGET,
     R_UNIT,
     connect,
+    executable_end,
     executable_range,
     hash_bytes,
     make_row,
     set_code,
 )
 from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
-from dragoman.dbt.decode import decode_block
+from dragoman.dbt.decode import FETCH, decode_block
 from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count_down, put_increment, put_jump
 from dragoman.dbt.state import (
     ASK_BLOCKS,
@@ -287,9 +288,12 @@ def note_site(cache: int, pc: int) -> None:
     store64(cache + C_SITE_COUNT, count + 1)
 
 
-@compiled("i8(i8,i8,i8)")
-def translate_unit(cache: int, pc: int, end: int) -> int:
-    """Stencil code for the block at `pc` and what follows it; returns its host address. Executable memory ends at `end`."""
+@compiled("i8(i8,i8,i8,i8,i8)")
+def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> int:
+    """Stencil code for the block at `pc` and, unless `alone`, what follows it; returns its host address.
+
+    Executable memory ends at `end`; 0 if the first instruction crosses it. maximum: instructions of a block.
+    """
     scratch = load64(cache + C_SCRATCH)
     store64(scratch + COUNT_HOLES, 0)
     store64(scratch + COUNT_POLLS, 0)
@@ -299,7 +303,12 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
     unit = make_row(cache, pc)
     start = total = blocks = 0
     while True:
-        count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, scratch, BLOCK_INSTRUCTIONS)
+        count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, scratch, maximum)
+        if load16(scratch + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
+            if blocks == 0:
+                return 0
+            put_jump_to(cache, pc)      # the block before falls to here
+            break
         row, entry = make_row(cache, pc), load64(cache + C_CURSOR)
         if blocks == 0:
             start = entry
@@ -323,7 +332,7 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
         ends, target = bits & ENDS, load64(last + RECORD_IMM)
         for n in range(count - 1):
             put_record(cache, scratch + n * RECORD_SIZE)
-        more = 1 if total < UNIT_INSTRUCTIONS and blocks < UNIT_BLOCKS else 0
+        more = 1 if alone == 0 and total < UNIT_INSTRUCTIONS and blocks < UNIT_BLOCKS else 0
         following = target if ends == ENDS_JUMP and bits & CALLS == 0 else behind
         area = executable_range(cache, following)
         follow = more if ends < ENDS_JUMP_TO and area != 0 and following & 1 == 0 and is_new(cache, following, unit) != 0 else 0
@@ -342,7 +351,7 @@ def translate_unit(cache: int, pc: int, end: int) -> int:
         if follow == 0:
             break
         pc = following
-        end = load64(area + 8)
+        end = executable_end(cache, area)
     if ask != 0:
         note_site(cache, NO_INSTRUCTION)
     put_stubs(cache)

@@ -51,6 +51,7 @@ class Cpu:
     budget_reset = _word("budget_reset", "what the budget is set to after a poll")
     direct_table = _word("user0", "address of the system calls that native code makes (calls.DirectTable), or 0")
     in_call = _word("user1", "1 while native code makes a system call: the thread does not touch the code cache then")
+    careful = _word("careful", "see state.py")
     precise = _word("precise", "1: registers must be exact at faults")
     report = _word("report", "memory for the log's reports of translations, or 0")
 

@@ -171,13 +171,16 @@ def decode_one(decoder, code, pc, room, record):
 def decode_block(decoder, code, pc, end, records, maximum):
     """Decode from host address `code`, guest address `pc`, until what ends a block, or `maximum` records; their count.
 
-    Guest memory is executable up to guest address `end`: what crosses it decodes to `fetch`.
+    Guest memory is executable up to guest address `end`: the block ends before an instruction that crosses it. If that is
+    the first one, it is the only record, of form `fetch`.
     """
     count = 0
     at = 0
     while count < maximum:
         record = records + 32 * count
         properties = decode_one(decoder, code + at, pc + at, end - pc - at, record)
+        if count != 0 and load16(record + 8) == load64(decoder + FETCH):
+            break
         count += 1
         if properties & ENDS:
             break

@@ -16,10 +16,24 @@ from dragoman.dbt.arena import Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
-from dragoman.dbt.state import CACHE, CACHE_SIZE, EXITS, FOUND, HOT_QUEUE, JUMP_CACHE_ENTRIES, JUMP_CACHE_SIZE, LAST_STATE, MAX_THREADS, NATIVES, ROW_SIZE
+from dragoman.dbt.ranges import Ranges
+from dragoman.dbt.state import (
+    CACHE,
+    CACHE_SIZE,
+    EXITS,
+    FOUND,
+    HOT_QUEUE,
+    JUMP_CACHE_ENTRIES,
+    JUMP_CACHE_SIZE,
+    LAST_STATE,
+    MAX_THREADS,
+    NATIVES,
+    ROW_SIZE,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dragoman.dbt.ranges import Splice
     from dragoman.dbt.tiering import Tiering
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -27,7 +41,7 @@ _libc.process_vm_readv.restype = ctypes.c_ssize_t
 MEBI = 1 << 20
 STENCIL_CODE, REGION_CODE = 48 * MEBI, 64 * MEBI
 INDEX_ENTRIES, ROWS, LINKS, RECORDS, SITES = 1 << 20, 1 << 18, 1 << 20, 64 * MEBI, 4 * MEBI
-MAX_RANGES = 1 << 14
+MAX_RANGES = 1 << 16                    # Linux lets a process have fewer mappings (vm.max_map_count)
 ROOM_FOR_UNIT = 0x1_0000                # host code of the longest unit, stubs included
 BUDGET = 997                            # back edges and calls between two polls: a prime, so that no loop hides between them
 POLLED = 100                            # polls that meet a loop or function before it is profiled; as many again: compiled
@@ -79,14 +93,14 @@ class Engine:
         self._take_lock, self._drop_lock = native(image.symbols["take_lock"]), native(image.symbols["drop_lock"])
         self.arena = Arena(STENCIL_CODE + REGION_CODE)
         self.decoder = Decoder(image.blob("decoder"))
-        self.ranges: list[tuple[int, int, bool]] = []
+        self.ranges = Ranges()                          # executable guest memory
         self._origins: dict[tuple[int, int], bytes] = {}
         self.precise = options.precise
         self.shared = False                             # memory is seen by other threads or processes
         self.gate = _thread.allocate_lock()             # held while the world is stopped
         self.stopping = False
         self._somebody_left = _thread.allocate_lock()
-        self._make_control(image)
+        self._make_control(image, options.code_size or REGION_CODE)
         self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
         self._admin.cache = self.control_address
         self._started = self.locked("read_clock"), perf_counter()
@@ -95,7 +109,8 @@ class Engine:
         self._promotes = _thread.allocate_lock()        # held while it works, and while the process is copied
 
     # --- set-up
-    def _make_control(self, image) -> None:             # type: ignore[no-untyped-def]
+    def _make_control(self, image, limit: int) -> None: # type: ignore[no-untyped-def]
+        """limit: bytes of code of each kind."""
         self._control = (ctypes.c_uint64 * (CACHE_SIZE // 8))()
         self.control_address = ctypes.addressof(self._control)
         tables = self.tables = Tables(dict(index=4 * INDEX_ENTRIES, rows=ROW_SIZE * ROWS, links=16 * LINKS, records=RECORDS,
@@ -109,10 +124,10 @@ class Engine:
         counting = self.options.engine == "region"
         values = dict(
             stencil_start=arena.run, stencil_end=arena.run + STENCIL_CODE, region_start=arena.run + STENCIL_CODE,
-            region_end=arena.run + arena.size, image_start=image.base, image_end=image.base + image.size,
-            write_delta=arena.write - arena.run, cursor=arena.run, cursor_limit=arena.run + STENCIL_CODE - ROOM_FOR_UNIT,
+            region_end=arena.run + STENCIL_CODE + min(REGION_CODE, limit), image_start=image.base, image_end=image.base + image.size,
+            write_delta=arena.write - arena.run, cursor=arena.run, cursor_limit=arena.run + min(STENCIL_CODE, limit) - ROOM_FOR_UNIT,
             index_mask=INDEX_ENTRIES - 1, row_count=1, row_limit=ROWS, link_count=1, link_limit=LINKS,
-            record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + RECORDS,
+            record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + min(RECORDS, limit),
             site_limit=SITES, decoder=self.decoder.address, library=self.library() if engine else 0,
             handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine,
             counting=(self.options.threshold or INTERPRETED) if counting else 0, memory_base=self.memory_base)
@@ -122,7 +137,6 @@ class Engine:
         natives = (ctypes.c_uint64 * len(NATIVES)).from_address(tables.addresses["natives"])
         natives[:] = [image.symbols[name] for name in NATIVES]
         ctypes.c_int64.from_address(tables.addresses["states"]).value = LAST_STATE
-        self._range_words = (ctypes.c_uint64 * (3 * MAX_RANGES))()
 
     def _promotion(self) -> dict[str, int]:
         """When native code is to leave with "hot" under stencils: at first at any poll, if there is something to ask for."""
@@ -233,14 +247,13 @@ class Engine:
     # --- executable memory
     def set_executable(self, start: int, end: int, changeable: bool) -> None:
         """Guest [start, end) is executable from now on. changeable: somebody can write there (code_changed looks)."""
-        self._cut(start, end)
-        self.ranges.append((start, end, changeable))
-        self._publish()
+        self._publish(self.ranges.add(start, end, changeable))
 
     def clear_executable(self, start: int, end: int) -> None:
         """Guest [start, end) is not what it was: unmapped, remapped or without execute permission."""
-        if self._cut(start, end):
-            self._publish()
+        change = self.ranges.cut(start, end)
+        if change is not None:
+            self._publish(change)
             self.locked("invalidate_code", start, end)
 
     def code_changed(self, start: int = 0, end: int = 1 << 63) -> None:
@@ -276,27 +289,14 @@ class Engine:
                 return start, end, origins[start, end]
         return None
 
-    def _cut(self, start: int, end: int) -> bool:
-        """Take [start, end) out of the ranges; whether there was anything."""
+    def _publish(self, change: Splice) -> None:
+        """Let native code see what has changed in the ranges."""
         self._origins = {}
-        kept: list[tuple[int, int, bool]] = []
-        touched = False
-        for low, high, changeable in self.ranges:
-            if low < end and start < high:
-                touched = True
-                kept += [part for part in ((low, start, changeable), (end, high, changeable)) if part[0] < part[1]]
-            else:
-                kept.append((low, high, changeable))
-        self.ranges = kept
-        return touched
-
-    def _publish(self) -> None:
-        self.ranges.sort()
         if len(self.ranges) > MAX_RANGES:
             raise MemoryError(f"more than {MAX_RANGES} executable mappings")
-        for n, (start, end, changeable) in enumerate(self.ranges):
-            self._range_words[3 * n:3 * n + 3] = [start, end, int(changeable)]
-        self.locked("set_ranges", ctypes.addressof(self._range_words), len(self.ranges))
+        first, removed, rows = change
+        words = (ctypes.c_uint64 * (3 * len(rows)))(*[int(word) for row in rows for word in row])
+        self.locked("splice_ranges", ctypes.addressof(words), len(rows), first << 32 | removed)
         if self.log is not None:
             self.log.remapped()
 

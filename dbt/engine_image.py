@@ -71,7 +71,7 @@ def entry_points() -> list:                     # type: ignore[type-arg]
     return [blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.read_clock, code_cache.invalidate,
             code_cache.verify, code_cache.find_row, region_watch.watch_region, code_cache.next_hot, region_blocks.count_around,
             region_blocks.choose_blocks,
-            copier.translate_unit, cache_admin.set_ranges, cache_admin.flush, decode.decode_block,
+            copier.translate_unit, cache_admin.splice_ranges, cache_admin.flush, decode.decode_block,
             cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_table.reserve_region, region_table.publish_region, region_table.drop_regions, region_table.calm_down,
             region_table.invalidate_code, region_table.verify_code]

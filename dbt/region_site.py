@@ -17,6 +17,7 @@ from dragoman.dbt.sites import Lowered, Site
 TYPES = {"x": "i64", "f": "double", "single": "float"}
 _LABEL = "\1label\2"
 _ACCESSES = ("load", "store", "atomicrmw", "cmpxchg")
+_CONVERSIONS = ("zext ", "sext ", "bitcast ")
 
 
 class Leave(NamedTuple):
@@ -43,7 +44,7 @@ class TemplateSite(Site):
         self.results: list[tuple[str, str, str]] = []
         self.leaves: list[Leave] = []
         self.ending: tuple[str, ...] = ()
-        self.pointer = ""
+        self.pointer = self.loaded = ""
 
     # --- accesses of guest memory carry their debug location, by which a fault finds the guest pc
     def access(self, address: str) -> str:
@@ -51,12 +52,18 @@ class TemplateSite(Site):
         return self.pointer
 
     def _located(self, text: str) -> str:
-        if self.pointer and text.startswith(_ACCESSES) and f"ptr {self.pointer}," in text:
+        access = self.pointer and text.startswith(_ACCESSES) and f"ptr {self.pointer}," in text
+        # The code generator makes one instruction of a load and what converts its value, and keeps the latter's location.
+        if access or (self.loaded and text.startswith(_CONVERSIONS) and f" {self.loaded} " in text):
             return f"{text}, !dbg !\1dbg\2"
         return text
 
     def emit(self, text: str) -> str:
-        return super().emit(self._located(text))
+        located = self._located(text)
+        name = super().emit(located)
+        if located is not text and text.startswith("load "):
+            self.loaded = name
+        return name
 
     def do(self, text: str) -> None:
         super().do(self._located(text))

@@ -23,6 +23,7 @@ from dragoman.dbt.code_cache import (
     hash_bytes,
     invalidate,
     make_row,
+    may_change,
     set_code,
     verify,
 )
@@ -227,10 +228,7 @@ def drop_regions(cache: int, start: int, end: int, changed_only: int) -> int:
                 if changed_only == 0:
                     stale = 1
                 else:
-                    area = executable_range(cache, low)
-                    if area == 0:
-                        stale = 1
-                    elif load64(area + 16) != 0 and hash_bytes(cache, low, high - low) != load64(at + 16):
+                    if may_change(cache, low, high - low) != 0 and hash_bytes(cache, low, high - low) != load64(at + 16):
                         stale = 1
         if stale != 0 and load64(record + NUMBER) != 0:
             dropped += drop_region(cache, record)

@@ -40,6 +40,7 @@ user0           for the runtime; native code does not touch it
 user1
 budget_reset    what `budget` is set to after a poll
 on_poll         host function (state, guest pc, guest pc to count) -> host code or 0, called when the budget ran out
+careful         1: the decoder met memory that cannot be read: the next block is made of one page, and nothing behind it
 precise         1: registers must be exact at faults (the guest catches SIGSEGV or SIGBUS)
 report          memory for the log's reports of translations (translation_report.py), 0: none
 """
@@ -171,7 +172,7 @@ next            another row of the same unit, 0: the last
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
 
 # routines in the engine image that compiled code must know
-NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret",
+NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret", "guest_hash",
            *(f"leave_{reason}" for reason in EXITS))
 
 # --- a decoded record: four 64-bit words

@@ -11,7 +11,7 @@ import sys
 
 from dragoman import __version__
 from dragoman.arguments import Option, UsageError, choice, help_text, parse, positive, size
-from dragoman.runtime.options import COMPILERS, ENGINES, LOG_ITEMS, RunOptions
+from dragoman.runtime.options import COMPILERS, ENGINES, LEAST_CODE, LOG_ITEMS, RunOptions
 
 WRONG_USAGE = 2  # exit status
 
@@ -109,6 +109,13 @@ def variable(text: str) -> tuple[bytes, None]:
     return os.fsencode(text), None
 
 
+def code_size(text: str) -> int:
+    number = size(text)
+    if number < LEAST_CODE:
+        raise ValueError(f"is less than {LEAST_CODE >> 10}K")
+    return number
+
+
 RUN_OPTIONS = (
     Option("-L --sysroot", "sysroot", "the guest's root: absolute paths are looked for there first, then as they are. "
            "Programs that need a dynamic loader need it (default: the variable QEMU_LD_PREFIX)", "ROOT", os.fsencode),
@@ -122,6 +129,8 @@ RUN_OPTIONS = (
     Option("--threshold", "threshold", "run a block N times before a region is compiled of it", "N", positive),
     Option("--compiler", "compiler", "who compiles regions: server (default: a process in the background, one for each "
            "user), inline (this process, which waits for it), off", "WHO", choice(*COMPILERS)),
+    Option("--code-size", "code_size", "keep so much translated code of each kind (interpreter, stencil, region) in memory; what is "
+           "more makes room for itself: all is translated again (default: 48M and more)", "SIZE", code_size),
     Option("--precise", "precise", "exact registers at each fault, also in regions (slower)"),
     Option("--cold", "cold", "do without what earlier runs left in the cache folder, and leave nothing there"),
     Option("--count", "count", "count guest instructions exactly (slower): for --stats, and the guest's instret"),

@@ -54,9 +54,9 @@ def translate_all(cache: int, starts: int, end: int, stencils: int) -> int:
             if has_room(cache) == 0:
                 return 0
             if stencils != 0:
-                translate_unit(cache, pc, end)
+                translate_unit(cache, pc, end, MAXIMUM, 0)
             else:
-                interpret_block(cache, make_row(cache, pc), end)
+                interpret_block(cache, make_row(cache, pc), end, MAXIMUM)
         starts += 8
     return 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 ENGINES = ("interpreter", "stencil", "region")  # each can run a guest alone
+LEAST_CODE = 256 << 10
 COMPILERS = ("server", "inline", "off")
 LOG_ITEMS = {
     "in_asm": "guest instructions of each block when it is translated",
@@ -30,6 +31,9 @@ class RunOptions:
     sysroot: bytes | None = None
     stack_size: int | None = None
     """Bytes; None: the soft limit RLIMIT_STACK, as on a native Linux."""
+
+    code_size: int | None = None
+    """Bytes of translated code of each kind that are kept in memory, at least LEAST_CODE; None: the engine's own choice."""
 
     engine: str = "auto"
     """One of ENGINES or auto."""

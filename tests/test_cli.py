@@ -46,7 +46,7 @@ def test_option(line, field, value):
 
 @pytest.mark.parametrize(("line", "text"), [
     ("", "which program"), ("-L", "needs ROOT"), ("-s 0 p", "not a size"), ("-s 1T p", "not a size"),
-    ("-s -1 p", "not a size"), ("--engine fast p", "not one of interpreter, stencil, auto"),
+    ("-s -1 p", "not a size"), ("--engine fast p", "not one of interpreter, stencil, region, auto"),
     ("--threshold 0 p", "from 1"), ("--nonsense p", "no option --nonsense"), ("-q p", "no option -q"),
     ("--strace=1 p", "takes no value"), ("-E A p", "not NAME=VALUE"), ("-E =1 p", "not NAME=VALUE"),
     ("-U A=1 p", "not the name"), ("-d in_asm,nonsense p", "not one of in_asm"), ("-d , p", "not one of"),

@@ -12,7 +12,7 @@ from dragoman.dbt.state import CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, STATE_
 
 PIN_REGISTERS = ("r12", "r13", "r14", "r15", "r8", "r9", "r11")    # of the pinned slots p0.. in sites.ARGUMENTS
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
-GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending")
+GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending", "guest_hash")
 
 # --- ucontext_t and siginfo_t (Linux, arch/x86/include/uapi/asm/sigcontext.h): offsets
 UC_STACK_SP, UC_STACK_SIZE, UC_RSP, UC_RIP, UC_ERROR, UC_MASK = 16, 32, 160, 168, 192, 296
@@ -38,6 +38,7 @@ DIRECT_HEADER = DIRECT_ARGUMENTS + 6 * 8       # size of the window, calls made,
 POINTERS_AT, WAITS_ON_WORD, DIRECT = 16, 1 << 24, 1 << 31      # offsets in the state: number, result, six arguments
 CALL_ARGUMENTS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
 FUTEX_COMMAND, FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0x7F, 0, 1, 9, 10
+FNV_START, FNV_PRIME = 0xCBF2_9CE4_8422_2325, 0x100_0000_01B3
 RT_SIGACTION, RT_SIGRETURN, GETPID, RT_TGSIGQUEUEINFO = 13, 15, 39, 297
 
 
@@ -114,8 +115,9 @@ def _on_fault(pinned: tuple[int, ...]) -> list[str]:
     return [
         "on_fault:", f"cmp dword ptr [rsi+{SI_CODE}], 0", "jle fault_sent",
         f"cmp qword ptr [rdx+{UC_STACK_SIZE}], {STATE_BLOCK}", "jne fault_stray",
+        f"mov rax, [rdx+{UC_RIP}]", *_out_of_window("hash", "fault_cpu"), "fault_cpu:",
         f"mov r8, [rdx+{UC_STACK_SP}]", f"mov rcx, [r8+{OFFSET['cache']}]", "test rcx, rcx", "jz fault_stray",
-        f"mov rax, [rdx+{UC_RIP}]", f"mov r9d, {EXITS['fault']}",
+        f"mov r9d, {EXITS['fault']}",
         f"cmp qword ptr [r8+{OFFSET['saved_rsp']}], 0", "je fault_stray",     # the runtime's own call into the image
         f"cmp qword ptr [r8+{OFFSET['in_resolve']}], 0", "je fault_where",
         # the decoder met guest memory that cannot be read: this thread holds the lock
@@ -163,6 +165,7 @@ def _on_signal() -> list[str]:
 def _calls() -> list[str]:
     """safe_call(state, frame) and plain_call(frame) make the system call that the frame has: number and arguments.
     take_pending(state): the bits of the signals noted so far, which then are taken.
+    guest_hash(address, size): FNV-1a, 64 bits, of guest memory; -1 if it cannot be read: other threads unmap and cut files.
     """
     arguments = ["mov rdi, [rsi+8]", "mov rdx, [rsi+24]", "mov r10, [rsi+32]", "mov r8, [rsi+40]", "mov r9, [rsi+48]"]
     return [
@@ -171,7 +174,10 @@ def _calls() -> list[str]:
         "safe_window_end:", "ret",
         "safe_not_made:", f"mov rax, {NOT_MADE}", "ret",
         "plain_call:", "mov rsi, rdi", "mov rax, [rsi]", *arguments, "mov rsi, [rsi+16]", "syscall", "ret",
-        "take_pending:", "xor eax, eax", f"xchg [rdi+{OFFSET['pending']}], rax", "ret"]
+        "take_pending:", "xor eax, eax", f"xchg [rdi+{OFFSET['pending']}], rax", "ret",
+        "guest_hash:", f"movabs rax, {FNV_START}", f"movabs r8, {FNV_PRIME}", "test rsi, rsi", "jz hash_window_end",
+        "hash_window:", "movzx ecx, byte ptr [rdi]", "xor rax, rcx", "imul rax, r8", "inc rdi", "dec rsi", "jnz hash_window",
+        "hash_window_end:", "ret", "hash_not_made:", "mov rax, -1", "ret"]
 
 
 def text(pinned: tuple[int, ...]) -> str:

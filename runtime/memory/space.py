@@ -41,6 +41,7 @@ LOWEST = 0x1_0000                # vm.mmap_min_addr: below it is never mapped
 MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+EMPTYING = frozenset({4, 9})     # MADV_DONTNEED, MADV_REMOVE; MADV_FREE (8) empties at some later time, or not
 STACK_GAP = 1 << 20              # kept free below the main stack
 _mremap = _libc.mremap
 _mremap.restype, _mremap.argtypes = _long, [_long] * 5
@@ -118,6 +119,14 @@ class AddressSpace(Window):
         """The guest says so (fence.i). Under the lock: what is executable is read, and must not go meanwhile."""
         with _LOCK:
             self.engine.code_changed()
+
+    def _emptied(self, start: int, end: int) -> None:
+        """The pages of a range have lost what they held: a CPU would fetch the new content, without a fence."""
+        if self.engine is not None:
+            for area in self.table.within(start, end):
+                if area.prot & PROT_EXEC:
+                    self.engine.clear_executable(area.start, area.end)
+                    self._executable(area)
 
     def _reserve(self, start: int, end: int) -> None:
         """Put the reservation back over a range, whatever is there."""
@@ -289,6 +298,8 @@ class AddressSpace(Window):
         if old_length and not flags & MREMAP_DONTUNMAP:
             self._clear(old, old + old_length)
             self._fill(old, old + old_length)
+        elif old_length:                # the old pages stay, empty
+            self._emptied(old, old + old_length)
         self._enter(Area(address, address + new_length, area.prot, area.shared, PLAIN))
         return address
 
@@ -307,6 +318,8 @@ class AddressSpace(Window):
                     result = call(NR["madvise"], self.base + address, reach - address, advice)
                     if result < 0:
                         return result
+                    if advice in EMPTYING:
+                        self._emptied(address, reach)
                 if reach < end:
                     hole = True
                     rest = self.table.within(reach, end)

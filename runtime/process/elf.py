@@ -136,31 +136,32 @@ def open_program(host_path: bytes, name: bytes) -> tuple[int, bytes]:
     return fd, os.readlink(b"/proc/self/fd/%d" % fd)
 
 
-def read(host_path: bytes, name: bytes, window: int, find: Callable[[bytes], bytes]) -> Program:
+def read(host_path: bytes, name: bytes, window: int, find: Callable[[bytes], bytes], root: bytes | None = None) -> Program:
     """Look at a program, and its interpreter if it names one.
 
-    name: how messages call it; window: size of the guest's address space; find: guest path -> host path.
-    Raises LoadError.
+    name: how messages call it; window: size of the guest's address space; find: guest path -> host path; root: where that
+    looks first, for messages. Raises LoadError.
     """
     fd, path = open_program(host_path, name)
     try:
         program = examine(fd, path, name, window)
         if program.interpreter_name is not None:
-            program.interpreter = _interpreter(program.interpreter_name, name, window, find)
+            program.interpreter = _interpreter(program.interpreter_name, name, window, find, root)
         return program
     except BaseException:
         os.close(fd)
         raise
 
 
-def _interpreter(wanted: bytes, user: bytes, window: int, find: Callable[[bytes], bytes]) -> Program:
+def _interpreter(wanted: bytes, user: bytes, window: int, find: Callable[[bytes], bytes], root: bytes | None) -> Program:
     host_path = find(wanted)
     try:
         fd, path = open_program(host_path, wanted)
     except LoadError as error:
         if error.status != NOT_THERE:
             raise
-        text = f"{printable(user)}: needs the loader {printable(wanted)}, and there is no {printable(host_path)}"
+        there = f"{printable(root + wanted)} nor {printable(host_path)}" if root is not None else printable(host_path)
+        text = f"{printable(user)}: needs the loader {printable(wanted)}, and there is no {there}"
         raise LoadError(f"{text}; -L ROOT says where the guest's root is", ENOENT, NOT_THERE) from None
     try:
         program = examine(fd, path, wanted, window)

@@ -42,7 +42,7 @@ def prepare(process: Process, name: bytes, arguments: tuple[bytes, ...], host_pa
         if head[:2] != b"#!":
             if head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") != ELF_MACHINE:
                 return Start(None, path, name, arguments)
-            program = elf.read(path, name, process.memory.size, process.paths.find)
+            program = elf.read(path, name, process.memory.size, process.paths.find, process.paths.root)
             return Start(program, path, shown, arguments)
         interpreter, option = script_line(head, name)
         arguments = (interpreter, *option, name, *arguments[1:])

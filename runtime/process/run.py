@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from dragoman.dbt import engine
@@ -31,6 +32,11 @@ def main(options: RunOptions) -> int:
     except OSError as error:
         name = os.fsdecode(error.filename) if error.filename is not None else ""
         return refuse(f"{name}: {error.strerror}" if name else str(error.strerror), elf.CANNOT_RUN)
+    except Exception as error:      # ours: a line for the user, all of it for whoever asks
+        if "internal" in options.log:
+            raise
+        return refuse(f"internal error: {type(error).__name__}: {error}; the guest cannot be started (-d internal prints where)",
+                      INTERNAL_ERROR)
     return INTERNAL_ERROR       # only where the end of the process was not the end
 
 
@@ -38,9 +44,9 @@ def begin(process: Process) -> None:
     """Load the program and live its main thread's life."""
     options = process.options
     start = execute.prepare(process, options.program, options.arguments)
-    if start.program is None:
-        raise elf.LoadError(f"{elf.printable(start.name)}: is a program of this host (x86-64): run it natively, "
-                            "without dragoman", 8)
+    if start.program is None:       # execve would let the host run it; here it is refused in its own words
+        elf.read(start.path, start.name, process.memory.size, process.paths.find).close()
+        raise elf.LoadError(f"{elf.printable(start.name)}: has changed meanwhile", errno.ENOEXEC)
     keep_core_limit(process)
     thread = Thread(process, process.engine.cpu())
     thread.mask = process.host.mask()

@@ -241,9 +241,13 @@ class Thread:
     def on_fetch(self) -> None:
         """pc is not in executable memory, or its page cannot be read."""
         cpu, area = self.cpu, self.process.memory.table.find(self.cpu.pc)
-        number, address = SIGSEGV, cpu.pc
+        number, address, careful, cpu.careful = SIGSEGV, cpu.pc, cpu.careful, 0     # type: ignore[attr-defined]
         if cpu.host_pc:                         # the decoder met it
             number, address, cpu.host_pc = self.fault_number(), cpu.exit_data, 0
+            if not careful:                     # perhaps ahead of what is executed
+                cpu.careful = 1                 # type: ignore[attr-defined]
+                return
+            area = self.process.memory.table.find(address)
         elif area is not None and area.prot & PROT_EXEC:
             address = area.end                  # an instruction that crosses the end
             area = self.process.memory.table.find(address)
@@ -260,7 +264,8 @@ class Thread:
         signals.fault(self, SIGILL, ILLOPC, pc, "undefined instruction", word)
 
     def on_misaligned(self) -> None:
-        signals.fault(self, SIGBUS, ADRALN, self.cpu.exit_data, "misaligned atomic access to")
+        # si_addr is the pc (Linux, arch/riscv/kernel/traps.c, do_trap_store_misaligned)
+        signals.fault(self, SIGBUS, ADRALN, self.cpu.pc, "misaligned atomic access to", self.cpu.exit_data)
 
     def on_code_changed(self) -> None:
         self.process.memory.code_changed()

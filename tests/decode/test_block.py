@@ -32,7 +32,7 @@ def test_a_block_ends_at_the_maximum(native):
 
 @pytest.mark.parametrize("room, whole", [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (6, 2), (8, 2), (10, 3)])
 def test_bytes_beyond_executable_memory_are_not_looked_at(native, room, whole):
-    assert forms(native(ADDI + C_ADDI + ADDI, PC, maximum=64, room=room)) == ["addi"] * whole + ["fetch"]
+    assert forms(native(ADDI + C_ADDI + ADDI, PC, maximum=64, room=room)) == (["addi"] * whole or ["fetch"])
 
 
 def test_emulated_rounding_names_its_form(native):
@@ -50,9 +50,11 @@ def check(native, code):
         if record.form != "fetch":
             assert record.length == (4 if code[at - PC] & 3 == 3 else 2)
         at += record.length
-    assert FORM[records[-1].form].recipe.ends or len(records) == 64
-    if records[-1].form == "fetch":
-        assert at > PC + len(code)
+    behind = code[at - PC:]
+    cut = len(behind) < (2 if len(behind) < 2 or behind[0] & 3 != 3 else 4)
+    assert FORM[records[-1].form].recipe.ends or len(records) == 64 or cut
+    if records[-1].form == "fetch":             # the first one is cut off itself
+        assert len(records) == 1 and at > PC + len(code)
     assert listing.disassemble(code, PC)
 
 

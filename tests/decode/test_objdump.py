@@ -1,6 +1,7 @@
 """A whole program's text decoded as binutils does, where riscv64-linux-gnu-objdump is installed."""
 
 import pathlib
+import random
 import re
 import shutil
 import subprocess
@@ -72,3 +73,74 @@ def compare(path, native):
 def test_a_program_decodes_as_binutils_says(native, program, minimum):
     count, wrong = compare(PROGRAMS / program, native)
     assert count > minimum and not wrong
+
+
+# --- random words: what binutils takes for an instruction of RV64GC is one, and nothing else
+OPCODES = [0x03, 0x07, 0x0F, 0x13, 0x17, 0x1B, 0x23, 0x27, 0x2F, 0x33, 0x37, 0x3B, 0x43, 0x47, 0x4B, 0x4F, 0x53, 0x63, 0x67, 0x6F, 0x73]
+ASSEMBLER = shutil.which("riscv64-linux-gnu-as")
+
+
+def random_words(count: int, seed: int) -> list[int]:
+    """32-bit encodings, most of them of a known major opcode, half of them with few bits in their upper part."""
+    source, words = random.Random(seed), []
+    while len(words) < count:
+        word = source.getrandbits(32) & ~0x7F | source.choice(OPCODES)
+        if source.random() < 0.5:
+            word &= source.getrandbits(32) | 0xF_FFFF
+        if source.random() < 0.2:
+            word = word & 0x01FF_F000 | source.randrange(32) << 7 | 0x53 | source.randrange(128) << 25    # of OP-FP
+        if source.random() < 0.05:
+            word = source.getrandbits(32)
+        if word & 3 == 3 and word & 0x1F != 0x1F:
+            words.append(word)
+    return words
+
+
+def unlike(record: Record, mnemonic: str, operands: str) -> str | None:
+    """What is wrong, where binutils and a CPU in user mode are to agree."""
+    if mnemonic.startswith("."):
+        # Reserved fields of fences are ignored (manual, 2.7 and "Zifencei"); conversions that are exact have no use for a
+        # rounding mode, and one that binutils knows no name for is reserved, not illegal.
+        exact = ("fcvt.d.s", "fcvt.d.w", "fcvt.d.wu")
+        return None if record.form in ("illegal", "fence", "fence.light", "fence.i", "nop", *exact) else "no instruction"
+    if record.form == "illegal":
+        reserved_mode = operands.endswith("unknown")
+        user = mnemonic.startswith("csr") and operands.split(",")[1] in ("fflags", "frm", "fcsr", "cycle", "time", "instret")
+        privileged = (mnemonic.startswith("csr") and not user) or mnemonic in ("sret", "mret", "wfi", "sfence.vma")
+        read_only = user and operands.split(",")[1] in ("cycle", "time", "instret")
+        return None if reserved_mode or privileged or read_only else "is an instruction"
+    if record.form == "emulate":
+        return None if operands.endswith("rmm") else "is not emulated"
+    return difference(record._replace(imm=record.imm % 2**64) if FORM[record.form].recipe.ends in ("branch", "jump") else record,
+                      mnemonic, operands)
+
+
+def against_binutils(native, count: int, seed: int, folder: pathlib.Path) -> None:
+    words, source, target = random_words(count, seed), folder / "words.s", folder / "words.o"
+    source.write_text(".text\n" + "".join(f".insn 4, {word:#x}\n" for word in words))
+    subprocess.run([ASSEMBLER, "-march=rv64gc", source, "-o", target], check=True)
+    # far from 0, where a target may look like a register (a2)
+    command = [OBJDUMP, "-d", "-z", "-M", "no-aliases", "--adjust-vma=0x10000000", target]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    seen, wrong = [], {}
+    for address, bits, mnemonic, operands in (match.groups() for match in map(LINE.match, text.splitlines()) if match):
+        record, = native(bytes.fromhex(bits)[::-1], int(address, 16))
+        seen.append(int(bits, 16))
+        if problem := unlike(record, mnemonic, operands.strip()):
+            wrong[f"{bits} {mnemonic} {operands}"] = record, problem
+    assert seen == words and not wrong
+
+
+needs_binutils = pytest.mark.skipif(not (OBJDUMP and ASSEMBLER), reason="binutils for riscv64 are not installed")
+
+
+@needs_binutils
+def test_random_words_decode_as_binutils_says(native, tmp_path):
+    against_binutils(native, 3000, 1, tmp_path)
+
+
+@pytest.mark.long
+@needs_binutils
+@pytest.mark.parametrize("seed", range(10))
+def test_random_words_decode_as_binutils_says_long(native, tmp_path, seed):
+    against_binutils(native, 20_000, 100 + seed, tmp_path)
