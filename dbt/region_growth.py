@@ -80,7 +80,8 @@ def grow(engine, cpu, row: int) -> tuple[RegionRequest, int] | None:        # ty
     indirect = tuple(block.pc for block in blocks if block.pc in met and block.pc not in behind_calls)
     if len(indirect) > SWITCH:
         blocks, indirect = find(engine, 0, row), ()
-    if not blocks or not is_worth_it(blocks, indirect):
+    interpreted = engine.control("counting") != 0   # then any region is faster
+    if not blocks or not (interpreted or is_worth_it(blocks, indirect)):
         return None
     code = engine.read_blocks([(block.pc, block.size) for block in blocks])
     if code is None:

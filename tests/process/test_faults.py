@@ -27,9 +27,6 @@ def check(output: str, group: str) -> None:
     assert last == f"{GROUPS[group]} faults"
 
 
-# LLVM makes one instruction of a load and what converts its value (flw, fld), without the debug location of the load.
-
-
 @pytest.mark.parametrize("engine", [*ENGINES, "auto"])
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_handler_finds_all_as_it_is(group, engine):
@@ -38,10 +35,7 @@ def test_a_handler_finds_all_as_it_is(group, engine):
     check(done.stdout, group)
 
 
-LONG = {"loads": [pytest.mark.long]}
-
-
-@pytest.mark.parametrize("group", [pytest.param(group, marks=LONG.get(group, [pytest.mark.long] if group != "middle" else []))
+@pytest.mark.parametrize("group", [pytest.param(group, marks=[pytest.mark.long] if group != "middle" else [])
                                    for group in GROUPS])
 def test_a_handler_finds_all_as_it_is_in_regions(group):
     """Each case is run until it is a region: many to compile."""

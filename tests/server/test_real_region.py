@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from dragoman.dbt.compiler_client import Client
-from dragoman.dbt.region_growth import Grower
+from dragoman.dbt.region_growth import grow
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, Regions
 from dragoman.dbt.region_request import RegionRequest
@@ -46,7 +46,8 @@ def grown():
     result = run(machine, program)
     check(program, "region", result, "oracle", run_oracle(program))
     assert result.reason == "breakpoint"
-    request = Grower(machine.engine, {}).grow(machine.cpu, CODE, False, False)
+    request, executed = grow(machine.engine, machine.cpu, machine.engine.locked("find_row", CODE))
+    assert executed == TIMES
     assert {pc for pc, _ in request.blocks} >= {CODE, CODE + 4, FUNCTION}
     return machine, program, request
 
