@@ -74,7 +74,8 @@ def clear_jump_cache(state: int) -> None:
     """Only slot 0 can meet its own empty key, pc 0; the others differ from every pc by EMPTY_KEY or 0 in the wrong slot."""
     table = load64(state + S_JUMP_CACHE)
     for n in range(JUMP_CACHE_ENTRIES):
-        store64(table + 16 * n, EMPTY_KEY)
+        if load64(table + 16 * n) > EMPTY_KEY:      # what was never written to stays without memory
+            store64(table + 16 * n, EMPTY_KEY)
 
 
 @compiled("i8(i8,i8,i8,i8)")

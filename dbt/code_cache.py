@@ -17,7 +17,7 @@ C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
-C_POLLS, SHARE = CACHE["stat_polls"], 7     # 1 / 128
+C_POLLS, SHARE = CACHE["stat_polls"], 6     # 1 / 64
 C_HOT_QUEUE, C_HOT_COUNT = CACHE["hot_queue"], CACHE["hot_count"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 JUMP_MASK = JUMP_CACHE_ENTRIES - 1

@@ -72,7 +72,7 @@ EXITS = {
 }
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
 
-JUMP_CACHE_BITS = 14
+JUMP_CACHE_BITS = 16
 JUMP_CACHE_ENTRIES = 1 << JUMP_CACHE_BITS      # 16 bytes each, index (pc >> 1); an empty entry has key 1
 JUMP_CACHE_SIZE = JUMP_CACHE_ENTRIES * 16
 
