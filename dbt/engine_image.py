@@ -23,11 +23,12 @@ def build(kind: str) -> Image:
     if kind == "stencils":
         return link([], STENCILS_BASE, blobs={"library": stencils.build(riscv, True)})
     from dragoman.dbt import compiled, decode
+    administration = _in_child(lambda: compiled.build(for_administration()))
     native = _in_child(lambda: _native(riscv, kind == "counting"))
     library = _in_child(lambda: stencils.build(riscv, False))
-    functions = compiled.build(entry_points())          # half of the work, meanwhile
+    translation = compiled.build(for_translation())     # meanwhile
     blobs = {"decoder": decode.tables(), "forms": stencils.form_words(riscv), "library": library()}
-    return link([native(), functions], blobs=blobs)
+    return link([native(), translation, administration()], blobs=blobs)
 
 
 def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -65,13 +66,18 @@ def _native(isa, count: bool) -> bytes:         # type: ignore[no-untyped-def]
     return llvm.emit(module)
 
 
-def entry_points() -> list:                     # type: ignore[type-arg]
-    """The compiled functions that natives and Python call by symbol."""
-    from dragoman.dbt import blocks, cache_admin, code_cache, copier, decode, region_blocks, region_table, region_watch
-    return [blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.read_clock, code_cache.invalidate,
-            code_cache.verify, code_cache.find_row, region_watch.watch_region, code_cache.next_hot, region_blocks.count_around,
-            region_blocks.choose_blocks,
-            copier.translate_unit, cache_admin.splice_ranges, cache_admin.flush, decode.decode_block,
-            cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
-            region_table.reserve_region, region_table.publish_region, region_table.drop_regions, region_table.calm_down,
-            region_table.invalidate_code, region_table.verify_code]
+def for_translation() -> list:                  # type: ignore[type-arg]
+    """The compiled functions by which guest code becomes host code; natives and Python call them by symbol."""
+    from dragoman.dbt import blocks, copier, decode
+    return [blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.read_clock, copier.translate_unit,
+            decode.decode_block]
+
+
+def for_administration() -> list:               # type: ignore[type-arg]
+    """And those by which Python looks after the code cache. What both need is compiled twice, at the same time."""
+    from dragoman.dbt import cache_admin, code_cache, region_blocks, region_table, region_watch
+    return [code_cache.invalidate, code_cache.verify, code_cache.find_row, code_cache.next_hot, cache_admin.splice_ranges,
+            cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
+            region_blocks.count_around, region_blocks.choose_blocks, region_watch.watch_region, region_table.reserve_region,
+            region_table.publish_region, region_table.drop_regions, region_table.calm_down, region_table.invalidate_code,
+            region_table.verify_code]
