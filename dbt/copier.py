@@ -26,7 +26,7 @@ from dragoman.dbt.code_cache import (
 )
 from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
 from dragoman.dbt.decode import FETCH, decode_block
-from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count_down, put_increment, put_jump
+from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count, put_count_down, put_increment, put_jump
 from dragoman.dbt.state import (
     ASK_BLOCKS,
     CACHE,
@@ -68,6 +68,7 @@ from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
 C_CURSOR, C_DELTA, C_LIBRARY, C_NATIVES = CACHE["cursor"], CACHE["write_delta"], CACHE["library"], CACHE["natives"]
 C_SITES, C_SITE_COUNT, C_SCRATCH = CACHE["sites"], CACHE["site_count"], CACHE["scratch"]
 C_DECODER, C_MEMORY, C_FORMS = CACHE["decoder"], CACHE["memory_base"], CACHE["forms"]
+C_COUNTS = CACHE["counts"]
 C_BLOCKS, C_INSTRUCTIONS, C_ASK = CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["ask"]
 L_CODE, L_STENCILS, L_HOLES, L_VARIANTS, L_WHERE, L_DATA, L_PLACES, L_MOVE = (LIBRARY[n] for n in (
     "code", "stencils", "holes", "variants", "where", "data", "places", "move"))
@@ -288,6 +289,13 @@ def note_site(cache: int, pc: int) -> None:
     store64(cache + C_SITE_COUNT, count + 1)
 
 
+@compiled("void(i8)")
+def count_instruction(cache: int) -> None:
+    """In the counting build: the instruction that follows counts."""
+    if load64(cache + C_COUNTS) != 0:
+        store64(cache + C_CURSOR, put_count(cache, load64(cache + C_CURSOR)))
+
+
 @compiled("i8(i8,i8,i8,i8,i8)")
 def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> int:
     """Stencil code for the block at `pc` and, unless `alone`, what follows it; returns its host address.
@@ -338,6 +346,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
         follow = more if ends < ENDS_JUMP_TO and area != 0 and following & 1 == 0 and is_new(cache, following, unit) != 0 else 0
         if (ends == ENDS_BRANCH or ends == ENDS_JUMP) and target <= load64(last + RECORD_PC) and ask & ASK_BLOCKS == 0:
             put_poll(cache, load64(last + RECORD_PC), target)
+        count_instruction(cache)
         if bits & NOTHING == 0:
             if bits & MAY_TRAP != 0 or ask != 0:
                 note_site(cache, load64(last + RECORD_PC))
@@ -366,6 +375,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
 @compiled("void(i8,i8)")
 def put_record(cache: int, record: int) -> None:
     """An instruction inside a block."""
+    count_instruction(cache)
     bits = load32(load64(cache + C_FORMS) + 4 * load16(record + RECORD_FORM))
     if bits & NOTHING == 0:
         if bits & MAY_TRAP != 0 or load64(cache + C_ASK) != 0:

@@ -129,7 +129,7 @@ class Engine:
             index_mask=INDEX_ENTRIES - 1, row_count=1, row_limit=ROWS, link_count=1, link_limit=LINKS,
             record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + min(RECORDS, limit),
             site_limit=SITES, decoder=self.decoder.address, library=self.library() if engine else 0,
-            handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine,
+            handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine, counts=int(self.options.count),
             counting=(self.options.threshold or INTERPRETED) if counting else 0, memory_base=self.memory_base)
         values |= self._promotion()
         for name, value in values.items():
@@ -153,7 +153,7 @@ class Engine:
 
     def library(self) -> int:
         """Address of the full stencil library, or of the small one until that has been made."""
-        full = self.images.stencils()
+        full = None if self.options.count else self.images.stencils()
         return full.blobs["library"][0] if full else self.image.blobs["library"][0]
 
     def set_control(self, name: str, value: int) -> None:

@@ -25,7 +25,7 @@ def build(kind: str) -> Image:
     from dragoman.dbt import compiled, decode
     administration = _in_child(lambda: compiled.build(for_administration()))
     native = _in_child(lambda: _native(riscv, kind == "counting"))
-    library = _in_child(lambda: stencils.build(riscv, False))
+    library = _in_child(lambda: stencils.build(riscv, False, kind == "counting"))
     translation = compiled.build(for_translation())     # meanwhile
     blobs = {"decoder": decode.tables(), "forms": stencils.form_words(riscv), "library": library()}
     return link([native(), translation, administration()], blobs=blobs)

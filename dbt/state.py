@@ -117,6 +117,7 @@ natives         addresses of native routines by number (NATIVES)
 handlers        addresses of the interpreter's handlers by form number
 forms           per form: FORM_ENDS and other bits, uint32 (stencils.py)
 engine          what resolve makes: 0 interpreter blocks, 1 stencils
+counts          1: each instruction counts in `instructions` of the state, in stencil code too (the counting build)
 counting        interpreter blocks count down from here before they are hot; 0: they do not count
 cursor_limit    end of stencil code memory, less what the longest unit needs
 scratch         memory for the records of one unit

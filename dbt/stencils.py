@@ -158,8 +158,8 @@ class Plan:
     `isa` gives FORMS, PINNED, HOT, THREE_ADDRESS and WIDE_IMMEDIATE. Not full: everything in memory, built in a moment.
     """
 
-    def __init__(self, isa, full: bool):        # type: ignore[no-untyped-def]
-        self.isa, self.pinned = isa, isa.PINNED
+    def __init__(self, isa, full: bool, count: bool = False):       # type: ignore[no-untyped-def]
+        self.isa, self.pinned, self.count = isa, isa.PINNED, count
         self.forms = list(isa.FORMS)
         self.wide: dict[str, int] = {}
         self.move = Form(MOVE, len(self.forms), record(_move, Recorder()))
@@ -220,9 +220,9 @@ def form_words(isa) -> bytes:                   # type: ignore[no-untyped-def]
     return struct.pack(f"<{len(words)}I", *words)
 
 
-def build(isa, full: bool) -> bytes:            # type: ignore[no-untyped-def]
-    """Compile the library. No IR passes: there is nothing to optimise in one instruction."""
-    plan = Plan(isa, full)
+def build(isa, full: bool, count: bool = False) -> bytes:           # type: ignore[no-untyped-def]
+    """Compile the library; count: for the counting build. No IR passes: there is nothing to optimise in one instruction."""
+    plan = Plan(isa, full, count)
     return _pack(plan, *_cut(elf.read(llvm.emit(llvm.parse(plan.text()))), len(plan.stencils)))
 
 

@@ -6,7 +6,7 @@ from dragoman.dbt.compiled import compiled, load64, store8, store16, store32, st
 from dragoman.dbt.state import CACHE, OFFSET
 
 C_DELTA = CACHE["write_delta"]
-BUDGET = OFFSET["budget"]
+BUDGET, INSTRUCTIONS = OFFSET["budget"], OFFSET["instructions"]
 JUMP_OPCODE, CACHE_LINE = 0xE9, 64
 RDX, RCX = 2, 1                     # `target` and `free` of the shared convention
 COUNT_DOWN_SIZE = 12                # the rel32 of its jump is the last four bytes
@@ -53,6 +53,16 @@ def put_increment(cache: int, at: int, word: int) -> int:
     store16(write, 0xFF48)
     store8(write + 2, 0x01)
     return at + 3
+
+
+@compiled("i8(i8,i8)")
+def put_count(cache: int, at: int) -> int:
+    """inc qword [state + instructions]; returns the address behind it."""
+    write = at + load64(cache + C_DELTA)
+    store16(write, 0xFF48)
+    store8(write + 2, 0x87)
+    store32(write + 3, INSTRUCTIONS)
+    return at + 7
 
 
 @compiled("i8(i8,i8,i8)")

@@ -1,5 +1,6 @@
 """Every guest program, under each engine: its output, its status as a shell sees it, and what is said of its faults."""
 
+import json
 import os
 import re
 import resource
@@ -95,3 +96,17 @@ def test_each_fault_has_its_words():
 def test_measured_run(name, engine, tmp_path):
     guest = guests.find(name)
     check(guest, run(guest, engine, tmp_path / "run"))
+
+
+def counted(engine: str, folder: Path, *words: str) -> int:
+    told = folder / f"{engine}.json"
+    assert dragoman("run", "--engine", engine, "--count", "--stats-json", str(told), *words).returncode == 0
+    return json.loads(told.read_text())["instructions"]
+
+
+@pytest.mark.parametrize("engine", ALL)
+def test_instructions_are_counted_exactly(engine, tmp_path):
+    """hello.S has nine, one after the other; a program that loops and calls has the same number under each engine."""
+    assert counted(engine, tmp_path, str(SMALL["hello"].path)) == 9
+    words = [str(SMALL["bytecode"].path), *SMALL["bytecode"].arguments]
+    assert counted(engine, tmp_path, *words) == counted("interpreter", tmp_path, *words)
