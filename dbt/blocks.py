@@ -28,6 +28,10 @@ from dragoman.dbt.state import (
     ASK_BLOCKS,
     CACHE,
     EXITS,
+    GOAL_LEFT,
+    GOAL_MEMORY,
+    GOAL_PC,
+    GOAL_PROBES,
     NATIVES,
     OFFSET,
     RECORD_FORM,
@@ -35,6 +39,9 @@ from dragoman.dbt.state import (
     RECORD_LENGTH,
     RECORD_PC,
     RECORD_SIZE,
+    SINK,
+    F,
+    X,
 )
 from dragoman.dbt.stencil_layout import BLOCK_ENDS, ENDS, ENDS_BRANCH, ENDS_JUMP
 from dragoman.dbt.translation_report import report
@@ -49,10 +56,11 @@ C_NATIVES, C_HANDLERS, C_MEMORY = CACHE["natives"], CACHE["handlers"], CACHE["me
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
-C_HOT_COUNT, C_MAILBOX, C_STOP = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"]
+C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
     OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
-EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS = (EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss"))
+EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT = (
+    EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret"))
 
@@ -229,6 +237,26 @@ def make_block(cache: int, state: int, pc: int) -> int:
     return code
 
 
+@compiled("i8(i8,i8,i8)")
+def goal_met(goal: int, state: int, pc: int) -> int:
+    """1 if this poll is where the goal (state.py) says to stop, or one too many."""
+    left = load64(goal + GOAL_LEFT) - 1
+    store64(goal + GOAL_LEFT, left)
+    if left < 0:
+        return 1
+    if load64(goal + GOAL_PC) != pc:
+        return 0
+    for n in range(SINK):
+        if load64(goal + X + 8 * n) != load64(state + X + 8 * n) or load64(goal + F + 8 * n) != load64(state + F + 8 * n):
+            return 0
+    probe = goal + GOAL_MEMORY
+    for n in range(GOAL_PROBES):
+        address = load64(probe + 16 * n)
+        if address != 0 and load64(address) != load64(probe + 16 * n + 8):
+            return 0
+    return 1
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def read_clock(cache: int, a: int, b: int, c: int) -> int:
     """clock() for Python."""
@@ -242,6 +270,10 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     store32(state + S_BUDGET, load64(state + S_RESET))
     if load64(state + S_PENDING) != 0 or load64(cache + C_STOP) != 0:
         store64(state + S_REASON, EXIT_POLL)
+        return 0
+    goal = load64(cache + C_GOAL)
+    if goal != 0 and goal_met(goal, state, pc) != 0:
+        store64(state + S_REASON, EXIT_COUNT)
         return 0
     count_heat(cache, sample)
     mailbox = load64(cache + C_MAILBOX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 
 from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
@@ -20,6 +21,13 @@ def prepare() -> None:
     from dragoman.dbt import llvm
     llvm.machine()
     _decoder.append(decode.Decoder(decode.tables()))
+
+
+def leave_to_oracle(forms: Iterable[int]) -> None:
+    """As Decoder.leave_to_oracle, for all regions that this process compiles from now on."""
+    if not _decoder:
+        prepare()
+    _decoder[0].leave_to_oracle(forms)
 
 
 def region(request: bytes) -> bytes:

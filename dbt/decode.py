@@ -31,6 +31,7 @@ ONE, BY_RM, BY_RD, BY_JALR, BY_FENCE, BY_RS1, BY_CSR = range(7)
 CHOICES = {None: ONE, "rm": BY_RM, "rd": BY_RD, "jalr": BY_JALR, "fence": BY_FENCE, "rs1": BY_RS1, "csr": BY_CSR}
 # What a form's byte of properties says: it ends a block; rd = 0 becomes the sink; rd = 0 makes it a nop.
 ENDS, SINKS, NOPS = 1, 2, 4
+FORM_NUMBERS = "<12H"               # at FORMS in a row
 NO_ROW = 0xFFFF
 
 # --- the control block of a decoder, one a thread: words at these offsets
@@ -44,6 +45,10 @@ INSN_ID, INSN_BYTES, INSN_MNEMONIC, INSN_OPERANDS, INSN_SIZE = 0, 16, 42, 74, 51
 HEADER = ("arch", "mode", "rows", "ids", "properties", "id_count", "row_count", "short_rows", "nop", "illegal", "fetch",
           "emulate")
 SINK_REGISTER = 32
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @compiled("i8(i8,i8)")
@@ -237,6 +242,15 @@ class Decoder:
                  NOP: header["nop"], ILLEGAL: header["illegal"], FETCH: header["fetch"], EMULATE: header["emulate"]}
         for offset, value in words.items():
             store64(self.address + offset, value)
+
+    def leave_to_oracle(self, forms: Iterable[int]) -> None:
+        """From now on instructions of these forms (numbers) decode to `emulate`: the runtime is to execute them."""
+        words = struct.unpack_from(f"<{len(HEADER)}q", self._tables)
+        rows, count, emulate = (words[HEADER.index(name)] for name in ("rows", "row_count", "emulate"))
+        wanted = frozenset(forms)
+        for at in range(rows + FORMS, rows + FORMS + count * ROW_SIZE, ROW_SIZE):
+            numbers = struct.unpack_from(FORM_NUMBERS, self._tables, at)
+            struct.pack_into(FORM_NUMBERS, self._tables, at, *(emulate if n in wanted else n for n in numbers))
 
     def close(self) -> None:
         """Give the handle back."""

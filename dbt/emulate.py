@@ -42,12 +42,14 @@ def fetch(memory: Memory, pc: int) -> bytes:
     return struct.pack("<H", low) if low & 3 != 3 else struct.pack("<HH", low, memory.load(pc + 2, 2))
 
 
-def step(cpu: Cpu, memory: Memory) -> Outcome:
+def step(cpu: Cpu, memory: Memory, record: listing.Record | None = None) -> Outcome:
     """Execute the instruction at cpu.pc; the CPU is changed and its pc moved unless the outcome has a reason.
+
+    record: that instruction, for who has decoded it already.
 
     Raises GuestFault, with nothing changed, where guest memory can't be accessed.
     """
-    record = listing.decode(fetch(memory, cpu.pc), cpu.pc)
+    record = record or listing.decode(fetch(memory, cpu.pc), cpu.pc)
     form, rm = riscv.FORM[record.form], record.rm
     if record.form == "emulate":
         form, rm = riscv.FORMS[record.imm], NEAREST_AWAY_NUMBER

@@ -308,14 +308,17 @@ class Engine:
             return True
         if reason == EXIT_HOT:
             with self._promotes:
-                if self._tiering is None:
-                    from dragoman.dbt.tiering import Tiering
-                    self._tiering = Tiering(self)
-                self._tiering.on_hot(cpu)
+                self.tiering().on_hot(cpu)
             if self.log is not None:
                 self.log.promoted(cpu)
             return True
         return self.log is not None and self.log.handle(cpu, reason)
+
+    def tiering(self) -> Tiering:
+        if self._tiering is None:
+            from dragoman.dbt.tiering import Tiering
+            self._tiering = Tiering(self)
+        return self._tiering
 
     def set_precise(self) -> None:
         """The guest catches SIGSEGV or SIGBUS: registers are to be exact at faults from now on (stencils always are)."""
@@ -353,9 +356,9 @@ class Engine:
         return found | (self._tiering.statistics() if self._tiering is not None else {})
 
 
-def make(options, memory_base: int) -> Engine:          # type: ignore[no-untyped-def]
-    """The engine of this process, with the user's store. Raises OSError or MemoryError where the host lacks something."""
+def make(options, memory_base: int, kind: type[Engine] = Engine) -> Engine:     # type: ignore[no-untyped-def]
+    """An engine of this process, with the user's store. Raises OSError or MemoryError where the host lacks something."""
     from dragoman.dbt.images import Images
     from dragoman.dbt.store import Store
     store = Store.open(options.cold)
-    return Engine(options, memory_base, Images(store.path), store)
+    return kind(options, memory_base, Images(store.path), store)

@@ -46,7 +46,7 @@ report          memory for the log's reports of translations (translation_report
 """
 OFFSET: dict[str, int] = {}
 MEANING: dict[str, str] = {}
-_at = F + 8 * 32
+_FIELDS_AT = _at = F + 8 * 32
 for _line in _FIELDS.strip().splitlines():
     _name, _, _meaning = _line.partition(" ")
     OFFSET[_name], MEANING[_name] = _at, _meaning.strip()
@@ -67,7 +67,7 @@ EXITS = {
     "fetch": 8,         # pc is not in executable memory
     "poll": 9,          # budget ran out and something is pending; pc is where to go on
     "full": 10,         # the code cache is full: to be flushed when no thread is inside
-    "count": 11,        # single step or counting limit reached
+    "count": 11,        # a poll met the state that `goal` asks for, or `goal` allows no more polls
     "hot": 12,          # the hot queue has entries for the runtime, or the compiler has sent something
 }
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
@@ -135,6 +135,7 @@ states          addresses of the threads' CPU states, MAX_THREADS entries and LA
 memory_base     host address of guest address 0
 ask             what the log wants to see: ASK_REPORT, ASK_BLOCKS; 0: there is no log
 stop            nonzero: every thread is to leave native code at its next poll
+goal            a state to stop at (GOAL_*), for comparing engines; 0: none
 flushes         how often the whole cache was emptied
 stat_blocks     blocks translated
 stat_instructions   instructions in them
@@ -171,6 +172,12 @@ visit           number of the last search that has met it (region_blocks.py)
 next            another row of the same unit, 0: the last
 """)
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
+
+# --- what a run is to stop at: registers laid out as in the CPU state (X and F; the sink does not count), then these words:
+# guest pc; polls until it is given up; GOAL_PROBES host addresses of words and what is to be there (address 0: none)
+GOAL_PC, GOAL_LEFT, GOAL_MEMORY = _FIELDS_AT, _FIELDS_AT + 8, _FIELDS_AT + 16
+GOAL_PROBES = 8
+GOAL_SIZE = GOAL_MEMORY + 16 * GOAL_PROBES
 
 # routines in the engine image that compiled code must know
 NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret", "guest_hash",

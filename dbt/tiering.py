@@ -111,6 +111,12 @@ class Tiering:
         self.seconds += perf_counter() - start
         return True
 
+    def compile_alone(self, cpu: Cpu, pc: int, size: int) -> None:
+        """A region of these guest bytes and nothing else, now, to see what becomes of them."""
+        code = self.engine.read_code(pc, size)
+        if code is not None:
+            self._compile_here(cpu, RegionRequest(pc, ((pc, code),), (), (), self.engine.precise, self.engine.shared))
+
     def _install(self, cpu: Cpu, entry: Entry) -> bool:
         """Put a region to use, if it is of the guest's code as it is now and heeds what is wished now."""
         if entry.options != self.wishes or not entry.matches(self.engine.read_code):

@@ -48,7 +48,8 @@ table.STAGES[0] += [f"dragoman.runtime.process.{name}" for name in (
 class Process:
     """Made by `run.main`; a fork's child goes on with its copy."""
 
-    def __init__(self, options: RunOptions, make_engine: Callable[[RunOptions, int], Any]) -> None:
+    def __init__(self, options: RunOptions, make_engine: Callable[[RunOptions, int], Any],
+                 memory: AddressSpace | None = None) -> None:
         """Raises OSError (sysroot, log file), WindowError."""
         self.options = options
         self.files, self.limits = Descriptors(), Limits()
@@ -59,7 +60,7 @@ class Process:
                                                   | os.O_APPEND | os.O_CLOEXEC, 0o666))
         elif options.strace or options.log:
             self.log_fd = self._own_error_stream()
-        self.memory = AddressSpace()
+        self.memory = AddressSpace() if memory is None else memory
         self.engine = self.memory.engine = make_engine(options, self.memory.base)
         if options.log - RUNTIME_ITEMS:
             from dragoman.runtime.process import log
@@ -162,6 +163,10 @@ class Process:
             self.die(SIGKILL)
 
     # --- threads
+    def first_thread(self) -> Thread:
+        """The program's main thread, not attached yet."""
+        return Thread(self, self.engine.cpu())
+
     def live(self, thread: Thread) -> None:
         """The life of a host thread once its guest thread is attached. Returns when the host thread is to end."""
         try:

@@ -12,7 +12,6 @@ from dragoman.runtime.process import elf, execute
 from dragoman.runtime.process.execute import set_host_limit
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, host_limit
 from dragoman.runtime.process.process import INTERNAL_ERROR, Process
-from dragoman.runtime.process.thread import Thread
 
 SWITCH_INTERVAL = 50e-6         # seconds: how soon a thread that comes out of a system call gets the GIL
 
@@ -21,11 +20,13 @@ def main(options: RunOptions) -> int:
     """Run the guest; ends the host process with it. Returns an exit status where it could not be started."""
     import sys
     sys.setswitchinterval(SWITCH_INTERVAL)
-    if options.lockstep is not None:
-        return refuse("--lockstep is not there yet", 2)
-    process = None
+    process: Process
     try:
-        process = Process(options, engine.make)
+        if options.lockstep is not None:
+            from dragoman.runtime.process.lockstep import LockstepProcess
+            process = LockstepProcess(options, engine.make)
+        else:
+            process = Process(options, engine.make)
         begin(process)
     except (elf.LoadError, WindowError) as error:
         return refuse(str(error), getattr(error, "status", elf.CANNOT_RUN))
@@ -48,7 +49,7 @@ def begin(process: Process) -> None:
         elf.read(start.path, start.name, process.memory.size, process.paths.find).close()
         raise elf.LoadError(f"{elf.printable(start.name)}: has changed meanwhile", errno.ENOEXEC)
     keep_core_limit(process)
-    thread = Thread(process, process.engine.cpu())
+    thread = process.first_thread()
     thread.mask = process.host.mask()
     process.host.block_all()
     thread.attach()

@@ -1,1 +1,1 @@
-"""The engines against the oracle, against each other and against other machines; invalidation; lockstep."""
+"""The engines against the oracle, against each other and against other machines; invalidation."""

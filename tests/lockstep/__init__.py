@@ -1,0 +1,1 @@
+"""--lockstep: guests that run alike on two engines, and engines that are wrong on purpose."""
