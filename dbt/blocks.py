@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dragoman.dbt.code_cache import (
+    R_CHANGES,
     R_CODE,
     R_ENDS,
     R_HASH,
@@ -135,7 +136,7 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     store64(cache + C_RECORD_CURSOR, tail)
     store64(cache + C_BLOCKS, load64(cache + C_BLOCKS) + 1)
     store64(cache + C_INSTRUCTIONS, load64(cache + C_INSTRUCTIONS) + count)
-    counting = load64(cache + C_COUNTING)
+    counting = load64(cache + C_COUNTING) << load64(row + R_CHANGES)
     store64(head + RECORD_IMM, body)
     store64(head + 8, counting)
     store_release(head, native(cache, N_COUNTING if counting != 0 else N_HEAD))    # other threads read without the lock
