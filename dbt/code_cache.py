@@ -172,13 +172,21 @@ def has_changed(row: int) -> None:
 
 
 @compiled("void(i8,i8,i8)")
+def note_bytes(cache: int, row: int, size: int) -> None:
+    """The row's code is being made of so many guest bytes; what is known of it may be of others."""
+    before, now = load64(row + R_HASH), hash_bytes(cache, load64(row + R_PC), size)
+    if before != now and before != 0:
+        has_changed(row)
+    store64(row + R_HASH, now)
+    store64(row + R_SIZE, size)
+
+
+@compiled("void(i8,i8,i8)")
 def drop_row(cache: int, row: int, changed: int) -> None:
     """The row's code is not to be entered again. Its memory stays until the cache is emptied. changed 0: its bytes are the
     same, so that a region with it stays in use."""
     store64(row + R_UNIT, 0)
-    if changed != 0:
-        has_changed(row)
-    elif load64(row + R_REGION) != 0:
+    if changed == 0 and load64(row + R_REGION) != 0:
         store64(row + R_BASE, 0)
         return
     set_code(cache, row, 0)
