@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dragoman.dbt.code_cache import (
+    R_CHANGES,
     R_CODE,
     R_ENDS,
-    R_HASH,
     R_HEAD,
     R_MISS,
     R_PC,
-    R_SIZE,
     R_TARGET,
     R_UNIT,
     count_heat,
     executable_end,
     executable_range,
     find_row,
-    hash_bytes,
     make_row,
+    note_bytes,
     remember,
     set_code,
 )
@@ -143,13 +142,12 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     store64(cache + C_RECORD_CURSOR, tail)
     store64(cache + C_BLOCKS, load64(cache + C_BLOCKS) + 1)
     store64(cache + C_INSTRUCTIONS, load64(cache + C_INSTRUCTIONS) + count)
-    counting = load64(cache + C_COUNTING)
+    note_bytes(cache, row, behind - pc)
+    counting = load64(cache + C_COUNTING) << load64(row + R_CHANGES)
     store64(head + RECORD_IMM, body)
     store64(head + 8, counting)
     store_release(head, native(cache, N_COUNTING if counting != 0 else N_HEAD))    # other threads read without the lock
-    store64(row + R_SIZE, behind - pc)
     store64(row + R_UNIT, row)
-    store64(row + R_HASH, hash_bytes(cache, pc, behind - pc))
     code = load64(cache + C_CURSOR)
     if load64(row + R_MISS) == 0:
         store64(row + R_MISS, code)         # the thunk serves as stub too: the header says what the block is

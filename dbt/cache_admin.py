@@ -11,6 +11,7 @@ C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "
 C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
 C_HOT_COUNT, C_STATES, C_FLUSHES, C_STOP = CACHE["hot_count"], CACHE["states"], CACHE["flushes"], CACHE["stop"]
 C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
+C_POLLS, C_POLLS_BEFORE = CACHE["stat_polls"], CACHE["polls_before"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 
 
@@ -91,6 +92,7 @@ def flush(cache: int, row_size: int, b: int, c: int) -> int:
     store64(cache + C_LINK_COUNT, 1)
     store64(cache + C_SITE_COUNT, 0)
     store64(cache + C_HOT_COUNT, 0)
+    store64(cache + C_POLLS_BEFORE, load64(cache + C_POLLS))
     store64(cache + C_CURSOR, load64(cache + C_START))
     store64(cache + C_RECORD_CURSOR, load64(cache + C_RECORDS))
     store64(cache + C_FLUSHES, load64(cache + C_FLUSHES) + 1)

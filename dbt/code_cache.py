@@ -13,11 +13,13 @@ from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE,
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
 R_HEAT, R_HEAD, R_HASH, R_REGION, R_NEXT = (ROW[n] for n in ("heat", "head", "hash", "region", "next"))
 R_STAGE, R_COUNTED, R_EXECUTED, R_ENDS, R_TARGET = (ROW[n] for n in ("stage", "counted", "executed", "ends", "target"))
+R_BASE, R_CHANGES = ROW["base"], ROW["changes"]
 C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
-C_POLLS, SHARE = CACHE["stat_polls"], 6     # 1 / 64
+C_POLLS, C_POLLS_BEFORE, SHARE = CACHE["stat_polls"], CACHE["polls_before"], 6   # 1 / 64
+MOST_CHANGES = 20                   # that a row remembers
 C_HOT_QUEUE, C_HOT_COUNT = CACHE["hot_queue"], CACHE["hot_count"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 JUMP_MASK = JUMP_CACHE_ENTRIES - 1
@@ -156,16 +158,39 @@ def hash_bytes(cache: int, pc: int, size: int) -> int:
     return call2(load64(load64(cache + C_NATIVES) + 8 * NATIVE_HASH), load64(cache + CACHE_MEMORY_BASE) + pc, size)
 
 
+@compiled("void(i8)")
+def has_changed(row: int) -> None:
+    """The row's guest bytes are not what they were: it is as cold as a new one. What goes on changing while it is hot is
+    promoted later and later."""
+    changes = load64(row + R_CHANGES)
+    if (load64(row + R_STAGE) != STAGE_COLD or load64(row + R_REGION) != 0) and changes < MOST_CHANGES:
+        store64(row + R_CHANGES, changes + 1)
+    store64(row + R_HEAT, 0)
+    store64(row + R_STAGE, STAGE_COLD)
+    store64(row + R_COUNTED, 0)
+    store64(row + R_EXECUTED, 0)
+
+
 @compiled("void(i8,i8,i8)")
-def drop_row(cache: int, row: int, forget: int) -> None:
-    """The row's code is not to be entered again. Its memory stays until the cache is emptied. forget: how hot it was, too."""
-    set_code(cache, row, 0)
-    if forget != 0:
-        store64(row + R_HEAT, 0)
-        store64(row + R_STAGE, STAGE_COLD)
-        store64(row + R_COUNTED, 0)
-    store64(row + R_SIZE, 0)
+def note_bytes(cache: int, row: int, size: int) -> None:
+    """The row's code is being made of so many guest bytes; what is known of it may be of others."""
+    before, now = load64(row + R_HASH), hash_bytes(cache, load64(row + R_PC), size)
+    if before != now and before != 0:
+        has_changed(row)
+    store64(row + R_HASH, now)
+    store64(row + R_SIZE, size)
+
+
+@compiled("void(i8,i8,i8)")
+def drop_row(cache: int, row: int, changed: int) -> None:
+    """The row's code is not to be entered again. Its memory stays until the cache is emptied. changed 0: its bytes are the
+    same, so that a region with it stays in use."""
     store64(row + R_UNIT, 0)
+    if changed == 0 and load64(row + R_REGION) != 0:
+        store64(row + R_BASE, 0)
+        return
+    set_code(cache, row, 0)
+    store64(row + R_SIZE, 0)
     store64(row + R_REGION, 0)
     head = load64(row + R_HEAD)
     if head != 0:
@@ -173,14 +198,14 @@ def drop_row(cache: int, row: int, forget: int) -> None:
 
 
 @compiled("i8(i8,i8,i8)")
-def drop_unit(cache: int, row: int, forget: int) -> int:
-    """Drop all rows translated together with this one, since code falls from one block into the next; their number."""
+def drop_unit(cache: int, row: int, changed: int) -> int:
+    """drop_row for all rows translated together with this one, since code falls from one block into the next; their number."""
     unit, dropped = load64(row + R_UNIT), 0
     member = unit if unit != 0 else row
     while member != 0:
         following = load64(member + R_NEXT)
         store64(member + R_NEXT, 0)
-        drop_row(cache, member, forget)
+        drop_row(cache, member, changed)
         dropped += 1
         member = following
     return dropped
@@ -225,7 +250,7 @@ def count_heat(cache: int, pc: int) -> None:
     threshold, waiting, stage = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT), load64(row + R_STAGE)
     if threshold == 0 or stage >= STAGE_ASKED or waiting >= HOT_QUEUE or load64(row + R_REGION) != 0:
         return
-    share = load64(cache + C_POLLS) >> SHARE
+    share, threshold = load64(cache + C_POLLS) - load64(cache + C_POLLS_BEFORE) >> SHARE, threshold << load64(row + R_CHANGES)
     if heat >= (threshold if threshold > share else share) * (stage + 1):
         store64(row + R_STAGE, stage + 1)
         store64(load64(cache + C_HOT_QUEUE) + 8 * waiting, row)

@@ -10,18 +10,16 @@ from dragoman.dbt.code_cache import (
     R_COUNTED,
     R_ENDS,
     R_EXECUTED,
-    R_HASH,
     R_MISS,
     R_NEXT,
     R_PC,
-    R_SIZE,
     R_TARGET,
     R_UNIT,
     connect,
     executable_end,
     executable_range,
-    hash_bytes,
     make_row,
+    note_bytes,
     set_code,
 )
 from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
@@ -353,10 +351,9 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
             put_form(cache, last, follow if following == target else 0)
         if follow == 0 and (ends == 0 or ends == ENDS_BRANCH):
             put_jump_to(cache, behind)
-        store64(row + R_SIZE, behind - pc)
+        note_bytes(cache, row, behind - pc)
         store64(row + R_ENDS, bits & BLOCK_ENDS)
         store64(row + R_TARGET, target)
-        store64(row + R_HASH, hash_bytes(cache, pc, behind - pc))
         if follow == 0:
             break
         pc = following

@@ -94,7 +94,7 @@ class Engine:
         self.arena = Arena(STENCIL_CODE + REGION_CODE)
         self.decoder = Decoder(image.blob("decoder"))
         self.ranges = Ranges()                          # executable guest memory
-        self._origins: dict[tuple[int, int], bytes] = {}
+        self._origins: dict[int, tuple[int, int, int]] = {}
         self.precise = options.precise
         self.shared = False                             # memory is seen by other threads or processes
         self.gate = _thread.allocate_lock()             # held while the world is stopped
@@ -262,7 +262,8 @@ class Engine:
 
     def read_code(self, pc: int, size: int) -> bytes | None:
         """A copy of guest code; None if not all of it can be executed and read."""
-        if not any(start <= pc and pc + size <= end for start, end, _ in self.ranges):
+        area = self.ranges.find(pc)
+        if area is None or pc + size > area[1]:
             return None
         data = ctypes.create_string_buffer(size)
         here, there = (ctypes.c_uint64 * 2)(ctypes.addressof(data), size), (ctypes.c_uint64 * 2)(self.memory_base + pc, size)
@@ -278,16 +279,17 @@ class Engine:
         data = self.read_code(low, high - low)
         return None if data is None else [data[pc - low:pc - low + size] for pc, size in blocks]
 
-    def origin(self, pc: int) -> tuple[int, int, bytes] | None:
-        """What the executable range of `pc` is known by from run to run: where it lies and how it begins. None where code
-        may change."""
-        for start, end, changeable in self.ranges:
-            if start <= pc < end and not changeable:
-                origins = self._origins             # another thread may put a new one in its place
-                if (start, end) not in origins:
-                    origins[start, end] = self.read_code(start, min(end - start, BEGINNING)) or b""
-                return start, end, origins[start, end]
-        return None
+    def origin(self, pc: int) -> tuple[int, int, int] | None:
+        """What the executable range of `pc` is known by from run to run: where it lies, and a hash of how it begins. None
+        where code may change."""
+        area, origins = self.ranges.find(pc), self._origins     # another thread may put a new one in its place
+        if area is None or area[2]:
+            return None
+        start, end, _ = area
+        if start not in origins:
+            beginning = self.read_code(start, min(end - start, BEGINNING)) or b""
+            origins[start] = start, end, self.host.hash(beginning, len(beginning))
+        return origins[start]
 
     def _publish(self, change: Splice) -> None:
         """Let native code see what has changed in the ranges."""
@@ -323,24 +325,40 @@ class Engine:
     def set_precise(self) -> None:
         """The guest catches SIGSEGV or SIGBUS: registers are to be exact at faults from now on (stencils always are)."""
         if not self.precise:
-            self.precise = True
-            if self._tiering is not None:
-                self._tiering.regions.drop_all()
+            with self._promotes:                        # who is just about to put a region to use does it before or sees it
+                self.precise = True
+                self._drop_regions()
 
     def set_shared(self) -> None:
         """Others see the guest's memory from now on, threads or processes: regions are to access it as it is written."""
         if not self.shared:
-            self.shared = True
-            if self._tiering is not None:
-                self._tiering.regions.drop_all()
+            with self._promotes:
+                self.shared = True
+                self._drop_regions()
+
+    def _drop_regions(self) -> None:
+        if self._tiering is not None:
+            self._tiering.regions.drop_all()
+
+    def start_anew(self, cpu: Cpu) -> None:
+        """Another program has taken the place of the guest, whose only thread this is."""
+        self.precise, self.shared = self.options.precise, False
+        self.flush(cpu)
 
     def flush(self, cpu: Cpu) -> None:
         """Empty the code cache."""
         before = self.control("flushes")
+        with self._promotes:                            # who promotes holds on to rows and reserved memory
+            if self.control("flushes") == before:       # else another thread has done it meanwhile
+                self.empty(cpu)
+
+    def empty(self, cpu: Cpu, library: int = 0) -> None:
+        """flush() for who holds `_promotes`. library: what units are made of from now on."""
         self.stop_world(cpu)
         try:
-            if self.control("flushes") == before:       # else another thread has done it meanwhile
-                self.locked("flush", ROW_SIZE)
+            if library:
+                self.set_control("library", library)
+            self.locked("flush", ROW_SIZE)
         finally:
             self.go_on()
 

@@ -22,15 +22,15 @@ from zlib import crc32
 
 from dragoman.dbt.files import remove, room_for, touch, trusted
 
-_MAGIC, _HEADER = b"dragoman pack 2\n", 32
+_MAGIC, _HEADER = b"dragoman pack 3\n", 32
 _ROW = Struct("<QQII16s")               # head pc, offset, length of the entry, options, key
 ROWS = 4096                             # a pack that has more regions, or more bytes, starts anew
 BYTES = 64 << 20
 VARIANTS = 8                            # of one head: a region is asked for again when more of its blocks have run
 _DATA = _HEADER + ROWS * _ROW.size
 _CHUNK = 256 * _ROW.size
-# An entry: checksum of the rest, options, head pc, key, count of spans, guest bytes, code bytes; spans; guest; code.
-_ENTRY = Struct("<IIQ16sIII4x")
+# An entry: checksum of the rest, options, head pc, key, counts of blocks and spans, guest bytes, code bytes; spans; guest; code.
+_ENTRY = Struct("<IIQ16sIIII")
 _SPAN = Struct("<QQ")                   # guest pc, size
 
 
@@ -46,26 +46,27 @@ def request_key(request: bytes) -> bytes:
 def make_entry(key: bytes, head: int, options: int, blocks: Iterable[tuple[int, bytes]], code: bytes) -> bytes:
     """An entry: what it was made of (pc and bytes of guest blocks, options as a 32-bit number) and the code."""
     spans: list[list] = []
-    for pc, content in sorted(blocks):
+    ordered = sorted(blocks)
+    for pc, content in ordered:
         if spans and pc <= spans[-1][0] + len(spans[-1][1]):
             spans[-1][1] += content[spans[-1][0] + len(spans[-1][1]) - pc:]     # blocks that overlap agree
         else:
             spans.append([pc, bytearray(content)])
     guest = b"".join(content for _, content in spans)
     body = b"".join([*(_SPAN.pack(pc, len(content)) for pc, content in spans), guest, code])
-    header = _ENTRY.pack(0, options, head, key, len(spans), len(guest), len(code))
+    header = _ENTRY.pack(0, options, head, key, len(ordered), len(spans), len(guest), len(code))
     return crc32(body, crc32(header[4:])).to_bytes(4, "little") + header[4:] + body
 
 
 class Entry:
     """A region as the store and the compiler process give it: `matches` must say yes before its `code` may run."""
-    __slots__ = ("_code_at", "_guest_at", "_spans", "data", "head", "key", "options")
+    __slots__ = ("_code_at", "_guest_at", "_spans", "blocks", "data", "head", "key", "options")
 
     def __init__(self, data: bytes):
         """Raises Damaged."""
         if len(data) < _ENTRY.size:
             raise Damaged("cut in its header")
-        check, self.options, self.head, self.key, spans, guest, code = _ENTRY.unpack_from(data)
+        check, self.options, self.head, self.key, self.blocks, spans, guest, code = _ENTRY.unpack_from(data)
         self.data, self._spans = data, spans
         self._guest_at = _ENTRY.size + spans * _SPAN.size
         self._code_at = self._guest_at + guest
@@ -84,15 +85,19 @@ class Entry:
         """Guest ranges it was made of: pc and size."""
         return [(pc, size) for pc, size in _SPAN.iter_unpack(self.data[_ENTRY.size:self._guest_at])]
 
+    @property
+    def pieces(self) -> list[tuple[int, bytes]]:
+        """The same with their content."""
+        found, at = [], self._guest_at
+        for pc, size in self.spans:
+            found.append((pc, self.data[at:at + size]))
+            at += size
+        return found
+
     def matches(self, read: Callable[[int, int], bytes | None]) -> bool:
         """Whether the guest's code is what the region was made of. read(pc, size): those guest bytes, None if there are
         none that may be executed."""
-        at = self._guest_at
-        for pc, size in _SPAN.iter_unpack(self.data[_ENTRY.size:at]):
-            if read(pc, size) != self.data[at:at + size]:
-                return False
-            at += size
-        return True
+        return all(read(pc, len(content)) == content for pc, content in self.pieces)
 
 
 class Pack:

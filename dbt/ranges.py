@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _bisect import bisect_left
+from _bisect import bisect_left, bisect_right
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     Row = tuple[int, int, bool]     # start, end, changeable
     # place of the first row that changed, rows that went, rows that came
     Splice = tuple[int, int, list[Row]]
+
+_BEYOND = 1 << 64
 
 
 class Ranges:
@@ -24,6 +26,11 @@ class Ranges:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def find(self, address: int) -> Row | None:
+        """The row that holds an address. Other threads may change the rows meanwhile; what is found was there."""
+        n = bisect_right(self.rows, (address, _BEYOND))
+        return next((row for row in self.rows[n - 1:n] if row[0] <= address < row[1]), None)
 
     def add(self, start: int, end: int, changeable: bool) -> Splice:
         """[start, end) is executable from now on, whatever it was before."""

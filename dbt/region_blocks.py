@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dragoman.dbt.code_cache import (
     EMPTY_KEY,
+    R_CHANGES,
     R_CODE,
     R_COUNTED,
     R_ENDS,
@@ -45,7 +46,7 @@ def executions(cache: int, row: int) -> int:
     """How often the block was entered while it was counted."""
     counting, head = load64(cache + C_COUNTING), load64(row + R_HEAD)
     if counting != 0:                   # the interpreter's header counts down from there
-        return counting - load64(head + 8) if head != 0 else 0
+        return (counting << load64(row + R_CHANGES)) - load64(head + 8) if head != 0 else 0
     return load64(row + R_EXECUTED)
 
 

@@ -6,32 +6,36 @@ import ctypes
 from _struct import Struct
 
 from dragoman.dbt.region_request import RegionRequest
-from dragoman.dbt.state import JUMP_CACHE_SIZE, ROW, ROW_SIZE
+from dragoman.dbt.state import JUMP_CACHE_ENTRIES, JUMP_CACHE_SIZE, ROW, ROW_SIZE
 from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, ENDS_TRAP, RETURNS
 
 SWITCH = 24             # computed targets in a region at the most: the host does not predict a switch among more of them
 WORTH = 400             # guest bytes executed in a region for each time that it is left, at the least: leaving and entering
                         # store and load registers, so that below 100 or so stencils are as fast
 _ROW = Struct(f"<{ROW_SIZE // 8}q")
-_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HEAD = (ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "head"))
+_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HEAD, _HASH, _CHANGES = (
+    ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "head", "hash", "changes"))
 
 
 class Block:
     """A row of the block table as it is now."""
-    __slots__ = ("ends", "executed", "pc", "size", "target")
+    __slots__ = ("ends", "executed", "hash", "pc", "size", "target")
 
     def __init__(self, address: int, counting: int) -> None:
         """counting: where the interpreter's headers count down from, 0 under stencils."""
         words = _ROW.unpack(ctypes.string_at(address, ROW_SIZE))
-        self.pc, self.size, self.ends, self.target, self.executed = (words[n] for n in (_PC, _SIZE, _ENDS, _TARGET, _EXECUTED))
+        self.pc, self.size, self.ends, self.target, self.executed, self.hash = (
+            words[n] for n in (_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH))
         if counting and words[_HEAD]:
-            self.executed = counting - ctypes.c_int64.from_address(words[_HEAD] + 8).value
+            self.executed = (counting << words[_CHANGES]) - ctypes.c_int64.from_address(words[_HEAD] + 8).value
 
 
-def computed(cpu) -> frozenset[int]:                    # type: ignore[no-untyped-def]
-    """Targets of computed jumps that this thread has met."""
+def computed(cpu, blocks: list[Block]) -> list[int]:    # type: ignore[no-untyped-def]
+    """Which of these blocks this thread has met as targets of computed jumps, calls' returns left out."""
     table = memoryview((ctypes.c_char * JUMP_CACHE_SIZE).from_address(cpu.jump_cache)).cast("B").cast("Q")
-    return frozenset(table[::2].tolist())
+    behind_calls = {block.pc + block.size for block in blocks if block.ends & CALLS}
+    return [block.pc for block in blocks
+            if table[2 * (block.pc >> 1 & JUMP_CACHE_ENTRIES - 1)] == block.pc and block.pc not in behind_calls]
 
 
 def find(engine, state: int, row: int) -> list[Block]:  # type: ignore[no-untyped-def]
@@ -42,7 +46,7 @@ def find(engine, state: int, row: int) -> list[Block]:  # type: ignore[no-untype
     return sorted((Block(address, counting) for address in rows), key=lambda block: block.pc)
 
 
-def is_worth_it(blocks: list[Block], indirect: tuple[int, ...]) -> bool:
+def is_worth_it(blocks: list[Block], indirect: list[int]) -> bool:
     """Whether enough is executed in these blocks between entering and leaving a region of them, by their counts."""
     inside = {block.pc: block.executed for block in blocks}
     work = left = jumps = returns = calls = 0
@@ -73,20 +77,18 @@ def is_worth_it(blocks: list[Block], indirect: tuple[int, ...]) -> bool:
 
 def grow(engine, cpu, row: int) -> tuple[RegionRequest, int] | None:        # type: ignore[no-untyped-def]
     """The request for a region around the block of a row, and how often the block was executed while that was counted.
-    None if it is not worth it, or the code is gone."""
-    met = computed(cpu)
+    None if it is not worth it, or the code is not what was executed."""
     blocks = find(engine, cpu.address, row)
-    behind_calls = {block.pc + block.size for block in blocks if block.ends & CALLS}
-    indirect = tuple(block.pc for block in blocks if block.pc in met and block.pc not in behind_calls)
+    indirect = computed(cpu, blocks)
     if len(indirect) > SWITCH:
-        blocks, indirect = find(engine, 0, row), ()
+        blocks, indirect = find(engine, 0, row), []
     interpreted = engine.control("counting") != 0   # then any region is faster
     if not blocks or not (interpreted or is_worth_it(blocks, indirect)):
         return None
     code = engine.read_blocks([(block.pc, block.size) for block in blocks])
-    if code is None:
-        return None
+    if code is None or any(engine.host.hash(data, len(data)) != block.hash for block, data in zip(blocks, code)):
+        return None                                 # written to since it was translated: where its blocks end is not known
     head = ctypes.c_uint64.from_address(row + ROW["pc"]).value
-    request = RegionRequest(head, tuple((block.pc, data) for block, data in zip(blocks, code)), indirect, (), engine.precise,
+    request = RegionRequest(head, tuple((block.pc, data) for block, data in zip(blocks, code)), tuple(indirect), (), engine.precise,
                             engine.shared)
     return request, next(block.executed for block in blocks if block.pc == head)

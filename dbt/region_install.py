@@ -5,14 +5,26 @@ Region code lies in the arena as: jumps out (8 bytes each, so that a rel32 is wi
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import struct
 from bisect import bisect_right
 
 from dragoman.dbt.arena import Tables
 from dragoman.dbt.region_image import NO_PC, OWN32, OWN64, SYMBOL64, SYMBOL_DISTANCE, RegionImage
-from dragoman.dbt.region_table import CODE_ALIGNMENT, CODE_CURSOR, DONE, DROPPED, END, HEADER_SIZE, LIMIT, MADE, NO_ROOM, STALE, THUNK_SIZE
+from dragoman.dbt.region_table import (
+    CODE_ALIGNMENT,
+    CODE_CURSOR,
+    DONE,
+    DROPPED,
+    END,
+    HEADER_SIZE,
+    LIMIT,
+    MADE,
+    NO_ROOM,
+    STALE,
+    THUNK_SIZE,
+    UNWANTED,
+)
 
 EXIT_SIZE, EXIT_HOLE = 8, 1             # a jump, and where its rel32 is
 TABLE_SIZE = 64 << 20                   # pages come when they are touched
@@ -32,7 +44,7 @@ def code_offset(image: RegionImage) -> int:
 
 
 class Regions:
-    """The regions of an engine (engine.py), which supplies control(), set_control(), locked(), arena and image."""
+    """The regions of an engine (engine.py), which supplies control(), set_control(), locked(), host, arena and image."""
 
     def __init__(self, engine) -> None:                 # type: ignore[no-untyped-def]
         self.engine = engine
@@ -46,15 +58,11 @@ class Regions:
         self._starts: list[int] = []                    # of region code, ascending
         self._sites: list[tuple[tuple[int, int], ...]] = []
         self._flushes = engine.control("flushes")
-        self._gate = _thread.allocate_lock()            # addresses ascend in the order of installing
 
-    def install(self, image: RegionImage, spans: list[tuple[int, int]]) -> int:
-        """DONE, NO_ROOM (empty the cache first) or STALE. `spans`: (pc, size) of the guest bytes it was made of, which
-        the caller has compared."""
-        with self._gate:
-            return self._install(image, spans)
-
-    def _install(self, image: RegionImage, spans: list[tuple[int, int]]) -> int:
+    def install(self, image: RegionImage, pieces: list[tuple[int, bytes]]) -> int:
+        """DONE, NO_ROOM (empty the cache first) or STALE. `pieces`: (pc, bytes) of guest code it was made of, which the
+        caller has compared with the guest's memory; a hash tells whether other threads have changed it since then.
+        By one thread at a time, and not while the cache is emptied."""
         self._forget_flushed()
         code_at = code_offset(image)
         base = self.engine.locked("reserve_region", code_at + len(image.code))
@@ -62,9 +70,9 @@ class Regions:
             return NO_ROOM
         content, entries = self._place(image, base, code_at)
         ctypes.memmove(base + self.engine.arena.write - self.engine.arena.run, bytes(content), len(content))
-        job = [len(spans), len(entries), len(image.exits)]
-        for pc, size in spans:
-            job += (pc, pc + size)
+        job = [len(pieces), len(entries), len(image.exits)]
+        for pc, guest in pieces:
+            job += (pc, pc + len(guest), self.engine.host.hash(guest, len(guest)))
         for entry in entries:
             job += entry
         for n, pc in enumerate(image.exits):
@@ -78,7 +86,7 @@ class Regions:
             self._starts.pop()
             self._sites.pop()
         elif self.engine.log is not None:
-            self.engine.log.region(image, spans, base + code_at)
+            self.engine.log.region(image, [(pc, len(content)) for pc, content in pieces], base + code_at)
         return result
 
     def _place(self, image: RegionImage, base: int, code_at: int) -> tuple[bytearray, list[tuple[int, int]]]:
@@ -114,7 +122,7 @@ class Regions:
 
     def drop_all(self) -> None:
         """The guest runs on the tiers below until new ones are there."""
-        self.engine.locked("drop_regions", 0, (1 << 63) - 1)
+        self.engine.locked("drop_regions", 0, (1 << 63) - 1, UNWANTED)
 
     def _forget_flushed(self) -> None:
         if self.engine.control("flushes") != self._flushes:

@@ -4,22 +4,24 @@ A record per region says which guest bytes it was made of and which rows it is t
 every row falls back to the code of the tier below, or to none. Host code of dropped regions stays until the cache is
 emptied: a thread may be inside.
 
-Table: HEADER words, then records: RECORD_HEADER words, ranges (start, end, hash of the bytes if they can change), entries (row, host
-code of the entry).
+Table: HEADER words, then records: RECORD_HEADER words, ranges (start, end, hash of the bytes), entries (row, host code of the entry).
 """
 
 from __future__ import annotations
 
 from dragoman.dbt.blocks import head_of, native
 from dragoman.dbt.code_cache import (
+    R_BASE,
+    R_CHANGES,
     R_CODE,
-    R_HEAT,
     R_MISS,
     R_PC,
     R_REGION,
+    R_SIZE,
     R_STAGE,
     connect,
     executable_range,
+    has_changed,
     hash_bytes,
     invalidate,
     make_row,
@@ -27,17 +29,17 @@ from dragoman.dbt.code_cache import (
     set_code,
     verify,
 )
-from dragoman.dbt.compiled import compiled, load64, store8, store64, store_release
+from dragoman.dbt.compiled import compiled, copy_bytes, load64, store8, store64, store_release
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
-from dragoman.dbt.state import CACHE, NATIVES, RECORD_IMM, RECORD_PC, RECORD_SIZE, ROW, STAGE_COLD
+from dragoman.dbt.state import CACHE, NATIVES, RECORD_IMM, RECORD_PC, RECORD_SIZE, ROW, STAGE_ASKED, STAGE_PROFILED
 
 C_REGIONS, C_ENGINE, C_COUNTING = CACHE["regions"], CACHE["engine"], CACHE["counting"]
 C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]
 C_ROW_COUNT, C_ROW_LIMIT, C_LINK_COUNT, C_LINK_LIMIT = (CACHE[n] for n in ("row_count", "row_limit", "link_count", "link_limit"))
 C_RECORD_CURSOR, C_RECORD_LIMIT = CACHE["record_cursor"], CACHE["record_limit"]
 C_REGION_START, C_REGION_END = CACHE["region_start"], CACHE["region_end"]
-R_BASE, R_REGION_SIZE = ROW["base"], ROW["region_size"]
+R_REGION_SIZE = ROW["region_size"]
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_HEAD_NATIVE, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "head_native", "interpret"))
 
@@ -45,11 +47,12 @@ N_HEAD, N_COUNTING, N_HEAD_MISS, N_HEAD_NATIVE, N_INTERPRET = (
 END, LIMIT, CODE_CURSOR, MADE, DROPPED, HEADER_SIZE = 0, 8, 16, 24, 32, 64
 # Record: size in bytes, number (0: dropped), ranges, entries.
 SIZE, NUMBER, RANGES, ENTRIES, RECORD_HEADER = 0, 8, 16, 24, 32
-RANGE_WORDS, ENTRY_WORDS = 24, 16
-# What `publish_region` takes: counts, then ranges (start, end), entries (pc, host code), exits (pc, address of the rel32).
+RANGE_SIZE, ENTRY_SIZE = 24, 16
+# What `publish_region` takes: counts, then ranges (start, end, hash), entries (pc, host code), exits (pc, address of the rel32).
 JOB_RANGES, JOB_ENTRIES, JOB_EXITS, JOB_HEADER = 0, 8, 16, 24
 CODE_ALIGNMENT = 64
 DONE, NO_ROOM, STALE = 1, 0, -1
+GONE, CHANGED, UNWANTED = range(3)     # why regions are dropped
 THUNK_SIZE = 16
 
 
@@ -109,29 +112,25 @@ def has_room_for(cache: int, job: int, record: int) -> int:
 @compiled("i8(i8,i8,i8,i8)")
 def publish_region(cache: int, job: int, b: int, c: int) -> int:
     """Make the code that was written to reserved memory the code of its entries; DONE, NO_ROOM, or STALE: its guest bytes are
-    not executable any more."""
+    not what it was made of, or not executable any more. What changes them later finds the region in the table."""
     ranges, entries, exits = load64(job + JOB_RANGES), load64(job + JOB_ENTRIES), load64(job + JOB_EXITS)
-    size = RECORD_HEADER + ranges * RANGE_WORDS + entries * ENTRY_WORDS
+    size = RECORD_HEADER + ranges * RANGE_SIZE + entries * ENTRY_SIZE
     if has_room_for(cache, job, size) == 0:
         return NO_ROOM
     table = load64(cache + C_REGIONS)
     record = load64(table + END)
-    at, to = job + JOB_HEADER, record + RECORD_HEADER
+    at, to, guest_size = job + JOB_HEADER, record + RECORD_HEADER, 0
     for n in range(ranges):
         start, end = load64(at), load64(at + 8)
         area = executable_range(cache, start)
         if area == 0:
             return STALE
-        if load64(area + 8) < end:
+        if load64(area + 8) < end or hash_bytes(cache, start, end - start) != load64(at + 16):
             return STALE
-        store64(to, start)
-        store64(to + 8, end)
-        store64(to + 16, hash_bytes(cache, start, end - start) if load64(area + 16) != 0 else 0)
-        at += 16
-        to += RANGE_WORDS
-    guest_size = 0
-    for n in range(ranges):
-        guest_size += load64(record + RECORD_HEADER + n * RANGE_WORDS + 8) - load64(record + RECORD_HEADER + n * RANGE_WORDS)
+        copy_bytes(to, at, RANGE_SIZE)
+        guest_size += end - start
+        at += RANGE_SIZE
+        to += RANGE_SIZE
     number = load64(table + MADE) + 1
     store64(table + MADE, number)
     exit_at = at + 16 * entries
@@ -148,7 +147,7 @@ def publish_region(cache: int, job: int, b: int, c: int) -> int:
         store64(to, row)
         store64(to + 8, load64(at + 8))
         at += 16
-        to += ENTRY_WORDS
+        to += ENTRY_SIZE
     store64(record + SIZE, size)
     store64(record + NUMBER, number)
     store64(record + RANGES, ranges)
@@ -178,17 +177,21 @@ def enter_region(cache: int, row: int, number: int, code: int) -> None:
     set_code(cache, row, code)
 
 
-@compiled("void(i8,i8)")
-def leave_region(cache: int, row: int) -> None:
-    """The row falls back to the tier below."""
+@compiled("void(i8,i8,i8)")
+def leave_region(cache: int, row: int, changed: int) -> None:
+    """The row falls back to the tier below. changed 0: its bytes are the same."""
+    if changed != 0:
+        has_changed(row)
+    elif load64(row + R_STAGE) == STAGE_ASKED:
+        store64(row + R_STAGE, STAGE_PROFILED)          # to be asked for once more, when it is next met
     store64(row + R_REGION, 0)
-    store64(row + R_HEAT, 0)
-    store64(row + R_STAGE, STAGE_COLD)
+    if load64(row + R_BASE) == 0:
+        store64(row + R_SIZE, 0)
     if load64(cache + C_ENGINE) == 0:
         head = head_of(cache, row)
         body = load64(load64(head + RECORD_IMM) + 8)
         if body != 0:
-            store64(head + 8, load64(cache + C_COUNTING))
+            store64(head + 8, load64(cache + C_COUNTING) << load64(row + R_CHANGES))
             store64(head + RECORD_IMM, body)
             store_release(head, native(cache, N_COUNTING if load64(cache + C_COUNTING) != 0 else N_HEAD))
         else:
@@ -196,15 +199,15 @@ def leave_region(cache: int, row: int) -> None:
     set_code(cache, row, load64(row + R_BASE))
 
 
-@compiled("i8(i8,i8)")
-def drop_region(cache: int, record: int) -> int:
+@compiled("i8(i8,i8,i8)")
+def drop_region(cache: int, record: int, changed: int) -> int:
     """Returns the number of entries that it was still the code of."""
     number, dropped = load64(record + NUMBER), 0
-    entry = record + RECORD_HEADER + load64(record + RANGES) * RANGE_WORDS
+    entry = record + RECORD_HEADER + load64(record + RANGES) * RANGE_SIZE
     for n in range(load64(record + ENTRIES)):
-        row = load64(entry + n * ENTRY_WORDS)
+        row = load64(entry + n * ENTRY_SIZE)
         if load64(row + R_REGION) == number:
-            leave_region(cache, row)
+            leave_region(cache, row, changed)
             dropped += 1
     store64(record + NUMBER, 0)
     table = load64(cache + C_REGIONS)
@@ -213,25 +216,25 @@ def drop_region(cache: int, record: int) -> int:
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def drop_regions(cache: int, start: int, end: int, changed_only: int) -> int:
-    """Drop the regions made of bytes of [start, end); changed_only: of those, in changeable ranges, that are not the same."""
+def drop_regions(cache: int, start: int, end: int, why: int) -> int:
+    """Drop the regions made of bytes of [start, end), since those are GONE or UNWANTED; CHANGED: only regions in changeable
+    ranges whose bytes are not the same."""
     table, dropped = load64(cache + C_REGIONS), 0
     if table == 0:
         return 0
     record = table + HEADER_SIZE
     while record < load64(table + END):
         stale = 0
-        for n in range(load64(record + RANGES)):
-            at = record + RECORD_HEADER + n * RANGE_WORDS
+        for n in range(load64(record + RANGES) if load64(record + NUMBER) != 0 else 0):
+            at = record + RECORD_HEADER + n * RANGE_SIZE
             low, high = load64(at), load64(at + 8)
-            if low < end and high > start:
-                if changed_only == 0:
+            if stale == 0 and low < end and high > start:
+                if why != CHANGED:
                     stale = 1
-                else:
-                    if may_change(cache, low, high - low) != 0 and hash_bytes(cache, low, high - low) != load64(at + 16):
-                        stale = 1
-        if stale != 0 and load64(record + NUMBER) != 0:
-            dropped += drop_region(cache, record)
+                elif may_change(cache, low, high - low) != 0 and hash_bytes(cache, low, high - low) != load64(at + 16):
+                    stale = 1
+        if stale != 0:
+            dropped += drop_region(cache, record, 0 if why == UNWANTED else 1)
         record += load64(record + SIZE)
     return dropped
 
@@ -239,13 +242,13 @@ def drop_regions(cache: int, start: int, end: int, changed_only: int) -> int:
 @compiled("i8(i8,i8,i8,i8)")
 def invalidate_code(cache: int, start: int, end: int, c: int) -> int:
     """Drop exactly what was made of bytes of [start, end), in every tier; the number of rows that lost code."""
-    return drop_regions(cache, start, end, 0) + invalidate(cache, start, end, 0)
+    return drop_regions(cache, start, end, GONE) + invalidate(cache, start, end, 0)
 
 
 @compiled("i8(i8,i8,i8,i8)")
 def verify_code(cache: int, start: int, end: int, c: int) -> int:
     """Drop what was made of bytes of [start, end) in changeable ranges that are not the same any more, in every tier."""
-    return drop_regions(cache, start, end, 1) + verify(cache, start, end, 0)
+    return drop_regions(cache, start, end, CHANGED) + verify(cache, start, end, 0)
 
 
 @compiled("i8(i8,i8,i8,i8)")

@@ -141,6 +141,7 @@ stat_blocks     blocks translated
 stat_instructions   instructions in them
 stat_resolves   calls of resolve
 stat_polls      calls of on_poll
+polls_before    of these, those before the cache was last emptied
 stat_translate  host clock ticks in decoding and translating
 """)
 HOT_QUEUE, MAX_THREADS, FOUND = 4096, 4096, 8192
@@ -166,10 +167,11 @@ target          of the branch or direct jump at its end
 head            interpreter: its header record, 0: none yet
 hash            of its guest bytes, for code_changed
 region          number of the compiled region whose code `code` is, 0: none
-base            while `code` is a region's: the code of the tier below
+base            while `code` is a region's: the code of the tier below, 0: none
 region_size     and the region's size in guest bytes
 visit           number of the last search that has met it (region_blocks.py)
 next            another row of the same unit, 0: the last
+changes         times its bytes were found changed, or gone, while it was hot: each doubles what makes it hot again
 """)
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import ctypes
 from time import perf_counter
 
-from dragoman.dbt.pack import Damaged, Entry
+from dragoman.dbt.pack import Entry
 from dragoman.dbt.region_growth import grow
 from dragoman.dbt.region_image import RegionImage
-from dragoman.dbt.region_install import DONE, NO_ROOM, Regions
+from dragoman.dbt.region_install import DONE, NO_ROOM, STALE, Regions
 from dragoman.dbt.region_request import PRECISE, SHARED, RegionRequest
-from dragoman.dbt.state import ROW, STAGE_COLD, STAGE_PROFILED
+from dragoman.dbt.state import ROW, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from dragoman.dbt.cpu import Cpu
 
 AGAIN = 8                       # what was not compiled is looked at again when it has become so many times hotter
-_PC, _STAGE, _REGION, _HEAT = (ROW[name] for name in ("pc", "stage", "region", "heat"))
+
+UNREADABLE = -2
+
+
+def word(row: int, name: str) -> ctypes.c_int64:
+    """A word of a row, to be read and written."""
+    return ctypes.c_int64.from_address(row + ROW[name])
 
 
 class Tiering:
-    """Promotion of an engine's hot code, by one thread at a time. `client`: of the compiler process, None: regions are
-    compiled in this process."""
+    """Promotion of an engine's hot code, by one thread at a time: who calls holds the engine's `_promotes`. `client`: of the
+    compiler process, None: regions are compiled in this process."""
 
     def __init__(self, engine: Any) -> None:
         options = engine.options
@@ -38,13 +44,18 @@ class Tiering:
         self.regions = Regions(engine)
         self.client: Any = None
         self.compiles = not options.count and options.compiler != "off"
-        self.seconds = 0.0                      # of compiling in this process
-        self.asked = self.stored = 0            # regions asked for, and found in the store
+        self.seconds = self.compile_seconds = 0.0       # in all of this, and of that, in compiling in this process
+        self.asked = self.stored = self.region_blocks = 0
         self._asked: dict[bytes, int] = {}      # key of a request to its head
-        self._looked: dict[object, int] = {}    # files whose packs were looked into: options then
+        self._library_asked = False
+        self._looked: dict[object, int] = {}    # files whose packs were looked into since the last flush: options then
+        self._flushes = engine.control("flushes")
+        self._fits = True                       # no region was ever without room
         self._compile: Any = None
         if options.compiler == "server" and not engine.control("counting"):
-            self._connect()
+            from dragoman.dbt.compiler_client import Client
+            self.client = Client(self.store)
+            engine.set_control("mailbox", self.client.mailbox)
 
     @property
     def wishes(self) -> int:
@@ -54,46 +65,43 @@ class Tiering:
     # --- from native code
     def on_hot(self, cpu: Cpu) -> None:
         """The interpreter has met the block at cpu.pc often enough; or the hot queue or the mailbox has something."""
-        if self.engine.control("counting"):
-            self.engine.locked("calm_down", cpu.pc)
-            if self.compiles:
-                self._request(cpu, self.engine.locked("find_row", cpu.pc))
-            return
-        self._take_answers(cpu)
-        while row := self.engine.locked("next_hot"):
-            self._promote(cpu, row)
-
-    def _connect(self) -> None:
-        from dragoman.dbt.compiler_client import Client
-        self.client = Client(self.store)
-        self.engine.set_control("mailbox", self.client.mailbox)
-        if self.engine.images.stencils() is None:
-            self.client.library("stencils")
+        start, engine = perf_counter(), self.engine
+        if engine.control("counting"):
+            engine.locked("calm_down", cpu.pc)
+            grown = grow(engine, cpu, engine.locked("find_row", cpu.pc)) if self.compiles else None
+            if grown is not None:
+                self._request(cpu, *grown)
+        else:
+            self._take_answers(cpu)
+            while row := engine.locked("next_hot"):
+                self._promote(cpu, row)
+        self.seconds += perf_counter() - start
 
     def _promote(self, cpu: Cpu, row: int) -> None:
-        pc = ctypes.c_int64.from_address(row + _PC).value
-        stage = ctypes.c_int64.from_address(row + _STAGE)
-        if self._from_store(cpu, pc) and ctypes.c_int64.from_address(row + _REGION).value:
+        """The row has come to its next stage."""
+        engine, stage = self.engine, word(row, "stage")
+        self._use_store(word(row, "pc").value)
+        if word(row, "region").value:
             return
-        if stage.value == STAGE_PROFILED:
-            self.engine.locked("count_around", cpu.address, row, 1)
+        # Who has just asked for neighbours has ended the counting here, too: then it begins again.
+        if stage.value == STAGE_PROFILED or word(row, "executed").value < engine.control("threshold"):
+            stage.value = STAGE_PROFILED
+            engine.locked("count_around", cpu.address, row, 1)
             return
-        if not self._request(cpu, row):
-            stage.value, heat = STAGE_COLD, ctypes.c_int64.from_address(row + _HEAT)
-            heat.value *= -AGAIN
-        self.engine.locked("count_around", cpu.address, row, 0)
+        grown = grow(engine, cpu, row)
+        engine.locked("count_around", cpu.address, row, 0)
+        if grown is None or not self._request(cpu, *grown):
+            stage.value = STAGE_COLD
+            word(row, "heat").value *= -AGAIN
 
     # --- regions
-    def _request(self, cpu: Cpu, row: int) -> bool:
-        """Have a region made around the block of a row; False: not worth it, or not to be had now."""
-        grown = grow(self.engine, cpu, row)
-        if grown is None:
-            return False
-        request, heat = grown
+    def _request(self, cpu: Cpu, request: RegionRequest, heat: int) -> bool:
+        """Have a region made; False: it is not to be had now. Compiling it here may empty the cache."""
         if self.engine.log is not None:
             self.engine.log.asked(request)
         if self.client is None:
-            return self._compile_here(cpu, request)
+            self._compile_here(cpu, request)
+            return True
         key = self.client.request(request.pack(), heat, self._pack(request.head))
         if key is None:
             return False
@@ -101,15 +109,15 @@ class Tiering:
         self.asked += 1
         return True
 
-    def _compile_here(self, cpu: Cpu, request: RegionRequest) -> bool:
+    def _compile_here(self, cpu: Cpu, request: RegionRequest) -> None:
         start = perf_counter()
         if self._compile is None:
             from dragoman.dbt import compile_jobs
             compile_jobs.prepare()
             self._compile = compile_jobs.region
-        self._install(cpu, Entry(self._compile(request.pack())))
-        self.seconds += perf_counter() - start
-        return True
+        entry = Entry(self._compile(request.pack()))
+        self.compile_seconds += perf_counter() - start
+        self._use(cpu, entry)
 
     def compile_alone(self, cpu: Cpu, pc: int, size: int) -> None:
         """A region of these guest bytes and nothing else, now, to see what becomes of them."""
@@ -117,38 +125,61 @@ class Tiering:
         if code is not None:
             self._compile_here(cpu, RegionRequest(pc, ((pc, code),), (), (), self.engine.precise, self.engine.shared))
 
-    def _install(self, cpu: Cpu, entry: Entry) -> bool:
-        """Put a region to use, if it is of the guest's code as it is now and heeds what is wished now."""
-        if entry.options != self.wishes or not entry.matches(self.engine.read_code):
-            return False
-        image = RegionImage.parse(entry.code)
-        result = self.regions.install(image, entry.spans)
+    def _use(self, cpu: Cpu, entry: Entry) -> None:
+        """Put a region to use that was asked for. If there is no room, what was hot before makes room for what is hot now."""
+        result = self._install(entry)
         if result == NO_ROOM:
-            self.engine.flush(cpu)
-            self._looked.clear()
-        return bool(result == DONE)
+            self._fits = False
+            self.engine.empty(cpu)
+            result = self._install(entry)
+        if result == STALE:
+            self._ask_again(entry.head)
+
+    def _install(self, entry: Entry) -> int:
+        """DONE, NO_ROOM, or STALE: it is not of the guest's code as it is now, or does not heed what is wished now;
+        UNREADABLE: of another version of this format, as if it were not there."""
+        if entry.options != self.wishes or not entry.matches(self.engine.read_code):
+            return STALE
+        try:
+            image = RegionImage.parse(entry.code)
+        except ValueError:
+            return UNREADABLE
+        result = self.regions.install(image, entry.pieces)
+        if result == DONE:
+            self.region_blocks += entry.blocks
+        return result
+
+    def _ask_again(self, head: int) -> None:
+        """A region was asked for in vain: once more, when its head is next met."""
+        row = self.engine.locked("find_row", head)
+        if row and word(row, "stage").value == STAGE_ASKED:
+            word(row, "stage").value = STAGE_PROFILED
 
     def _take_answers(self, cpu: Cpu) -> None:
-        for answer in self.client.finished() if self.client is not None else ():
-            if answer.library is not None:
-                self._take_library(cpu)
-            elif answer.entry is not None:
-                self._asked.pop(answer.key, None)
-                self._install(cpu, answer.entry)
+        if self.client is None:
+            return
+        for answer in self.client.finished():
+            head = self._asked.pop(answer.key, None)
+            if answer.entry is not None:
+                self._use(cpu, answer.entry)
             elif answer.again:
-                self._ask_again(answer.key)
+                self._lost(head)
+        self._take_library(cpu)
 
-    def _ask_again(self, key: bytes) -> None:
-        row = self.engine.locked("find_row", self._asked.pop(key, 0))
-        if row:
-            ctypes.c_int64.from_address(row + _STAGE).value = STAGE_PROFILED
+    def _lost(self, head: int | None) -> None:
+        """Nobody will answer that request. No head: it was for the library."""
+        if head is None:
+            self._library_asked = False
+        else:
+            self._ask_again(head)
 
     def _take_library(self, cpu: Cpu) -> None:
-        """The full stencil library is there: what was translated with the small one is translated anew."""
-        if self.engine.images.stencils() is not None:
-            self.engine.set_control("library", self.engine.library())
-            self.engine.flush(cpu)
-            self._looked.clear()
+        """The full stencil library, once somebody has made it: what was translated with the small one is translated anew."""
+        library = self.engine.library()
+        if library != self.engine.control("library"):
+            self.engine.empty(cpu, library)
+        elif self.engine.images.stencils() is None and not self._library_asked:
+            self._library_asked = self.client.library("stencils") is not None
 
     # --- the store
     def _pack(self, pc: int) -> Any:
@@ -156,25 +187,34 @@ class Tiering:
         origin = self.engine.origin(pc)
         return self.store.pack(*origin) if origin is not None and self.store is not None else None
 
-    def _from_store(self, cpu: Cpu, pc: int) -> bool:
-        """All that earlier runs have left of the file that `pc` is of, once; whether that was now."""
+    def _use_store(self, pc: int) -> None:
+        """Put to use what earlier runs have left of the file that `pc` is of: all of it at once, as long as there is room.
+        After that, regions come by being asked for, so that those that are hot now have the room."""
+        if self.engine.control("flushes") != self._flushes:
+            self._flushes = self.engine.control("flushes")
+            self._looked.clear()
         origin = self.engine.origin(pc)
-        if origin is None or self.store is None or self._looked.get(origin) == self.wishes:
-            return False
+        if origin is None or self.store is None or not self._fits or self._looked.get(origin) == self.wishes:
+            return
         self._looked[origin] = self.wishes
+        newest: dict[int, Entry] = {}
         for entry in self.store.pack(*origin).entries(self.wishes):
-            try:
-                self.stored += self._install(cpu, entry)
-            except (Damaged, ValueError):
-                continue                        # of another version of this format: as if it were not there
-        return True
+            newest.pop(entry.head, None)
+            newest[entry.head] = entry          # in the order in which they were made: later ones take over entries
+        for entry in newest.values():
+            result = self._install(entry)
+            self.stored += result == DONE
+            if result == NO_ROOM:
+                self._fits = False
+                return
 
     # --- the engine's changes
     def after_fork(self) -> None:
         """In the child, which the compiler process does not know yet."""
         for key in self.client.after_fork() if self.client is not None else ():
-            self._ask_again(key)
+            self._lost(self._asked.pop(key, None))
 
     def statistics(self) -> dict[str, float]:
-        return {**self.regions.statistics(), "compile_seconds": self.seconds, "regions_asked": self.asked,
+        return {**self.regions.statistics(), "promote_seconds": self.seconds - self.compile_seconds,
+                "compile_seconds": self.compile_seconds, "region_blocks": self.region_blocks, "regions_asked": self.asked,
                 "regions_stored": self.stored}

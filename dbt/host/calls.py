@@ -60,6 +60,8 @@ class HostCalls:
         self.safe_call = _SAFE_CALL(symbols["safe_call"])               # (state, frame) -> result or NOT_MADE
         self.plain_call = _CALL(symbols["plain_call"])                  # (frame) -> result
         self.take_pending = _CALL_HELD(symbols["take_pending"])         # (state) -> bits of noted signals
+        # FNV-1a of bytes, as the code cache takes it of guest memory
+        self.hash = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_size_t)(symbols["guest_hash"])
         self.quick_call = _CALL_HELD(symbols["plain_call"])             # the same for a call that never waits
 
     def action(self, number: int) -> tuple[int, int, int]:

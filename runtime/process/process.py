@@ -146,7 +146,7 @@ class Process:
                 environment: tuple[bytes, ...], executed_as: bytes) -> None:
         """exec, from where there is no way back: nothing of the old program stays. Other threads have ended."""
         self.memory.reset()
-        self.engine.flush(thread.cpu)
+        self.engine.start_anew(thread.cpu)
         self.signals.reset()
         for timer in self.timers:
             call(NR["timer_delete"], timer)

@@ -67,7 +67,7 @@ def test_compiled_kept_found_installed_and_run(grown, store):
     assert CODE in image.entries and set(image.natives) <= machine.engine.image.symbols.keys()
     assert sum(size for _, size in found.spans) == len(program.code) + 4        # and the breakpoint behind it
     regions = Regions(machine.engine)
-    assert regions.install(image, found.spans) == DONE
+    assert regions.install(image, found.pieces) == DONE
     assert regions.statistics()["regions"] == 1
     machine.start(program.x, program.f)
     assert machine.run(CODE) == "breakpoint"
