@@ -12,6 +12,7 @@ C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "r
 C_HOT_COUNT, C_STATES, C_FLUSHES, C_STOP = CACHE["hot_count"], CACHE["states"], CACHE["flushes"], CACHE["stop"]
 C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
 C_POLLS, C_POLLS_BEFORE = CACHE["stat_polls"], CACHE["polls_before"]
+C_LOOK = CACHE["look"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 
 
@@ -67,6 +68,8 @@ def splice_ranges(cache: int, source: int, count: int, place: int) -> int:
             store64(at + distance, load64(at))
     copy_bytes(ranges + first * RANGE_SIZE, source, count * RANGE_SIZE)
     store64(cache + C_RANGE_COUNT, old + count - removed)
+    if count != 0:
+        store64(cache + C_LOOK, 1)
     return 0
 
 

@@ -20,7 +20,7 @@ C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
 C_POLLS, C_POLLS_BEFORE, SHARE = CACHE["stat_polls"], CACHE["polls_before"], 6   # 1 / 64
 MOST_CHANGES = 20                   # that a row remembers
-C_HOT_QUEUE, C_HOT_COUNT = CACHE["hot_queue"], CACHE["hot_count"]
+C_HOT_QUEUE, C_HOT_COUNT, C_LOOK = CACHE["hot_queue"], CACHE["hot_count"], CACHE["look"]
 S_JUMP_CACHE = OFFSET["jump_cache"]
 JUMP_MASK = JUMP_CACHE_ENTRIES - 1
 EMPTY_KEY = 1                       # no instruction lies at an odd address
@@ -241,7 +241,8 @@ def verify(cache: int, start: int, end: int, unused: int) -> int:
 def count_heat(cache: int, pc: int) -> None:
     """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later.
 
-    What has only a small share of all polls is not worth a compilation, however long the program runs."""
+    What has only a small share of all polls is not worth a compilation, however long the program runs; what an earlier
+    run has left is worth a look at once."""
     row = find_row(cache, pc)
     if row == 0:
         return
@@ -249,6 +250,10 @@ def count_heat(cache: int, pc: int) -> None:
     store64(row + R_HEAT, heat)
     threshold, waiting, stage = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT), load64(row + R_STAGE)
     if threshold == 0 or stage >= STAGE_ASKED or waiting >= HOT_QUEUE or load64(row + R_REGION) != 0:
+        return
+    if heat == 2 and load64(cache + C_LOOK) != 0:
+        store64(load64(cache + C_HOT_QUEUE) + 8 * waiting, row)
+        store64(cache + C_HOT_COUNT, waiting + 1)
         return
     share, threshold = load64(cache + C_POLLS) - load64(cache + C_POLLS_BEFORE) >> SHARE, threshold << load64(row + R_CHANGES)
     if heat >= (threshold if threshold > share else share) * (stage + 1):

@@ -109,6 +109,7 @@ record_limit
 sites           fault table: (host address, guest pc) of each translated instruction, ascending
 site_count
 site_limit
+look            1: executable memory was added since the store was looked at for it: the next head that is met twice is hot
 ranges          executable guest memory: (start, end, changeable) sorted
 range_count
 decoder         control block of the decoder

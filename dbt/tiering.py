@@ -80,8 +80,12 @@ class Tiering:
     def _promote(self, cpu: Cpu, row: int) -> None:
         """The row has come to its next stage."""
         engine, stage = self.engine, word(row, "stage")
+        if engine.control("look"):
+            engine.set_control("look", 0)
+            for start, _, _ in engine.ranges:
+                self._use_store(start)
         self._use_store(word(row, "pc").value)
-        if word(row, "region").value:
+        if word(row, "region").value or stage.value == STAGE_COLD:
             return
         # Who has just asked for neighbours has ended the counting here, too: then it begins again.
         if stage.value == STAGE_PROFILED or word(row, "executed").value < engine.control("threshold"):
