@@ -103,7 +103,8 @@ def all_registers(registers: Registers) -> Iterator[str]:
 def states(before: Registers, ends: dict[str, Stop]) -> Iterator[str]:
     """A table of what has changed: a column for the state before, and one an end."""
     yield "       " + "".join(f"{title:>{WIDTH}}" for title in ("before", *ends))
-    reasons = [{"poll": "goes on", "count": "goes on"}.get(stop.reason, stop.reason) + (f" {stop.value:#x}" if stop.value is not None else "") for stop in ends.values()]
+    reasons = [{"poll": "goes on", "count": "goes on"}.get(stop.reason, stop.reason)
+               + (f" {stop.value:#x}" if stop.value is not None else "") for stop in ends.values()]
     yield f"{mark(reasons)} {'end':5}" + "".join(f"{text:>{WIDTH}}" for text in ("", *reasons))
     was, now = before.values(), [stop.registers.values() for stop in ends.values()]
     for name in NAMES:
