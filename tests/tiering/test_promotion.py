@@ -142,13 +142,16 @@ def test_code_that_changes_between_comparison_and_use(machine):
 
 
 def test_code_that_was_written_to_is_not_asked_for(machine):
-    """Without a fence: where its blocks end now nobody has looked."""
+    """Without a fence: where its blocks end now nobody has looked. Then it is translated as it is now, and is new."""
     machine.load(LOOP, changeable=True)
     machine.call(x5=997 * (THRESHOLD + 1))
-    machine.call(x5=997)                                        # by now it runs code that counts
+    assert machine.row(CODE, "stage") == STAGE_PROFILED and machine.row(CODE, "executed") > 0
     machine.memory.write_words(CODE, assemble.program(["addi x10,x10,2"]))
-    machine.call(x5=TIMES)
+    machine.call(x5=997 * (THRESHOLD + 1))
     assert machine.compiler.asked == [] and machine.row(CODE, "stage") == STAGE_COLD
+    assert machine.call(x5=TIMES)[10] == 2 * TIMES
+    request, = machine.compiler.asked
+    assert request.blocks[0][1] == machine.memory.read(CODE, 12)
 
 
 def test_code_that_changes_each_time_it_is_hot_is_asked_for_less_and_less(machine):
