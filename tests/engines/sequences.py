@@ -27,7 +27,7 @@ LOADS_STORES = [name for name in memory.FAMILY if not name.startswith("fence")]
 INTEGER_MEMORY = [name for name in LOADS_STORES if not name.startswith("f")]
 ATOMIC = list(atomic.FAMILY)
 FLOATING = [name for family in (floating, convert) for name in family.FAMILY if encodable(name)]
-CSR = ["csrr.fflags", "csrr.frm", "csrr.fcsr", "csrrwi.frm", "csrrw.fflags", "csrrsi.fflags", "csrrci.fcsr"]
+CSR = ["csrr.fflags", "csrr.frm", "csrr.fcsr", "csrrwi.frm", "csrrwi.frm", "csrrw.fflags", "csrrsi.fflags", "csrrci.fcsr"]
 BRANCHES = ("beq", "bne", "blt", "bge", "bltu", "bgeu")
 
 
@@ -40,7 +40,7 @@ def operands(source: random.Random, form: str) -> dict[str, int]:
             number = source.choice(F if files[name] == "f" else X)
             found[name] = SINK if (name, files[name], number) == ("rd", "x", 0) else number
     if "rm" in recipe.fields:
-        found["rm"] = source.randint(0, 3)
+        found["rm"] = source.randint(0, 4)
     if "imm" in recipe.fields:
         found["imm"] = immediate(source, form) % 2**64
     return found
@@ -52,7 +52,7 @@ def immediate(source: random.Random, form: str) -> int:
     if form == "li":
         return source.randint(-1 << 19, (1 << 19) - 1) << 12
     if form.startswith("csrr"):
-        return source.randint(0, 3)
+        return source.randint(0, 4)
     return source.choice((0, 1, -1, source.randint(-2048, 2047)))
 
 
@@ -126,14 +126,15 @@ def programs(draw: st.DrawFn, floats_too: bool = True, atomics: bool = True, wil
     x[COUNTER] = draw(st.integers(0, 40))
     values = (*floats(64, 1, False), *floats(32, 1, False))
     f = [source.choice(values) if n in F and floats_too else 0 for n in range(32)]
-    return Program(layout(pieces, labels), x, f, seed, source.randint(0, 3) if floats_too else 0)
+    code, computed = layout(pieces, labels)
+    return Program(code, x, f, seed, source.randint(0, 4) if floats_too else 0, computed=computed)
 
 
-def layout(pieces: list[bytes | Jump], labels: list[int]) -> bytes:
-    """The code, with the distances of jumps filled in. A computed jump is auipc, addi, jalr."""
+def layout(pieces: list[bytes | Jump], labels: list[int]) -> tuple[bytes, frozenset[int]]:
+    """The code, with the distances of jumps filled in, and where computed ones go. Such a jump is auipc, addi, jalr."""
     sizes = [len(piece) if isinstance(piece, bytes) else 12 if piece[0] == "computed" else 4 for piece in pieces]
     at = [sum(sizes[:n]) for n in range(len(pieces) + 1)]
-    code = b""
+    code, computed = b"", set()
     for n, piece in enumerate(pieces):
         if isinstance(piece, bytes):
             code += piece
@@ -141,11 +142,12 @@ def layout(pieces: list[bytes | Jump], labels: list[int]) -> bytes:
         form, fields, target = piece
         distance = at[labels[target]] - at[n]
         if form == "computed":
+            computed.add(CODE + at[labels[target]])
             code += struct.pack("<I", 0x17 | JUMPER << 7) + word("addi", rd=JUMPER, rs1=JUMPER, imm=distance)
             code += word("jalr" if fields["rd"] != SINK else "jr", **({} if fields["rd"] == SINK else fields), rs1=JUMPER, imm=0)
         else:
             code += word(form, **fields, imm=PC + distance)
-    return code
+    return code, frozenset(computed)
 
 
 assert CODE % 2 == 0
