@@ -20,7 +20,8 @@ def test_row(engine: Engine, case: Case):
     run_case(engine, case)
 
 
-@pytest.mark.parametrize("engine", REGIONS, ids=lambda engine: engine.name)
+# Rows may branch to just before the instruction, where `loaded` ones have code.
+@pytest.mark.parametrize("engine", [engine for engine in REGIONS if not engine.loaded], ids=lambda engine: engine.name)
 def test_all_rows_in_regions(engine: RegionEngine):
     """As many rows in each region as it takes."""
     cases = [case for case in CASES if engine.serves(case.instruction)]
