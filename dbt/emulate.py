@@ -12,6 +12,7 @@ from dragoman.dbt import listing, oracle
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.oracle import GuestFault, Memory, Outcome
+from dragoman.dbt.recipe import Form
 
 FIELDS = ("frm", "reservation", "reserved_value", "instructions")
 NEAREST_AWAY_NUMBER = 4
@@ -42,6 +43,16 @@ def fetch(memory: Memory, pc: int) -> bytes:
     return struct.pack("<H", low) if low & 3 != 3 else struct.pack("<HH", low, memory.load(pc + 2, 2))
 
 
+def meaning(record: listing.Record) -> tuple[Form, dict[str, int]]:
+    """The form and the operands that the oracle is to execute for a record, also for one of form "emulate"."""
+    form, operands = riscv.FORM[record.form], record._asdict()
+    if record.form == "emulate":
+        form, operands["rm"] = riscv.FORMS[record.imm], NEAREST_AWAY_NUMBER
+        form = riscv.FORM.get(form.name + ".static", form)
+    operands["imm"] &= (1 << 64) - 1
+    return form, operands
+
+
 def step(cpu: Cpu, memory: Memory, record: listing.Record | None = None) -> Outcome:
     """Execute the instruction at cpu.pc; the CPU is changed and its pc moved unless the outcome has a reason.
 
@@ -50,15 +61,9 @@ def step(cpu: Cpu, memory: Memory, record: listing.Record | None = None) -> Outc
     Raises GuestFault, with nothing changed, where guest memory can't be accessed.
     """
     record = record or listing.decode(fetch(memory, cpu.pc), cpu.pc)
-    form, rm = riscv.FORM[record.form], record.rm
-    if record.form == "emulate":
-        form, rm = riscv.FORMS[record.imm], NEAREST_AWAY_NUMBER
-        if form.name + ".static" in riscv.FORM:
-            form = riscv.FORM[form.name + ".static"]
+    form, operands = meaning(record)
     state = oracle.State(x=list(cpu.x), f=list(cpu.f), flags=cpu.fflags, pc=cpu.pc)
     state.fields.update({name: getattr(cpu, name) for name in FIELDS})
-    operands = {"rd": record.rd, "rs1": record.rs1, "rs2": record.rs2, "rs3": record.rs3, "rm": rm,
-                "imm": record.imm & (1 << 64) - 1}
     outcome = oracle.execute(form.recipe, operands, cpu.pc, cpu.pc + record.length, state, memory, emulating=True)
     if outcome.reason is None:
         cpu.x[:], cpu.f[:] = state.x, state.f  # type: ignore

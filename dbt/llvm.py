@@ -16,7 +16,8 @@ def machine(level: int = 2, cpu: str | None = None, features: str | None = None)
     binding.initialize_native_asmprinter()
     binding.initialize_native_asmparser()
     # Two accesses merged into one would have no pc of their own when they fault (region_image.py).
-    binding.set_option("dragoman", "-enable-tail-merge=false")
+    for option in ("-enable-tail-merge=false", "-combiner-store-merging=false"):
+        binding.set_option("dragoman", option)
     return binding.Target.from_triple(triple()).create_target_machine(
         cpu=host_cpu() if cpu is None else cpu, features=host_features() if features is None else features,
         opt=level, reloc="static", codemodel="small")

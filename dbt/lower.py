@@ -186,7 +186,8 @@ def _store(low: Lowering, op: Op) -> None:
 def _atomic(low: Lowering, op: Op) -> Lowered:
     pointer = low.site.access(low.integer(op.arguments[0]))
     operation = {"swap": "xchg"}.get(str(op.attribute), op.attribute)
-    return low.value(op, f"atomicrmw {operation} ptr {pointer}, i{op.bits} {low.integer(op.arguments[1])} seq_cst")
+    value = low.site.opaque(low.integer(op.arguments[1]), f"i{op.bits}")
+    return low.value(op, f"atomicrmw {operation} ptr {pointer}, i{op.bits} {value} seq_cst")
 
 
 def _cas(low: Lowering, op: Op) -> Lowered:

@@ -223,7 +223,7 @@ class Writer:
             boxed = self.is_single(values, number)
             texts["low_" + field] = self.held(values, number) if boxed else self.low(values, number)
             low_types.append((field, "float" if boxed else "i32"))
-        volatile = what.accesses and (self.request.shared or self.request.precise or one.rd == SINK)
+        volatile = what.accesses and (self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.unneeded)
         form = template(one.form, twice, tuple(low_types), volatile)
         if what.accesses:
             self.flow.located.append(one.pc)

@@ -133,6 +133,7 @@ class Flow:
         self._find_dirty()
         self._find_live()
         self._find_singles()
+        self.unneeded = {pc for block in self.blocks.values() for pc in self._unneeded_loads(block)}
 
     def _find_edges(self) -> None:
         shared = False
@@ -260,6 +261,26 @@ class Flow:
             if live & ~block.live:
                 block.live |= live
                 todo += predecessors[block.pc]
+
+    def _unneeded_loads(self, block: Block) -> Iterable[int]:
+        """Accesses whose values nothing reads; they fault all the same."""
+        needed = X_MASK | F_MASK if self.can_leave(block) else 0
+        for pc in block.successors:
+            needed |= self.blocks[pc].live
+        for one in reversed(block.code):
+            what = use(one.form, named_twice(one))
+            written = 0
+            for file, field in what.writes:
+                if (file, getattr(one, field)) != ("x", SINK):
+                    written |= 1 << SHIFT[file] + getattr(one, field)
+            if what.accesses and written and not written & needed:
+                yield one.pc
+            needed &= ~written
+            if what.leaves:                     # stores all that is dirty
+                needed = X_MASK | F_MASK
+            for file in SHIFT:
+                for field in getattr(what, file):
+                    needed |= 1 << SHIFT[file] + getattr(one, field)
 
     def can_leave(self, block: Block) -> bool:
         """At its end, other than coldly."""

@@ -68,6 +68,10 @@ class Site:
         """Host pointer for a guest address."""
         return self.emit(f"getelementptr i8, ptr {self.now['mem']}, i64 {address}")
 
+    def opaque(self, text: str, kind: str) -> str:
+        """A value of which LLVM may know nothing; for engines whose operands can be constants."""
+        return text
+
     def before_trap(self) -> None:
         """Called once before the first op of an instruction that may trap."""
 

@@ -8,18 +8,26 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
-from dragoman.dbt import engine_image
+from dragoman.dbt import compile_jobs, engine_image
 from dragoman.dbt.cpu import FLAG_BITS, MXCSR_DEFAULT, ROUNDING_OF_MODE
 from dragoman.dbt.engine import Engine
 from dragoman.dbt.images import Images
-from dragoman.dbt.state import EXIT_NAMES, OFFSET, X
+from dragoman.dbt.pack import Entry
+from dragoman.dbt.region_image import RegionImage
+from dragoman.dbt.region_install import DONE
+from dragoman.dbt.region_request import RegionRequest
+from dragoman.dbt.state import EXIT_NAMES, OFFSET, ROW, X
+from dragoman.dbt.tiering import Tiering
 from dragoman.runtime.options import RunOptions
 
-KINDS = ("interpreter", "stencil", "stencil-full")
+BLOCK_KINDS = ("interpreter", "stencil", "stencil-full")
+# Regions are made as a test asks for them (RegionGuest.install), in the code of an engine of blocks, so that both meet.
+REGION_KINDS = {"region-fast": "stencil", "region-precise": "interpreter", "region-shared": "stencil"}
+KINDS = (*BLOCK_KINDS, *REGION_KINDS)
 SIGBUS, SIGSEGV = 7, 11
 NONE, READ, WRITE = 0, 1, 2
 GIBI = 1 << 30
@@ -27,8 +35,8 @@ SIZE, GUARD = 256 * GIBI, 64 * GIBI             # of the window; beyond, a wild 
 PAGE = 0x1000
 EBREAK = 0x0010_0073
 REGISTERS = struct.Struct("<65Q")               # x0..x31, sink, f0..f31
-MXCSR_OF = {(mode, flags): MXCSR_DEFAULT | ROUNDING_OF_MODE[mode] | sum(host for guest, host in FLAG_BITS if flags & guest)
-            for mode in range(4) for flags in range(32)}
+MXCSR_OF = {(mode, flags): MXCSR_DEFAULT | ROUNDING_OF_MODE[mode % 4] | sum(host for guest, host in FLAG_BITS if flags & guest)
+            for mode in range(8) for flags in range(32)}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype, _libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -87,10 +95,13 @@ class Guest:
 
     def __init__(self, kind: str) -> None:
         self.kind, self.memory = kind, memory()
-        options = RunOptions(engine=kind.removesuffix("-full"), compiler="off")
-        self.engine = Engine(options, self.memory.base, _images(kind))
+        self.engine = self._engine()
         self.cpu = self.engine.cpu()
+        self.registers = (ctypes.c_char * REGISTERS.size).from_address(self.cpu.address + X)
         self._mxcsr = ctypes.c_uint32.from_address(self.cpu.address + OFFSET["mxcsr"])
+
+    def _engine(self) -> Engine:
+        return Engine(RunOptions(engine=self.kind.removesuffix("-full"), compiler="off"), self.memory.base, _images(self.kind))
 
     def attach(self) -> None:
         """Faults of the calling thread are this guest's now."""
@@ -106,14 +117,9 @@ class Guest:
 
     def start(self, x: Sequence[int], f: Sequence[int], frm: int = 0, flags: int = 0) -> None:
         """Registers as given; x and f have 32 each."""
-        REGISTERS.pack_into(self.registers(), 0, *x, 0, *f)
+        REGISTERS.pack_into(self.registers, 0, *x, 0, *f)
         self.cpu.words[OFFSET["frm"] // 8] = frm
         self._mxcsr.value = MXCSR_OF[frm, flags]
-
-    @lru_cache(maxsize=1)                       # noqa: B019  (a guest lives as long as the tests)
-    def registers(self) -> ctypes.Array[ctypes.c_char]:
-        """The registers' bytes."""
-        return (ctypes.c_char * REGISTERS.size).from_address(self.cpu.address + X)
 
     def run(self, pc: int) -> str:
         """Runs from pc to the next exit that is not the engine's own business; its reason."""
@@ -124,7 +130,44 @@ class Guest:
         return EXIT_NAMES[reason]
 
 
+class RegionGuest(Guest):
+    """Of a kind of REGION_KINDS. It shares the engine of the kind that it names: there is room for few below 2 GiB."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        if self.engine._tiering is None:
+            self.engine._tiering = Tiering(self.engine)
+        self.regions = self.engine._tiering.regions
+        self.options = kind == "region-precise", kind == "region-shared"
+
+    def _engine(self) -> Engine:
+        return guest(REGION_KINDS[self.kind]).engine
+
+    def install(self, head: int, blocks: Sequence[tuple[int, int]], indirect: Sequence[int] = (),
+                entries: Sequence[int] = ()) -> None:
+        """Make a region of the code of blocks (pc, size), and have it run."""
+        found = tuple((pc, self.memory.read(pc, size)) for pc, size in sorted(blocks))
+        request = RegionRequest(head, found, tuple(indirect), tuple(entries), *self.options)
+        entry = Entry(_compiler()(request.pack()))
+        image = RegionImage.parse(entry.code)
+        if self.regions.install(image, entry.spans) != DONE:
+            self.engine.flush(self.cpu)         # it was full
+            assert self.regions.install(image, entry.spans) == DONE
+        for pc in (head, *entries):
+            assert self.has_region(pc), f"no region at {pc:#x}"
+
+    def has_region(self, pc: int) -> bool:
+        """What is executed from pc on is a region."""
+        row = self.engine.locked("find_row", pc)
+        return bool(row and ctypes.c_uint64.from_address(row + ROW["region"]).value)
+
+@cache
+def _compiler() -> Callable[[bytes], bytes]:
+    compile_jobs.prepare()
+    return compile_jobs.region
+
+
 @cache
 def guest(kind: str) -> Guest:
     """The one guest of a kind."""
-    return Guest(kind)
+    return RegionGuest(kind) if kind in REGION_KINDS else Guest(kind)

@@ -19,12 +19,13 @@ from tests.isa.reader import SINK
 WORDS = {"nop": 0x0000_0013, "illegal": 0x0000_006B, "fetch": 0x0000_0013, "emulate": 0x0220_C1D3}
 RESERVATION, RESERVED_VALUE = OFFSET["reservation"] // 8, OFFSET["reserved_value"] // 8
 RUNS_BETWEEN_FLUSHES = 200
-NEAR, AWAY = 1 << 32, 4
+AWAY = 4
 WITH_VALUE = frozenset({"fault", "misaligned"})
 
 
 class NativeEngine:
     """`shift` moves the code up: beyond 2 GiB addresses need more than an immediate of 32 bits."""
+    last = 1                                    # what the budget is when it is all but used up
 
     def __init__(self, kind: str, shift: int = 0):
         self.kind, self.shift = kind, shift
@@ -45,42 +46,68 @@ class NativeEngine:
         machine.memory.write_words(pc, [encode(what) if encodable(what.form) else WORDS[what.form]])
         engine.set_executable(low, pc + 2 if what.form == "fetch" else high, False)
 
+    def step(self, form: str) -> int:
+        """Of the starts of a grid, take each so many-th."""
+        return 1
+
+    def serves(self, what: Instruction) -> bool:
+        """There is code for it: a value of `li` that no lui gives is the oracle's."""
+        return what.form != "li" or -1 << 31 <= signed(what.operands["imm"], 64) < 1 << 31
+
     def run(self, instruction: Instruction, starts: Sequence[Start]) -> list[End]:
-        if instruction.form == "li" and not -1 << 31 <= signed(instruction.operands["imm"], 64) < 1 << 31:
-            pytest.skip("no lui gives this value")
+        if not self.serves(instruction):
+            pytest.skip("no code for it")
         machine = guest(self.kind)
         machine.attach()
         self.place(machine, instruction)
-        recipe = FORM[instruction.form].recipe
-        linking = instruction.operands.get("rd", SINK) if any(op.name == "next_pc" for op in recipe.ops) else SINK
-        return [self.once(machine, instruction, linking, start) for start in starts]
+        return [self.once(machine, instruction, self.linking(instruction), start) for start in starts]
+
+    def run_all(self, grids: Sequence[tuple[Instruction, Sequence[Start]]]) -> list[list[End]]:
+        return [self.run(what, starts) for what, starts in grids]
+
+    def linking(self, what: Instruction) -> int:
+        """The register that is to hold an address of code."""
+        makes = any(op.name == "next_pc" for op in FORM[what.form].recipe.ops)
+        return what.operands.get("rd", SINK) if makes else SINK
+
+    def begin(self, machine: Guest, what: Instruction, start: Start) -> int:
+        """Set the registers; where to go."""
+        machine.start(start.registers("x"), start.registers("f"), start.frm, start.flags)
+        return PC + self.shift
+
+    def finish(self, what: Instruction, start: Start, end: End) -> End:
+        return end
+
+    def by_oracle(self, what: Instruction, start: Start) -> End:
+        return OracleEngine().once(what, start, emulating=False)
 
     def once(self, machine: Guest, what: Instruction, linking: int, start: Start) -> End:
         if start.frm > 3:                       # such a guest is the oracle's
-            return OracleEngine().once(what, start, emulating=False)
+            return self.by_oracle(what, start)
         cpu, words, memory = machine.cpu, machine.cpu.words, machine.memory
-        machine.start(start.registers("x"), start.registers("f"), start.frm, start.flags)
+        at = self.begin(machine, what, start)
         words[RESERVATION], words[RESERVED_VALUE] = start.reservation, start.reserved_value
         memory.write(DATA, start.page())
         around = what.operands.get("imm") == PC and FORM[what.form].recipe.ends in ("branch", "jump")
-        cpu.pending, cpu.budget = around, 1 if around else 1000     # out of a loop of one instruction: by a signal
-        reason: str | None = machine.run(PC + self.shift)
-        pc = cpu.pc - self.shift if abs(cpu.pc - self.shift) < NEAR else cpu.pc     # a computed target is not shifted
+        cpu.pending, cpu.budget = around, self.last if around else 1000    # out of a loop of one instruction: by a signal
+        reason: str | None = machine.run(at)
+        pc = cpu.pc if FORM[what.form].recipe.ends == "jump_to" else cpu.pc - self.shift    # computed targets are not shifted
         value = cpu.exit_data if reason in WITH_VALUE else 0
         if reason == "poll" or pc != PC:
             reason = None
         page = memory.read(DATA, DATA_SIZE)
-        registers = REGISTERS.unpack_from(machine.registers())
+        registers = REGISTERS.unpack_from(machine.registers)
         x = list(registers[:32])
         if linking != SINK:
             x[linking] -= self.shift
         end = End(x, list(registers[33:]), cpu.frm, cpu.fflags, words[RESERVATION], words[RESERVED_VALUE],
                    EMPTY if page == EMPTY else page, pc, reason, value)
+        end = self.finish(what, start, end)
         if reason == "emulate" and what.operands.get("rm") == AWAY:
             left = End.unchanged(start, PC)
             left.reason = "emulate"
             assert not end.differences(left), f"{what}: {self.name} leaves to the oracle, but not as it came"
-            return OracleEngine().once(what, start, emulating=False)
+            return self.by_oracle(what, start)
         return end
 
 

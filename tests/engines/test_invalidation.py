@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from dragoman.dbt.state import ROW, ROW_SIZE
-from tests.engines.guest import EBREAK, KINDS, PAGE, Guest, guest
+from tests.engines.guest import BLOCK_KINDS, EBREAK, PAGE, Guest, guest
 from tests.engines.sequences import word
 from tests.isa.case import PC
 
@@ -31,7 +31,7 @@ def jump(distance: int, link: int | None = None) -> bytes:
     return word("j", imm=PC + distance) if link is None else word("jal", rd=link, imm=PC + distance)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=BLOCK_KINDS)
 def machine(request) -> Guest:
     machine = guest(request.param)
     machine.attach()

@@ -19,6 +19,7 @@ from tests.isa.case import PC, End, Instruction, Start
 
 QEMU = shutil.which("qemu-riscv64")
 BASE, BUFFER, BUFFER_SIZE = 0x10000, 0x1000_0000, 0x1000_0000
+PAGE = 0x1000
 HEADERS = 64 + 2 * 56
 MAIN = f"""
     li x8,{BUFFER}
@@ -78,11 +79,18 @@ def words(texts: Sequence[int]) -> bytes:
 
 def executable(code: bytes) -> bytes:
     """A static ELF: the code behind the headers, and zeroed memory at BUFFER."""
-    entry, size = BASE + HEADERS, HEADERS + len(code)
-    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 243, 1, entry, 64, 0, 5, 64, 56, 2, 64, 0, 0)
-    text = struct.pack("<IIQQQQQQ", 1, 5, 0, BASE, BASE, size, size, 0x1000)
-    data = struct.pack("<IIQQQQQQ", 1, 6, 0, BUFFER, BUFFER, 0, BUFFER_SIZE, 0x1000)
-    return header + text + data + code
+    return elf(BASE + HEADERS, [(BASE, 5, bytes(HEADERS) + code, HEADERS + len(code)), (BUFFER, 6, b"", BUFFER_SIZE)])
+
+
+def elf(entry: int, segments: Sequence[tuple[int, int, bytes, int]]) -> bytes:
+    """A static ELF of (address, permissions, content, size) on pages of their own; the first has room for the headers."""
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 243, 1, entry, 64, 0, 5, 64, 56, len(segments), 64, 0, 0)
+    image = b""
+    for address, permissions, content, size in segments:
+        image += bytes(-len(image) % PAGE)
+        header += struct.pack("<IIQQQQQQ", 1, permissions, len(image), address, address, len(content), size, PAGE)
+        image += content
+    return header + image[len(header):]
 
 
 class Driver:

@@ -71,7 +71,7 @@ def test_compiled_kept_found_installed_and_run(grown, store):
     assert regions.statistics()["regions"] == 1
     machine.start(program.x, program.f)
     assert machine.run(CODE) == "breakpoint"
-    assert list(REGISTERS.unpack_from(machine.registers())[:32]) == run_oracle(program).x
+    assert list(REGISTERS.unpack_from(machine.registers)[:32]) == run_oracle(program).x
     client.close()
     stop(store)
 
