@@ -12,7 +12,7 @@ from dragoman.dbt.store import Store
 from tests.command import dragoman
 from tests.process.binaries import check_source, needs_compiler
 from tests.process.test_cases import start
-from tests.server.conftest import status, stop, until
+from tests.server.conftest import PATIENCE, status, stop, until
 
 HOT = Path(__file__).parent.parent / "process" / "hot"
 INLINE = ("--compiler", "inline", "--threshold", "1")          # hot at the second poll
@@ -57,7 +57,7 @@ def test_under_the_compiler_process(case, store):
     for _ in range(2):                  # the second run starts with what the first one has left
         done = dragoman("run", "--threshold", "1", str(HOT), *case.split())
         assert (done.returncode, done.stderr, done.stdout) == (0, "", EXPECTED[case])
-        dragoman("cache", "wait").check_returncode()
+        dragoman("cache", "wait", timeout=PATIENCE).check_returncode()
 
 
 @pytest.mark.long
@@ -67,7 +67,7 @@ def test_an_executed_program_starts_with_what_an_earlier_run_has_left(store, tmp
     for _ in range(2):
         done = dragoman("run", "--stats-json", str(report), str(HOT), "relay", "2")
         assert (done.returncode, done.stderr, done.stdout) == (0, "", 3 * WORK)
-        dragoman("cache", "wait").check_returncode()
+        dragoman("cache", "wait", timeout=PATIENCE).check_returncode()
     assert counts(report)["regions_stored"] >= 3
 
 
