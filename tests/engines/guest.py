@@ -150,9 +150,9 @@ class RegionGuest(Guest):
         request = RegionRequest(head, found, tuple(indirect), tuple(entries), *self.options)
         entry = Entry(_compiler()(request.pack()))
         image = RegionImage.parse(entry.code)
-        if self.regions.install(image, entry.spans) != DONE:
+        if self.regions.install(image, entry.pieces) != DONE:
             self.engine.flush(self.cpu)         # it was full
-            assert self.regions.install(image, entry.spans) == DONE
+            assert self.regions.install(image, entry.pieces) == DONE
         for pc in (head, *entries):
             assert self.has_region(pc), f"no region at {pc:#x}"
 

@@ -89,9 +89,9 @@ def check(program: Program, name: str, result: Result, other_name: str, other: R
     the pc and the address are exact."""
     if result == other:
         return
-    if name in ("region-fast", "region-shared") and other.reason == "fault":
-        if (result.pc, result.reason, result.value) == (other.pc, other.reason, other.value):
-            return
+    if name in ("region-fast", "region-shared") and other.reason == "fault" and (
+            (result.pc, result.reason, result.value) == (other.pc, other.reason, other.value)):
+        return
     start = [f"{n}={value:#x}" for n, value in zip(REGISTER_NAMES["x"], program.x, strict=True) if value]
     floats = [f"{n}={value:#x}" for n, value in zip(REGISTER_NAMES["f"], program.f, strict=True) if value]
     raise AssertionError("\n".join([

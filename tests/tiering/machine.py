@@ -10,10 +10,10 @@ from dragoman.dbt.compiler_client import Answer
 from dragoman.dbt.engine import Engine
 from dragoman.dbt.pack import Entry, request_key
 from dragoman.dbt.region_request import RegionRequest
-from dragoman.dbt.state import OFFSET
+from dragoman.dbt.state import OFFSET, X
 from dragoman.dbt.tiering import Tiering, word
 from dragoman.runtime.options import RunOptions
-from tests.engines.guest import EBREAK, PAGE, Guest, _images, memory
+from tests.engines.guest import EBREAK, PAGE, REGISTERS, Guest, _images, memory
 from tests.isa import assemble
 
 CODE, PAGES = 0x20_0000, 4
@@ -72,6 +72,7 @@ class Machine(Guest):
         options = RunOptions(engine="auto", compiler="inline", threshold=THRESHOLD)
         self.engine = Engine(options, self.memory.base, _images("stencil"))
         self.cpu = self.engine.cpu()
+        self.registers = (ctypes.c_char * REGISTERS.size).from_address(self.cpu.address + X)
         self._mxcsr = ctypes.c_uint32.from_address(self.cpu.address + OFFSET["mxcsr"])
         self.region_end = self.engine.control("region_end")
 
