@@ -141,6 +141,7 @@ class Pair:
         first, second = self.leader, self.follower
         if first.name == "interpreter":
             first, second = second, first
+        first.cpu.attach()                      # what comes from now on is noted there
         thread.apply_mask()
         stop = first.run()
         thread.hold_signals()
@@ -160,6 +161,8 @@ class Pair:
     def catch_up(self, first: Side, second: Side, stop: Stop) -> None:
         """The interpreter to where the other one is; then the leader is where it is."""
         from dragoman.runtime.process.lockstep_narrow import SAME, Narrowing
+        if stop.registers == self.before and not self.different_pages(first.space, self.agreed):
+            return                              # it came at once
         narrowing = Narrowing(self, first, second)
         if narrowing.meet(stop, WHOLE_STRETCH, True) != SAME:
             assert narrowing.finding is not None

@@ -121,7 +121,11 @@ class Narrowing:
     def advance(self, level: int) -> str:
         far = self.levels[level]
         if isinstance(far, float):
-            return self.meet(self.side.run_for(far), int(max(far, SLICES[-2]) * BLOCKS_A_SECOND), True)
+            stop = self.side.run_for(far)
+            if stop.reason == "poll" and stop.registers == self.at and not self.pair.different_pages(
+                    self.side.space, self.pair.agreed):
+                return SAME                     # time was up before it had begun
+            return self.meet(stop, int(max(far, SLICES[-2]) * BLOCKS_A_SECOND), True)
         if self.side.name != "region" and far > 1:
             return self.meet(self.side.run_polls(far), BLOCKS_OF_A_STEP, True)
         outcome = SAME
