@@ -85,5 +85,6 @@ class Peer:
     def close(self) -> None:
         self.open = False
         self.socket.close()
+        self.ring()                     # behind the end: who is rung for looks once
         if self.box is not None:
             self.box.close()

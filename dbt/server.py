@@ -41,12 +41,12 @@ class Stop(Exception):
 
 class Server:
     """`serve` returns when there has been nothing to do for `idle` seconds, when it was told to stop, and when it is
-    not `wanted` any more."""
+    not `wanted` any more. It then tidies up with `leave` and, after that, lets the peers see the end."""
 
     def __init__(self, listener: socket.socket, store: Store, jobs: str, idle: float = IDLE, silence: float = SILENCE,
-                 wanted: Callable[[], bool] = lambda: True):
+                 wanted: Callable[[], bool] = lambda: True, leave: Callable[[], None] = lambda: None):
         self.listener, self.store, self.jobs = listener, store, jobs
-        self.idle, self.silence, self.wanted = idle, silence, wanted
+        self.idle, self.silence, self.wanted, self.leave = idle, silence, wanted, leave
         self.queue = Queue()
         self.worker: Worker | None = None
         self.peers: dict[int, Peer] = {}
@@ -67,8 +67,9 @@ class Server:
         finally:
             if self.worker:
                 self.worker.end()
+            self.leave()
             for peer in self.peers.values():
-                peer.ring()
+                peer.close()
 
     # --- events
     def _step(self) -> bool:
@@ -321,8 +322,10 @@ def main(version: str, folder: str | None, jobs: str, path: str) -> None:
     def wanted() -> bool:
         """Not if somebody has removed the store, or the socket's place: guests would start another process there."""
         return server_start.owns(path, server_start.LOCK) and (folder is None or os.path.isdir(folder))
-    Server(listener, Store(version, folder), jobs, wanted=wanted).serve()
-    server_start.give_up(path, server_start.LOCK)
+
+    def leave() -> None:
+        server_start.give_up(path, server_start.LOCK)
+    Server(listener, Store(version, folder), jobs, wanted=wanted, leave=leave).serve()
 
 
 def _lift_limits() -> None:

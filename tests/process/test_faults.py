@@ -16,7 +16,7 @@ FAULTS = Path(__file__).parent / "faults"
 GROUPS = {"loads": 164, "stores": 71, "atomics": 124, "middle": 1, "jumps": 45, "undefined": 15, "loops": 60, "edges": 3,
           "file_end": 2}
 RUN_ON = ["instruction at the end, then code: 8, 0 faults", "instruction at the end, then writable code: 8, 0 faults"]
-# What qemu-riscv64 7.2 tells otherwise: no address of accesses that no x86 can make, and for misaligned atomics that of the data.
+# What qemu-riscv64 tells otherwise: no address of accesses that no x86 can make, and for misaligned atomics that of the data.
 UNLIKE_QEMU = re.compile(r".*, (not canonical|not canonical too|misaligned): address \S+ for \S+, 0 registers wrong")
 QEMU = shutil.which("qemu-riscv64")
 
@@ -47,7 +47,11 @@ def test_a_handler_finds_all_as_it_is_in_regions(group):
 @pytest.mark.skipif(not QEMU, reason="qemu-riscv64 is not here to compare with")
 @pytest.mark.parametrize("group", GROUPS)
 def test_qemu_finds_the_same(group):
-    done = subprocess.run([QEMU, FAULTS, group, "10"], capture_output=True, text=True, check=True)
+    # rv64: newer ones' default has Zama16b, and so atomics that need not be aligned.
+    done = subprocess.run([QEMU, "-cpu", "rv64", FAULTS, group, "10"], capture_output=True, text=True)
+    if "QEMU internal SIGBUS" in done.stderr:
+        pytest.skip("this qemu-riscv64 (11.1 does) dies itself where code ends with its file")
+    assert (done.returncode, done.stderr) == (0, "")
     lines = [f"{line.partition(':')[0]}: 0 registers wrong" if UNLIKE_QEMU.fullmatch(line) else line
              for line in done.stdout.splitlines()]
     check("\n".join(lines), group)
