@@ -208,7 +208,8 @@ def test_saving_leaves_nothing_behind_when_it_fails(linked, tmp_path):
 
 
 def test_loading_imports_little(saved):
-    code = ("import sys; before = set(sys.modules); from dragoman.dbt import image; image.load(sys.argv[1]);"
+    # ctypes first: what it imports itself depends on the Python (3.14: sysconfig and threading).
+    code = ("import ctypes, sys; before = set(sys.modules); from dragoman.dbt import image; image.load(sys.argv[1]);"
             "print(*{m.split('.')[0] for m in set(sys.modules) - before if m[0] != '_'} - {'dragoman'})")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     output = subprocess.run([sys.executable, "-S", "-c", code, saved], env=environment, capture_output=True, text=True)
