@@ -45,8 +45,8 @@ ANY = 0
 def executions(cache: int, row: int) -> int:
     """How often the block was entered while it was counted."""
     counting, head = load64(cache + C_COUNTING), load64(row + R_HEAD)
-    if counting != 0:                   # the interpreter's header counts down from there
-        return (counting << load64(row + R_CHANGES)) - load64(head + 8) if head != 0 else 0
+    if counting != 0 and head != 0:     # the interpreter's header counts down from there
+        store64(row + R_EXECUTED, (counting << load64(row + R_CHANGES)) - load64(head + 8))
     return load64(row + R_EXECUTED)
 
 

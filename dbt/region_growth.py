@@ -13,21 +13,18 @@ SWITCH = 24             # computed targets in a region at the most: the host doe
 WORTH = 400             # guest bytes executed in a region for each time that it is left, at the least: leaving and entering
                         # store and load registers, so that below 100 or so stencils are as fast
 _ROW = Struct(f"<{ROW_SIZE // 8}q")
-_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HEAD, _HASH, _CHANGES = (
-    ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "head", "hash", "changes"))
+_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH = (
+    ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "hash"))
 
 
 class Block:
     """A row of the block table as it is now."""
     __slots__ = ("ends", "executed", "hash", "pc", "size", "target")
 
-    def __init__(self, address: int, counting: int) -> None:
-        """counting: where the interpreter's headers count down from, 0 under stencils."""
+    def __init__(self, address: int) -> None:
         words = _ROW.unpack(ctypes.string_at(address, ROW_SIZE))
         self.pc, self.size, self.ends, self.target, self.executed, self.hash = (
             words[n] for n in (_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH))
-        if counting and words[_HEAD]:
-            self.executed = (counting << words[_CHANGES]) - ctypes.c_int64.from_address(words[_HEAD] + 8).value
 
 
 def computed(cpu, blocks: list[Block]) -> list[int]:    # type: ignore[no-untyped-def]
@@ -41,9 +38,8 @@ def computed(cpu, blocks: list[Block]) -> list[int]:    # type: ignore[no-untype
 def find(engine, state: int, row: int) -> list[Block]:  # type: ignore[no-untyped-def]
     """The blocks for a region around a row, by their addresses; state 0: computed jumps leave it."""
     count = engine.locked("choose_blocks", state, row)
-    counting = engine.control("counting")
     rows = (ctypes.c_uint64 * count).from_address(engine.control("found"))[:]
-    return sorted((Block(address, counting) for address in rows), key=lambda block: block.pc)
+    return sorted((Block(address) for address in rows), key=lambda block: block.pc)
 
 
 def is_worth_it(blocks: list[Block], indirect: list[int]) -> bool:
