@@ -140,6 +140,26 @@ def fetch_add(address: int, value: int) -> int:
     return old
 
 
+@_note("i8(i8,i8)", """%p = inttoptr i64 %a to ptr
+  %r = atomicrmw or ptr %p, i64 %b seq_cst
+  ret i64 %r""")
+def fetch_or(address: int, bits: int) -> int:
+    """The old 64-bit word at `address`, in which `bits` are set."""
+    old = load64(address)
+    store64(address, old | bits)
+    return old
+
+
+@_note("i8(i8,i8)", """%p = inttoptr i64 %a to ptr
+  %r = atomicrmw and ptr %p, i64 %b seq_cst
+  ret i64 %r""")
+def fetch_and(address: int, bits: int) -> int:
+    """The old 64-bit word at `address`, of which only `bits` are kept."""
+    old = load64(address)
+    store64(address, old & bits)
+    return old
+
+
 @_note("i8(i8,i8,i8)", """%p = inttoptr i64 %a to ptr
   %x = cmpxchg ptr %p, i64 %b, i64 %c seq_cst seq_cst
   %d = extractvalue { i64, i1 } %x, 1
@@ -176,6 +196,17 @@ def lshr(value: int, count: int) -> int:
 def below(a: int, b: int) -> int:
     """1 if a < b as unsigned numbers, else 0."""
     return int(a & 0xFFFF_FFFF_FFFF_FFFF < b & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+@_note("i8(i8,i8)", """%x = zext i64 %a to i128
+  %y = zext i64 %b to i128
+  %p = mul i128 %x, %y
+  %h = lshr i128 %p, 64
+  %r = trunc i128 %h to i64
+  ret i64 %r""")
+def multiply_high(a: int, b: int) -> int:
+    """The upper half of a * b, both unsigned."""
+    return wrap((a & 0xFFFF_FFFF_FFFF_FFFF) * (b & 0xFFFF_FFFF_FFFF_FFFF) >> 64)
 
 
 def _caller(count: int) -> Callable:

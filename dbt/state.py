@@ -43,6 +43,17 @@ on_poll         host function (state, guest pc, guest pc to count) -> host code 
 careful         1: the decoder met memory that cannot be read: the next block is made of one page, and nothing behind it
 precise         1: registers must be exact at faults (the guest catches SIGSEGV or SIGBUS)
 report          memory for the log's reports of translations (translation_report.py), 0: none
+hook            host function (state) -> 1: go on at pc, 0: return to Python; called at each exit; 0: none
+deadline        host clock (clock()) from which on polls leave; the largest number: never
+view            paged memory: address of the view in use (VIEW_*)
+access          of exit "memory": bytes of the access, ACCESS_WRITE if it writes
+code_page       what fetch_code found: address of the physical page, with the context in its low bits
+clock_base      time = clock_offset + ((host clock - clock_base) * clock_scale >> 64): the guest's ticks
+clock_scale
+clock_offset
+request         bits of what others ask of this thread; native code does not touch it
+user2           for the runtime, as user0
+user3
 """
 OFFSET: dict[str, int] = {}
 MEANING: dict[str, str] = {}
@@ -54,7 +65,17 @@ for _line in _FIELDS.strip().splitlines():
 SIGINFO = (_at + 63) & -64     # siginfo_t of the noted signal (128 bytes), then of the fault (128), then spilled host registers
 FAULT_INFO = SIGINFO + 128
 SPILL = FAULT_INFO + 128
-assert SPILL + 256 <= STATE_SIZE
+
+# --- system registers: words that the instruction set names (isa/<name>/system_registers.py), for machines only
+SYSTEM, SYSTEM_WORDS = 0x800, 256
+assert SPILL + 512 <= SYSTEM and SYSTEM + 8 * SYSTEM_WORDS <= STATE_SIZE
+
+
+def place_system(names: tuple[str, ...]) -> None:
+    """Give each name a word among the system registers; from then on OFFSET knows it."""
+    if len(names) > SYSTEM_WORDS or OFFSET.keys() & set(names):
+        raise AssertionError("too many system registers, or names that are taken")
+    OFFSET.update((name, SYSTEM + 8 * n) for n, name in enumerate(names))
 
 # --- why native code returns to the runtime. `pc` is exact in each case.
 EXITS = {
@@ -69,6 +90,14 @@ EXITS = {
     "full": 10,         # the code cache is full: to be flushed when no thread is inside
     "count": 11,        # a poll met the state that `goal` asks for, or `goal` allows no more polls
     "hot": 12,          # the hot queue has entries for the runtime, or the compiler has sent something
+    # machines only
+    "system": 13,       # the sensitive instruction at pc, whose bits are exit_data
+    "memory": 14,       # the instruction at pc accesses what tlb_fill refused: guest address exit_data, `access`
+    "check": 15,        # a system register was written: interrupts may be due; pc is where to go on
+    "device": 16,       # set by the hook: the instruction at pc accesses what is no RAM, at guest address exit_data
+    "wait": 17,         # set by the hook: the guest waits for an interrupt; pc is where to go on
+    "service": 18,      # set by the hook: the call instruction at pc is for the monitor
+    "stuck": 19,        # set by the hook: the guest can make no step any more (a trap in the trap handler's first instruction)
 }
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
 
@@ -83,6 +112,27 @@ def _layout(text: str) -> tuple[dict[str, int], int]:
     names = [line.split()[0] for line in text.strip().splitlines()]
     return {name: 8 * n for n, name in enumerate(names)}, 8 * len(names)
 
+
+# --- paged memory: a view is TLB and jump cache of one translation context of a virtual CPU; 64 KiB aligned. The argument
+# `mem` of the convention is view + VIEW_BIAS, whose low 16 bits are bextr's control word for the index of an address.
+PAGE_BITS, TLB_BITS, EXEC_BITS, VIEW_JUMP_BITS = 12, 10, 8, 12
+PAGE_SIZE, TLB_ENTRIES, EXEC_ENTRIES = 1 << PAGE_BITS, 1 << TLB_BITS, 1 << EXEC_BITS
+VIEW_BIAS = TLB_BITS << 8 | PAGE_BITS
+NO_PAGE = 1                    # a tag that matches no page
+VIEW_READ = 0x0                # tags: guest page addresses that can be read; VIEW_WRITE: written
+VIEW_WRITE = VIEW_READ + 8 * TLB_ENTRIES
+VIEW_ADDEND = VIEW_WRITE + 8 * TLB_ENTRIES        # host address - guest address
+VIEW_EXEC = VIEW_ADDEND + 8 * TLB_ENTRIES         # tags: guest page addresses that can be executed
+VIEW_EXEC_HOST = VIEW_EXEC + 8 * EXEC_ENTRIES     # host address of that page
+VIEW_EXEC_PAGE = VIEW_EXEC_HOST + 8 * EXEC_ENTRIES    # physical address of that page
+VIEW_KEY = VIEW_EXEC_PAGE + 8 * EXEC_ENTRIES      # the translation context, 0: none
+VIEW_USED = VIEW_KEY + 8       # when it was last chosen, in choices
+VIEW_SPACE = VIEW_KEY + 16     # words for the memory subsystem: 6
+VIEW_JUMPS = 0x1_0000          # the jump cache: 1 << VIEW_JUMP_BITS entries as in process mode
+VIEW_SIZE = VIEW_JUMPS + (16 << VIEW_JUMP_BITS)
+VIEWS = 16                     # of a virtual CPU
+assert VIEW_SPACE + 48 <= VIEW_JUMPS
+ACCESS_WRITE = 0x100
 
 # --- the code cache's control block, shared by the threads of a process
 CACHE, CACHE_SIZE = _layout("""

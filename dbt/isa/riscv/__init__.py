@@ -1,5 +1,6 @@
 """RISC-V, RV64GC: what its instructions mean."""
 
+from dragoman.dbt.isa.riscv import system_registers as system_registers
 from dragoman.dbt.isa.riscv.forms import FORM, FORMS, HOT, THREE_ADDRESS, WIDE_IMMEDIATE
 from dragoman.dbt.isa.riscv.registers import PINNED, REGISTER_NAMES, ZERO
 
