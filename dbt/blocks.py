@@ -8,21 +8,35 @@ from dragoman.dbt.code_cache import (
     R_ENDS,
     R_HEAD,
     R_MISS,
+    R_PAGE2,
     R_PC,
     R_TARGET,
     R_UNIT,
     count_heat,
-    executable_end,
-    executable_range,
     find_row,
     make_row,
     note_bytes,
     remember,
     set_code,
 )
-from dragoman.dbt.compiled import clock, compiled, load8, load16, load32, load32s, load64, store8, store32, store64, store_release
-from dragoman.dbt.copier import BLOCK_INSTRUCTIONS, put_jump, translate_unit
+from dragoman.dbt.compiled import (
+    call2,
+    clock,
+    compiled,
+    load8,
+    load16,
+    load32,
+    load32s,
+    load64,
+    store8,
+    store16,
+    store32,
+    store64,
+    store_release,
+)
+from dragoman.dbt.copier import BLOCK_INSTRUCTIONS, SCRATCH_CROSSING, put_jump, translate_unit
 from dragoman.dbt.decode import FETCH, decode_block
+from dragoman.dbt.pages import block_end, enter_page, is_near, move_to_crossing, second_page_holds
 from dragoman.dbt.state import (
     ASK_BLOCKS,
     CACHE,
@@ -51,17 +65,19 @@ C_RECORD_CURSOR, C_RECORD_LIMIT = CACHE["record_cursor"], CACHE["record_limit"]
 C_ROW_COUNT, C_ROW_LIMIT = CACHE["row_count"], CACHE["row_limit"]
 C_LINK_COUNT, C_LINK_LIMIT = CACHE["link_count"], CACHE["link_limit"]
 C_SITE_COUNT, C_SITE_LIMIT = CACHE["site_count"], CACHE["site_limit"]
-C_NATIVES, C_HANDLERS, C_MEMORY = CACHE["natives"], CACHE["handlers"], CACHE["memory_base"]
+C_NATIVES, C_HANDLERS, C_CODE_BASE = CACHE["natives"], CACHE["handlers"], CACHE["code_base"]
+C_FETCH, C_SCRATCH = CACHE["fetch"], CACHE["scratch"]
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
+S_DEADLINE, S_CODE_PAGE, S_DATA = OFFSET["deadline"], OFFSET["code_page"], OFFSET["exit_data"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
     OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT = (
     EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count"))
-N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET = (
-    NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret"))
+N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET, N_HEAD_FAR = (
+    NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret", "head_far"))
 
 MAXIMUM = BLOCK_INSTRUCTIONS        # in an interpreter block
 PAGE = 0x1000                       # the least that can be readable or not
@@ -103,12 +119,26 @@ def head_of(cache: int, row: int) -> int:
     return head
 
 
+@compiled("i8(i8,i8)")
+def head_to(cache: int, pc: int) -> int:
+    """The header record by which a block goes on at `pc`: the row's own, or one that looks the pc up each time."""
+    if is_near(cache, pc) != 0:
+        return head_of(cache, make_row(cache, pc))
+    head = load64(cache + C_RECORD_CURSOR)
+    store64(cache + C_RECORD_CURSOR, head + RECORD_SIZE)
+    store64(head, native(cache, N_HEAD_FAR))
+    store64(head + 8, 0)
+    store64(head + RECORD_IMM, 0)
+    store64(head + RECORD_PC, pc)
+    return head
+
+
 @compiled("i8(i8,i8,i8)")
 def put_goto(cache: int, record: int, pc: int) -> int:
     """A pseudo-record that goes to the block at `pc`."""
     store64(record, native(cache, N_GOTO))
     store64(record + 8, 0)
-    store64(record + RECORD_IMM, head_of(cache, make_row(cache, pc)))
+    store64(record + RECORD_IMM, head_to(cache, pc))
     store64(record + RECORD_PC, pc)
     return record + RECORD_SIZE
 
@@ -121,7 +151,7 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     # Headers of other blocks are made at the cursor meanwhile: the body is decoded behind room for three of them.
     head = head_of(cache, row)
     body = load64(cache + C_RECORD_CURSOR) + 3 * RECORD_SIZE
-    count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, body, maximum)
+    count = decode_block(load64(cache + C_DECODER), load64(cache + C_CODE_BASE) + pc, pc, end, body, maximum)
     if load16(body + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
         return 0
     handlers, forms = load64(cache + C_HANDLERS), load64(cache + C_FORMS)
@@ -136,7 +166,7 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     store64(row + R_ENDS, bits & BLOCK_ENDS)
     store64(row + R_TARGET, load64(last + RECORD_IMM))
     if ends == ENDS_BRANCH or ends == ENDS_JUMP:
-        store64(last + RECORD_IMM, head_of(cache, make_row(cache, load64(last + RECORD_IMM))))
+        store64(last + RECORD_IMM, head_to(cache, load64(last + RECORD_IMM)))
     if ends == 0 or ends == ENDS_BRANCH:
         tail = put_goto(cache, tail, behind)
     store64(cache + C_RECORD_CURSOR, tail)
@@ -175,7 +205,7 @@ def resolve_block(cache: int, state: int, pc: int) -> int:
     """resolve_linked for who comes by a computed jump: the thread's jump cache will have it."""
     code = resolve_linked(cache, state, pc)
     if code != 0:
-        remember(state, pc, code)
+        remember(cache, state, pc, code)
     return code
 
 
@@ -187,8 +217,15 @@ def resolve_linked(cache: int, state: int, pc: int) -> int:
     The jump cache is not filled: it is to hold computed targets only, which regions.py looks for there.
     """
     store64(cache + C_RESOLVES, load64(cache + C_RESOLVES) + 1)
+    if enter_page(cache, state, pc) == 0:
+        store64(state + S_PC, pc)
+        store64(state + S_DATA, pc)
+        store64(state + S_REASON, EXIT_FETCH)
+        return 0
     row = find_row(cache, pc)
     code = load64(row + R_CODE) if row != 0 else 0
+    if code != 0 and load64(row + R_PAGE2) != 0:
+        code = second_page_holds(cache, state, row)
     if code == 0:
         return make_block(cache, state, pc) if load64(cache + C_ASK) == 0 else make_block_reported(cache, state, pc)
     return code
@@ -212,16 +249,19 @@ def make_block(cache: int, state: int, pc: int) -> int:
     only the page of `pc` is looked at, and behind it for nothing but an instruction that crosses its end.
     """
     store64(state + S_PC, pc)
-    area = executable_range(cache, pc)
-    if area == 0 or pc & 1:
+    end, code = block_end(cache, pc), 0
+    if end == 0 or pc & 1:
         store64(state + S_REASON, EXIT_FETCH)
         return 0
     if has_room(cache) == 0:
         store64(state + S_REASON, EXIT_FULL)
         return 0
     start = clock()
-    end, code = executable_end(cache, area), 0
-    if load64(state + S_CAREFUL) != 0:
+    if load64(cache + C_FETCH) != 0:
+        code = make_code(cache, pc, end, MAXIMUM, 0)
+        if code == 0:
+            code = make_crossing(cache, state, pc, end)
+    elif load64(state + S_CAREFUL) != 0:
         page_end = (pc | PAGE - 1) + 1
         code = make_code(cache, pc, page_end if page_end < end else end, MAXIMUM, 1)
         if code == 0:
@@ -232,6 +272,26 @@ def make_block(cache: int, state: int, pc: int) -> int:
     store64(cache + C_TRANSLATE, load64(cache + C_TRANSLATE) + clock() - start)
     if code == 0:
         store64(state + S_REASON, EXIT_FETCH)
+    return code
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def make_crossing(cache: int, state: int, pc: int, end: int) -> int:
+    """Code of the one instruction at `pc` that goes on on the page at `end`; 0 if that cannot be fetched."""
+    first = load64(cache + C_CODE_BASE) + pc
+    host = call2(load64(cache + C_FETCH), state, end)
+    store64(state + S_DATA, end)
+    if host == 0:
+        return 0
+    copy = load64(cache + C_SCRATCH) + SCRATCH_CROSSING
+    store16(copy, load16(first))
+    store16(copy + 2, load16(host))
+    store64(cache + C_CODE_BASE, copy - pc)
+    code = make_code(cache, pc, pc + 4, 1, 1)
+    row = find_row(cache, pc)
+    if load64(row + R_PAGE2) == 0:              # from its page's chain into that of crossing ones
+        move_to_crossing(cache, row)
+    store64(row + R_PAGE2, load64(state + S_CODE_PAGE))
     return code
 
 
@@ -266,14 +326,15 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
     store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
     store32(state + S_BUDGET, load64(state + S_RESET))
-    if load64(state + S_PENDING) != 0 or load64(cache + C_STOP) != 0:
+    if load64(state + S_PENDING) != 0 or load64(cache + C_STOP) != 0 or clock() >= load64(state + S_DEADLINE):
         store64(state + S_REASON, EXIT_POLL)
         return 0
     goal = load64(cache + C_GOAL)
     if goal != 0 and goal_met(goal, state, pc) != 0:
         store64(state + S_REASON, EXIT_COUNT)
         return 0
-    count_heat(cache, sample)
+    if load64(cache + C_FETCH) == 0:
+        count_heat(cache, sample)
     mailbox = load64(cache + C_MAILBOX)
     if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):
         store64(state + S_REASON, EXIT_HOT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dragoman.dbt.code_cache import EMPTY_KEY, RANGE_SIZE
 from dragoman.dbt.compiled import compiled, copy_bytes, fetch_add, load64, store32, store64
 from dragoman.dbt.region_table import empty_regions
-from dragoman.dbt.state import CACHE, JUMP_CACHE_ENTRIES, LAST_STATE, MAX_THREADS, OFFSET
+from dragoman.dbt.state import CACHE, LAST_STATE, MAX_THREADS, OFFSET, PAGE_ROWS, VIEW_JUMPS, VIEW_SIZE, VIEWS
 
 C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
 C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
@@ -13,7 +13,8 @@ C_HOT_COUNT, C_STATES, C_FLUSHES, C_STOP = CACHE["hot_count"], CACHE["states"], 
 C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
 C_POLLS, C_POLLS_BEFORE = CACHE["stat_polls"], CACHE["polls_before"]
 C_LOOK = CACHE["look"]
-S_JUMP_CACHE = OFFSET["jump_cache"]
+C_FETCH, C_JUMP_MASK, C_PAGE_ROWS, C_CROSSING = (CACHE[n] for n in ("fetch", "jump_mask", "page_rows", "crossing"))
+S_JUMP_CACHE, S_VIEWS = OFFSET["jump_cache"], OFFSET["user3"]
 
 
 @compiled("i8(i8,i8,i8,i8)")
@@ -73,11 +74,10 @@ def splice_ranges(cache: int, source: int, count: int, place: int) -> int:
     return 0
 
 
-@compiled("void(i8)")
-def clear_jump_cache(state: int) -> None:
+@compiled("void(i8,i8)")
+def clear_jump_cache(cache: int, table: int) -> None:
     """Only slot 0 can meet its own empty key, pc 0; the others differ from every pc by EMPTY_KEY or 0 in the wrong slot."""
-    table = load64(state + S_JUMP_CACHE)
-    for n in range(JUMP_CACHE_ENTRIES):
+    for n in range(load64(cache + C_JUMP_MASK) + 1):
         if load64(table + 16 * n) > EMPTY_KEY:      # what was never written to stays without memory
             store64(table + 16 * n, EMPTY_KEY)
 
@@ -99,10 +99,18 @@ def flush(cache: int, row_size: int, b: int, c: int) -> int:
     store64(cache + C_CURSOR, load64(cache + C_START))
     store64(cache + C_RECORD_CURSOR, load64(cache + C_RECORDS))
     store64(cache + C_FLUSHES, load64(cache + C_FLUSHES) + 1)
+    store64(cache + C_CROSSING, 0)
+    if load64(cache + C_FETCH) != 0:
+        for n in range(PAGE_ROWS // 2):
+            store64(load64(cache + C_PAGE_ROWS) + 8 * n, 0)
     empty_regions(cache)
     states = load64(cache + C_STATES)
     while load64(states) != LAST_STATE:
-        if load64(states) != 0:
-            clear_jump_cache(load64(states))
+        state = load64(states)
         states += 8
+        if state != 0 and load64(cache + C_FETCH) == 0:
+            clear_jump_cache(cache, load64(state + S_JUMP_CACHE))
+        elif state != 0:
+            for n in range(VIEWS):
+                clear_jump_cache(cache, load64(state + S_VIEWS) + n * VIEW_SIZE + VIEW_JUMPS)
     return 0

@@ -8,12 +8,27 @@ Host code is written at its address for running plus `write_delta`.
 from __future__ import annotations
 
 from dragoman.dbt.compiled import call2, compiled, load32, load64, store32, store64
-from dragoman.dbt.state import CACHE, HOT_QUEUE, JUMP_CACHE_ENTRIES, LAST_STATE, NATIVES, OFFSET, ROW, ROW_SIZE, STAGE_ASKED, STAGE_COLD
+from dragoman.dbt.state import (
+    CACHE,
+    HOT_QUEUE,
+    LAST_STATE,
+    NATIVES,
+    OFFSET,
+    PAGE_ROWS,
+    ROW,
+    ROW_SIZE,
+    STAGE_ASKED,
+    STAGE_COLD,
+    VIEW_JUMPS,
+    VIEW_SIZE,
+    VIEWS,
+)
 
 R_PC, R_CODE, R_LINKS, R_MISS, R_SIZE, R_UNIT = (ROW[n] for n in ("pc", "code", "links", "miss", "size", "unit"))
 R_HEAT, R_HEAD, R_HASH, R_REGION, R_NEXT = (ROW[n] for n in ("heat", "head", "hash", "region", "next"))
 R_STAGE, R_COUNTED, R_EXECUTED, R_ENDS, R_TARGET = (ROW[n] for n in ("stage", "counted", "executed", "ends", "target"))
 R_BASE, R_CHANGES = ROW["base"], ROW["changes"]
+R_HOST, R_PAGE, R_PAGE2, R_PAGE_NEXT = (ROW[n] for n in ("host", "page", "page2", "page_next"))
 C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
     CACHE[n] for n in ("index", "index_mask", "rows", "row_count", "row_limit"))
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
@@ -21,8 +36,9 @@ C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count
 C_POLLS, C_POLLS_BEFORE, SHARE = CACHE["stat_polls"], CACHE["polls_before"], 6   # 1 / 64
 MOST_CHANGES = 20                   # that a row remembers
 C_HOT_QUEUE, C_HOT_COUNT, C_LOOK = CACHE["hot_queue"], CACHE["hot_count"], CACHE["look"]
-S_JUMP_CACHE = OFFSET["jump_cache"]
-JUMP_MASK = JUMP_CACHE_ENTRIES - 1
+C_FETCH, C_PAGE, C_CODE_BASE, C_JUMP_MASK, C_PAGE_ROWS = (
+    CACHE[n] for n in ("fetch", "page", "code_base", "jump_mask", "page_rows"))
+S_JUMP_CACHE, S_VIEWS = OFFSET["jump_cache"], OFFSET["user3"]
 EMPTY_KEY = 1                       # no instruction lies at an odd address
 LINK_SIZE, RANGE_SIZE = 16, 24
 CACHE_MEMORY_BASE, C_NATIVES, C_THRESHOLD = CACHE["memory_base"], CACHE["natives"], CACHE["threshold"]
@@ -31,13 +47,13 @@ NATIVE_HEAD_MISS, NATIVE_HASH = NATIVES.index("head_miss"), NATIVES.index("guest
 
 @compiled("i8(i8,i8)")
 def slot_of(cache: int, pc: int) -> int:
-    """Address of the index entry of `pc`: its row's number, or 0 where it would stand."""
-    mask = load64(cache + C_INDEX_MASK)
+    """Address of the index entry of `pc` on the page in work: its row's number, or 0 where it would stand."""
+    mask, page = load64(cache + C_INDEX_MASK), load64(cache + C_PAGE)
     index, rows = load64(cache + C_INDEX), load64(cache + C_ROWS)
-    at = (pc >> 1 ^ pc >> 21) & mask
+    at = (pc >> 1 ^ pc >> 21 ^ page >> 3) & mask
     while True:
         row = load32(index + 4 * at)
-        if row == 0 or load64(rows + row * ROW_SIZE + R_PC) == pc:
+        if row == 0 or (load64(rows + row * ROW_SIZE + R_PC) == pc and load64(rows + row * ROW_SIZE + R_PAGE) == page):
             return index + 4 * at
         at = (at + 1) & mask
 
@@ -57,8 +73,14 @@ def make_row(cache: int, pc: int) -> int:
     if number == 0:
         number = load64(cache + C_ROW_COUNT)
         store64(cache + C_ROW_COUNT, number + 1)
-        store64(load64(cache + C_ROWS) + number * ROW_SIZE + R_PC, pc)
+        row, page = load64(cache + C_ROWS) + number * ROW_SIZE, load64(cache + C_PAGE)
+        store64(row + R_PC, pc)
         store32(slot, number)
+        if page != 0:
+            head = load64(cache + C_PAGE_ROWS) + 4 * (page >> 12 & PAGE_ROWS - 1)
+            store64(row + R_PAGE, page)
+            store64(row + R_PAGE_NEXT, load32(head))
+            store32(head, number)
     return load64(cache + C_ROWS) + number * ROW_SIZE
 
 
@@ -123,6 +145,7 @@ def set_code(cache: int, row: int, code: int) -> None:
     thread (remember), so a thread that has met the key finds the old code or the new one of that very block; old code stays
     whole until the cache is emptied, which waits until no thread is in native code.
     """
+    old = load64(row + R_CODE)
     store64(row + R_CODE, code)
     to = code if code != 0 else load64(row + R_MISS)
     link = load64(row + R_LINKS)
@@ -135,19 +158,29 @@ def set_code(cache: int, row: int, code: int) -> None:
     while load64(states) != LAST_STATE:
         state = load64(states)
         states += 8
-        if state != 0:
-            slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
-            if load64(slot) == pc:
-                if code != 0:
-                    store64(slot + 8, code)
-                else:
-                    store64(slot, EMPTY_KEY)
+        if state != 0 and load64(cache + C_FETCH) == 0:
+            correct(load64(state + S_JUMP_CACHE) + (pc >> 1 & load64(cache + C_JUMP_MASK)) * 16, pc, 0, code)
+        elif state != 0 and old != 0:
+            for n in range(VIEWS):
+                correct(load64(state + S_VIEWS) + n * VIEW_SIZE + VIEW_JUMPS + (pc >> 1 & load64(cache + C_JUMP_MASK)) * 16,
+                        pc, old, code)
 
 
-@compiled("void(i8,i8,i8)")
-def remember(state: int, pc: int, code: int) -> None:
+@compiled("void(i8,i8,i8,i8)")
+def correct(slot: int, pc: int, old: int, code: int) -> None:
+    """An entry of a jump cache that leads to `pc` is to have other code, or none. old: only if it has this now, since in
+    paged memory it may be for another page's block."""
+    if load64(slot) == pc and (old == 0 or load64(slot + 8) == old):
+        if code != 0:
+            store64(slot + 8, code)
+        else:
+            store64(slot, EMPTY_KEY)
+
+
+@compiled("void(i8,i8,i8,i8)")
+def remember(cache: int, state: int, pc: int, code: int) -> None:
     """Into the thread's jump cache, called by that thread: nobody but it reads without the lock."""
-    slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & JUMP_MASK) * 16
+    slot = load64(state + S_JUMP_CACHE) + (pc >> 1 & load64(cache + C_JUMP_MASK)) * 16
     store64(slot + 8, code)
     store64(slot, pc)
 
@@ -155,7 +188,13 @@ def remember(state: int, pc: int, code: int) -> None:
 @compiled("i8(i8,i8,i8)")
 def hash_bytes(cache: int, pc: int, size: int) -> int:
     """Of guest bytes; -1 if they cannot be read. It is not Python's memory: in native code that survives a fault."""
-    return call2(load64(load64(cache + C_NATIVES) + 8 * NATIVE_HASH), load64(cache + CACHE_MEMORY_BASE) + pc, size)
+    return hash_at(cache, load64(cache + CACHE_MEMORY_BASE) + pc, size)
+
+
+@compiled("i8(i8,i8,i8)")
+def hash_at(cache: int, host: int, size: int) -> int:
+    """hash_bytes of a host address."""
+    return call2(load64(load64(cache + C_NATIVES) + 8 * NATIVE_HASH), host, size)
 
 
 @compiled("void(i8)")
@@ -174,7 +213,9 @@ def has_changed(row: int) -> None:
 @compiled("void(i8,i8,i8)")
 def note_bytes(cache: int, row: int, size: int) -> None:
     """The row's code is being made of so many guest bytes; what is known of it may be of others."""
-    before, now = load64(row + R_HASH), hash_bytes(cache, load64(row + R_PC), size)
+    host = load64(cache + C_CODE_BASE) + load64(row + R_PC)
+    store64(row + R_HOST, host)
+    before, now = load64(row + R_HASH), hash_at(cache, host, size)
     if before != now and before != 0:
         has_changed(row)
     store64(row + R_HASH, now)

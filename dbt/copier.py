@@ -16,15 +16,15 @@ from dragoman.dbt.code_cache import (
     R_TARGET,
     R_UNIT,
     connect,
-    executable_end,
-    executable_range,
     make_row,
     note_bytes,
+    point,
     set_code,
 )
 from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
 from dragoman.dbt.decode import FETCH, decode_block
-from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_constant, put_count, put_count_down, put_increment, put_jump
+from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_address, put_constant, put_count, put_count_down, put_far_jump, put_increment, put_jump
+from dragoman.dbt.pages import block_end, is_near
 from dragoman.dbt.state import (
     ASK_BLOCKS,
     CACHE,
@@ -65,32 +65,38 @@ from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
 
 C_CURSOR, C_DELTA, C_LIBRARY, C_NATIVES = CACHE["cursor"], CACHE["write_delta"], CACHE["library"], CACHE["natives"]
 C_SITES, C_SITE_COUNT, C_SCRATCH = CACHE["sites"], CACHE["site_count"], CACHE["scratch"]
-C_DECODER, C_MEMORY, C_FORMS = CACHE["decoder"], CACHE["memory_base"], CACHE["forms"]
+C_DECODER, C_CODE_BASE, C_FORMS = CACHE["decoder"], CACHE["code_base"], CACHE["forms"]
 C_COUNTS = CACHE["counts"]
 C_BLOCKS, C_INSTRUCTIONS, C_ASK = CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["ask"]
 L_CODE, L_STENCILS, L_HOLES, L_VARIANTS, L_WHERE, L_DATA, L_PLACES, L_MOVE = (LIBRARY[n] for n in (
     "code", "stencils", "holes", "variants", "where", "data", "places", "move"))
 H_RD, H_RS1, H_RS2, H_RS3, H_IMM, H_RM, H_NEXT_PC, H_PC, H_TARGET, H_NEXT, H_DATA, H_SHARED = (HOLE[n] for n in (
     "rd", "rs1", "rs2", "rs3", "imm", "rm", "next_pc", "pc", "target", "next_stencil", "data", "shared"))
-N_ABSENT, N_POLL = NATIVES.index("absent"), NATIVES.index("poll")
+N_ABSENT, N_POLL, N_MISS = NATIVES.index("absent"), NATIVES.index("poll"), NATIVES.index("miss")
+H_MISSES = H_SHARED + NATIVES.index("load_miss1")
+FAR, HOLE_ENTRY = 0, 24
 
 UNIT_INSTRUCTIONS, BLOCK_INSTRUCTIONS, UNIT_BLOCKS = 400, 128, 64
-# Scratch memory: records of one block, then lists of (row, code), (hole, row), polls (hole, pc, sample), and for the log
+# Scratch memory: records of one block, then lists of (row, code), (hole, row, pc), polls (hole, pc, sample), TLB misses (hole,
+# where the instruction begins, native routine), and for the log
 # of stencils (uint32 host address, uint32 number).
-SCRATCH_ROWS, SCRATCH_HOLES, SCRATCH_POLLS, SCRATCH_COUNTS, SCRATCH_PUTS = 0x4000, 0x8000, 0x1_0000, 0x1_8000, 0x1_9000
+SCRATCH_ROWS, SCRATCH_HOLES, SCRATCH_POLLS, SCRATCH_MISSES, SCRATCH_COUNTS, SCRATCH_PUTS = (
+    0x4000, 0x8000, 0x1_0000, 0x1_2000, 0x1_8000, 0x1_9000)
+SCRATCH_CROSSING = 0x1_F000         # the bytes of an instruction that lies on two pages
 SCRATCH_SIZE = 0x2_0000
-COUNT_HOLES, COUNT_POLLS, COUNT_PUTS = SCRATCH_COUNTS, SCRATCH_COUNTS + 8, SCRATCH_COUNTS + 16
+COUNT_HOLES, COUNT_POLLS, COUNT_PUTS, COUNT_MISSES = (SCRATCH_COUNTS + 8 * n for n in range(4))
 NO_INSTRUCTION = 0                  # guest pc of a site: the host code behind it is of no instruction
 
 
 @compiled("void(i8,i8,i8)")
 def later(cache: int, hole: int, pc: int) -> None:
-    """The rel32 at `hole` leads to the block at `pc`: connected when the unit is written."""
+    """The rel32 at `hole` leads to the block at `pc`: connected when the unit is written. Instead of a row, FAR and the pc."""
     scratch = load64(cache + C_SCRATCH)
     count = load64(scratch + COUNT_HOLES)
-    entry = scratch + SCRATCH_HOLES + 16 * count
+    entry = scratch + SCRATCH_HOLES + HOLE_ENTRY * count
     store64(entry, hole)
-    store64(entry + 8, make_row(cache, pc))
+    store64(entry + 8, make_row(cache, pc) if is_near(cache, pc) != 0 else FAR)
+    store64(entry + 16, pc)
     store64(scratch + COUNT_HOLES, count + 1)
 
 
@@ -102,6 +108,18 @@ def note_stencil(cache: int, at: int, number: int) -> None:
     store32(scratch + SCRATCH_PUTS + 8 * count, at)
     store32(scratch + SCRATCH_PUTS + 8 * count + 4, number)
     store64(scratch + COUNT_PUTS, count + 1)
+
+
+@compiled("void(i8,i8,i8,i8)")
+def note_miss(cache: int, hole: int, start: int, number: int) -> None:
+    """The rel32 at `hole` is taken when the TLB has not what the instruction at `start` needs."""
+    scratch = load64(cache + C_SCRATCH)
+    count = load64(scratch + COUNT_MISSES)
+    entry = scratch + SCRATCH_MISSES + 24 * count
+    store64(entry, hole)
+    store64(entry + 8, start)
+    store64(entry + 16, number)
+    store64(scratch + COUNT_MISSES, count + 1)
 
 
 @compiled("void(i8,i8,i8,i8,i8)")
@@ -152,6 +170,9 @@ def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
             value += load64(record + RECORD_PC)
         elif kind == H_NEXT:
             value += at + length - hole
+        elif kind >= H_MISSES:
+            note_miss(cache, hole, at, kind - H_SHARED)
+            continue
         elif kind == H_DATA:
             value += library + load64(library + L_DATA) - hole
         else:
@@ -271,10 +292,21 @@ def put_stubs(cache: int) -> None:
         behind = put_constant(cache, stub, RDX, load64(entry + 8))
         behind = put_constant(cache, behind, RCX, load64(entry + 16))
         store64(cache + C_CURSOR, put_jump(cache, behind, load64(natives + 8 * N_POLL)))
+    for n in range(load64(scratch + COUNT_MISSES)):
+        entry = scratch + SCRATCH_MISSES + 24 * n
+        stub = load64(cache + C_CURSOR)
+        point(cache, load64(entry), stub)
+        behind = put_address(cache, stub, RCX, load64(entry + 8))
+        store64(cache + C_CURSOR, put_jump(cache, behind, load64(natives + 8 * load64(entry + 16))))
     for n in range(load64(scratch + COUNT_HOLES)):
-        entry = scratch + SCRATCH_HOLES + 16 * n
-        miss_stub(cache, load64(entry + 8))
-        connect(cache, load64(entry), load64(entry + 8))
+        entry = scratch + SCRATCH_HOLES + HOLE_ENTRY * n
+        if load64(entry + 8) == FAR:
+            point(cache, load64(entry), load64(cache + C_CURSOR))
+            store64(cache + C_CURSOR, put_far_jump(cache, load64(cache + C_CURSOR), load64(entry + 16),
+                                                   load64(natives + 8 * N_MISS)))
+        else:
+            miss_stub(cache, load64(entry + 8))
+            connect(cache, load64(entry), load64(entry + 8))
 
 
 @compiled("void(i8,i8)")
@@ -304,12 +336,13 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
     store64(scratch + COUNT_HOLES, 0)
     store64(scratch + COUNT_POLLS, 0)
     store64(scratch + COUNT_PUTS, 0)
+    store64(scratch + COUNT_MISSES, 0)
     ask = load64(cache + C_ASK)
     forms = load64(cache + C_FORMS)
     unit = make_row(cache, pc)
     start = total = blocks = 0
     while True:
-        count = decode_block(load64(cache + C_DECODER), load64(cache + C_MEMORY) + pc, pc, end, scratch, maximum)
+        count = decode_block(load64(cache + C_DECODER), load64(cache + C_CODE_BASE) + pc, pc, end, scratch, maximum)
         if load16(scratch + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
             if blocks == 0:
                 return 0
@@ -340,8 +373,10 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
             put_record(cache, scratch + n * RECORD_SIZE)
         more = 1 if alone == 0 and total < UNIT_INSTRUCTIONS and blocks < UNIT_BLOCKS else 0
         following = target if ends == ENDS_JUMP and bits & CALLS == 0 else behind
-        area = executable_range(cache, following)
-        follow = more if ends < ENDS_JUMP_TO and area != 0 and following & 1 == 0 and is_new(cache, following, unit) != 0 else 0
+        area_end = block_end(cache, following)
+        follow = 0
+        if more != 0 and ends < ENDS_JUMP_TO and area_end != 0 and following & 1 == 0 and is_near(cache, following) != 0:
+            follow = is_new(cache, following, unit)
         if (ends == ENDS_BRANCH or ends == ENDS_JUMP) and target <= load64(last + RECORD_PC) and ask & ASK_BLOCKS == 0:
             put_poll(cache, load64(last + RECORD_PC), target)
         count_instruction(cache)
@@ -357,7 +392,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
         if follow == 0:
             break
         pc = following
-        end = executable_end(cache, area)
+        end = area_end
     if ask != 0:
         note_site(cache, NO_INSTRUCTION)
     put_stubs(cache)

@@ -10,6 +10,7 @@ from dragoman.dbt.host.calls import HostCalls
 from dragoman.dbt.state import CACHE, EXITS, OFFSET, RECORD_PC, STATE_BLOCK, STATE_SIZE, F, X
 
 EXIT_FAULT = EXITS["fault"]
+NEVER = (1 << 63) - 1
 MXCSR_FLAGS, MXCSR_DEFAULT, MXCSR_ROUNDING = 0x3F, 0x1F80, 0x6000      # default: all exceptions masked
 ROUNDING_OF_MODE = (0x0000, 0x6000, 0x2000, 0x4000)                    # rne, rtz, rdn, rup
 FLAG_BITS = ((0x10, 0x01), (0x08, 0x04), (0x04, 0x08), (0x02, 0x10), (0x01, 0x20))     # guest's, MXCSR's
@@ -54,6 +55,10 @@ class Cpu:
     careful = _word("careful", "see state.py")
     precise = _word("precise", "1: registers must be exact at faults")
     report = _word("report", "memory for the log's reports of translations, or 0")
+    hook = _word("hook", "see state.py")
+    deadline = _word("deadline", "see state.py")
+    request = _word("request", "bits of what others ask of this thread")
+    access = _word("access", "of exit memory: bytes, and ACCESS_WRITE")
 
     def __init__(self, host: HostCalls, region_pc: Callable[[int], int] | None = None) -> None:
         """`region_pc` gives the guest pc of a host pc in a compiled region."""
@@ -68,6 +73,7 @@ class Cpu:
         self._region_pc = region_pc
         self._mxcsr.value = MXCSR_DEFAULT
         self.reservation = (1 << 64) - 1
+        self.deadline = NEVER
 
     def attach(self) -> None:
         """Make it the calling host thread's. Signals for guests must be blocked until then."""

@@ -28,6 +28,7 @@ from dragoman.dbt.state import (
     LAST_STATE,
     MAX_THREADS,
     NATIVES,
+    PAGE_ROWS,
     ROW_SIZE,
 )
 
@@ -57,12 +58,16 @@ class EngineCpu(Cpu):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine.host, engine.region_pc)
         self.engine = engine
+        self.cache = engine.control_address
+        self._make_tables()
+        self.budget = self.budget_reset = BUDGET
+        self.inside = False                             # in native code
+
+    def _make_tables(self) -> None:
         self._cache_memory = mmap.mmap(-1, JUMP_CACHE_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.jump_cache = ctypes.addressof(ctypes.c_char.from_buffer(self._cache_memory))
         ctypes.c_uint64.from_address(self.jump_cache).value = 1        # slot 0 alone can meet the key 0 of an empty one
-        self.memory_base, self.cache = engine.memory_base, engine.control_address
-        self.budget = self.budget_reset = BUDGET
-        self.inside = False                             # in native code
+        self.memory_base = self.engine.memory_base
 
     def run(self) -> int:
         engine = self.engine
@@ -83,6 +88,7 @@ class Engine:
     """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
     log = None                                          # log.Log, where -d asks for one
+    make_cpu = EngineCpu
 
     def __init__(self, options, memory_base: int, images, store=None) -> None:      # type: ignore[no-untyped-def]
         self.options, self.memory_base, self.images, self.store = options, memory_base, images, store
@@ -92,7 +98,7 @@ class Engine:
         native = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
         self._take_lock, self._drop_lock = native(image.symbols["take_lock"]), native(image.symbols["drop_lock"])
         self.arena = Arena(STENCIL_CODE + REGION_CODE)
-        self.decoder = Decoder(image.blob("decoder"))
+        self.decoder = self.first_decoder()
         self.ranges = Ranges()                          # executable guest memory
         self._origins: dict[int, tuple[int, int, int]] = {}
         self.precise = options.precise
@@ -116,7 +122,8 @@ class Engine:
         tables = self.tables = Tables(dict(index=4 * INDEX_ENTRIES, rows=ROW_SIZE * ROWS, links=16 * LINKS, records=RECORDS,
                                            sites=16 * SITES, ranges=24 * MAX_RANGES, hot_queue=8 * HOT_QUEUE, found=8 * FOUND,
                                            computed=8 * JUMP_CACHE_ENTRIES,
-                                           states=8 * (MAX_THREADS + 1), scratch=0x2_0000, natives=8 * len(NATIVES)))
+                                           states=8 * (MAX_THREADS + 1), scratch=0x2_0000, natives=8 * len(NATIVES),
+                                           page_rows=4 * PAGE_ROWS))
         for name, address in tables.addresses.items():
             self.set_control(name, address)
         arena = self.arena
@@ -130,13 +137,17 @@ class Engine:
             record_cursor=tables.addresses["records"], record_limit=tables.addresses["records"] + min(RECORDS, limit),
             site_limit=SITES, decoder=self.decoder.address, library=self.library() if engine else 0,
             handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine, counts=int(self.options.count),
-            counting=(self.options.threshold or INTERPRETED) if counting else 0, memory_base=self.memory_base)
+            counting=(self.options.threshold or INTERPRETED) if counting else 0, memory_base=self.memory_base,
+            code_base=self.memory_base, jump_mask=JUMP_CACHE_ENTRIES - 1)
         values |= self._promotion()
         for name, value in values.items():
             self.set_control(name, value)
         natives = (ctypes.c_uint64 * len(NATIVES)).from_address(tables.addresses["natives"])
-        natives[:] = [image.symbols[name] for name in NATIVES]
+        natives[:] = [image.symbols.get(name, 0) for name in NATIVES]      # some are for paged memory only
         ctypes.c_int64.from_address(tables.addresses["states"]).value = LAST_STATE
+
+    def first_decoder(self) -> Decoder:
+        return Decoder(self.image.blob("decoder"))
 
     def _promotion(self) -> dict[str, int]:
         """When native code is to leave with "hot" under stencils: at first at any poll, if there is something to ask for."""
@@ -169,7 +180,7 @@ class Engine:
     # --- threads
     def cpu(self) -> EngineCpu:
         """The state of a new thread. Raises OSError if there are too many."""
-        cpu = EngineCpu(self)
+        cpu = self.make_cpu(self)
         self.cpus[cpu.address] = cpu                    # has whatever is in the table: a fork's child finds it here
         if not self.locked("enter_state", cpu.address):
             del self.cpus[cpu.address]

@@ -7,28 +7,36 @@ first guest instruction. `counting`: the same with handlers that count. `stencil
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dragoman.dbt.image import Image
+from dragoman.dbt.memory_model import Flat, Paged
 
 STENCILS_BASE = 0x5800_0000
-KINDS = ("engine", "counting", "stencils")
+KINDS = ("engine", "counting", "stencils", "paged-engine", "paged-counting", "paged-stencils")
 
 
-def build(kind: str) -> Image:
-    """Compile and link; imports llvmlite, and Numba for the engine: 2 s on two cores."""
+Functions = Callable[[], Sequence[Callable[..., int | None]]]
+
+
+def build(kind: str, functions: Functions | None = None) -> Image:
+    """Compile and link; imports llvmlite, and Numba for the engine: 2 s on two cores. `functions`: what the runtime adds."""
     from dragoman.dbt import stencils
     from dragoman.dbt.host.linker import link
     from dragoman.dbt.isa import riscv
-    if kind == "stencils":
-        return link([], STENCILS_BASE, blobs={"library": stencils.build(riscv, True)})
+    model = Paged if kind.startswith("paged") else Flat
+    if kind.endswith("stencils"):
+        return link([], STENCILS_BASE, blobs={"library": stencils.build(riscv, True, model=model)})
     from dragoman.dbt import compiled, decode
+    count = kind.endswith("counting")
     administration = _in_child(lambda: compiled.build(for_administration()))
-    native = _in_child(lambda: _native(riscv, kind == "counting"))
-    library = _in_child(lambda: stencils.build(riscv, False, kind == "counting"))
+    native = _in_child(lambda: _native(riscv, count, model))
+    library = _in_child(lambda: stencils.build(riscv, False, count, model))
+    added = [_in_child(lambda: compiled.build(functions()))] if functions else []
     translation = compiled.build(for_translation())     # meanwhile
-    blobs = {"decoder": decode.tables(), "forms": stencils.form_words(riscv), "library": library()}
-    return link([native(), translation, administration()], blobs=blobs)
+    blobs = {"forms": stencils.form_words(riscv), "library": library()}
+    blobs |= {"decoder3": decode.tables()} if model.paged else {"decoder": decode.tables()}
+    return link([native(), translation, administration(), *(add() for add in added)], blobs=blobs)
 
 
 def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -55,29 +63,29 @@ def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
     return result
 
 
-def _native(isa, count: bool) -> bytes:         # type: ignore[no-untyped-def]
+def _native(isa, count: bool, model: type[Flat] | type[Paged]) -> bytes:    # type: ignore[no-untyped-def]
     """Natives, handlers and host stubs as one object."""
     from dragoman.dbt import interpreter, llvm, natives
     from dragoman.dbt.host import x86_64
     from dragoman.dbt.lower import METADATA
-    module = llvm.parse("\n".join([x86_64.text(isa.PINNED), natives.text(isa.PINNED),
-                                   interpreter.text(isa.FORMS, isa.PINNED, count), METADATA]))
+    module = llvm.parse("\n".join([x86_64.text(isa.PINNED), natives.text(isa.PINNED, model),
+                                   interpreter.text(isa.FORMS, isa.PINNED, count, model), METADATA]))
     llvm.optimize(module, llvm.CHEAP)
     return llvm.emit(module)
 
 
 def for_translation() -> list:                  # type: ignore[type-arg]
     """The compiled functions by which guest code becomes host code; natives and Python call them by symbol."""
-    from dragoman.dbt import blocks, copier, decode
+    from dragoman.dbt import blocks, copier, decode, pages
     return [blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.read_clock, copier.translate_unit,
-            decode.decode_block]
+            decode.decode_block, pages.guest_pc_of]
 
 
 def for_administration() -> list:               # type: ignore[type-arg]
     """And those by which Python looks after the code cache. What both need is compiled twice, at the same time."""
-    from dragoman.dbt import cache_admin, code_cache, region_blocks, region_table, region_watch
+    from dragoman.dbt import cache_admin, code_cache, pages, region_blocks, region_table, region_watch
     return [code_cache.invalidate, code_cache.verify, code_cache.find_row, code_cache.next_hot, cache_admin.splice_ranges,
             cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_blocks.count_around, region_blocks.choose_blocks, region_watch.watch_region, region_table.reserve_region,
             region_table.publish_region, region_table.drop_regions, region_table.calm_down, region_table.invalidate_code,
-            region_table.verify_code]
+            region_table.verify_code, pages.verify_page]

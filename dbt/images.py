@@ -14,17 +14,19 @@ from dragoman.dbt.image import ImageError, Mapped
 class Images:
     """`path(kind)` gives the file of an image in the store, or None where nothing can be kept."""
 
-    def __init__(self, path) -> None:                   # type: ignore[no-untyped-def]
-        self.path = path
+    def __init__(self, path, prefix: str = "", functions=None, version: str = "") -> None:      # type: ignore[no-untyped-def]
+        """prefix: of the names of images ("paged-"); `functions` gives the runtime's compiled functions, `version` names them."""
+        self.path, self.prefix, self.functions, self.version = path, prefix, functions, version
         self._stencils: Mapped | None = None
 
     def engine(self, counting: bool) -> Mapped:
-        return self._load("counting" if counting else "engine") or self._build("counting" if counting else "engine")
+        kind = self.prefix + ("counting" if counting else "engine")
+        return self._load(kind + self.version) or self._build(kind)
 
     def stencils(self) -> Mapped | None:
         """The full stencil library if it has been made."""
         if self._stencils is None:
-            self._stencils = self._load("stencils")
+            self._stencils = self._load(f"{self.prefix}stencils")
         return self._stencils
 
     def _load(self, kind: str) -> Mapped | None:
@@ -41,7 +43,7 @@ class Images:
 
     def _build(self, kind: str) -> Mapped:
         from dragoman.dbt import engine_image
-        built, path = engine_image.build(kind), self.path(kind)
+        built, path = engine_image.build(kind, self.functions), self.path(kind + self.version)
         if path is not None:
             try:
                 built.save(path)

@@ -8,6 +8,7 @@ head_miss (not decoded yet). So nothing is patched but headers. Registers are in
 from __future__ import annotations
 
 from dragoman.dbt.lower import lower
+from dragoman.dbt.memory_model import Flat, Paged, miss_name
 from dragoman.dbt.natives import NativeSite, code_of, probe
 from dragoman.dbt.recipe import Form
 from dragoman.dbt.sites import PINS, Lowered, function
@@ -61,6 +62,9 @@ class HandlerSite(NativeSite):
             self.set_field("exit_data", value)
         self.go(f"@stop_{reason}", target=pc)
 
+    def tlb_miss(self, address: str, size: int, write: bool) -> None:
+        self.go(f"@record_{miss_name(size, write)}", target=address, **dict.fromkeys(PINS, "undef"))
+
     def continue_at(self, record: str) -> None:
         handler = self.emit(f"load ptr, ptr {record}, align 8")
         self.go(handler, free=record, **dict.fromkeys(PINS, "undef"))
@@ -91,8 +95,11 @@ class HandlerSite(NativeSite):
         self.go(code_of(self, entry), target=address, **pins)
 
 
-def handler(form: Form, pinned: tuple[int, ...], count: bool = False) -> str:
-    site = HandlerSite(pinned)
+Model = type[Flat] | type[Paged]
+
+
+def handler(form: Form, pinned: tuple[int, ...], count: bool = False, model: Model = Flat) -> str:
+    site = HandlerSite(pinned, model)
     site.count_instructions = count
     if count:
         counted = site.emit(f"add i64 {site.get_field('instructions')}, 1")
@@ -100,7 +107,7 @@ def handler(form: Form, pinned: tuple[int, ...], count: bool = False) -> str:
     lower(form.recipe, site)
     if form.recipe.ends is None:
         site.continue_next()
-    return function(f"handle_{form.number}", site.lines)
+    return function(f"handle_{form.number}", site.lines + site.tail)
 
 
 def _count_down(site: HandlerSite) -> None:
@@ -146,6 +153,10 @@ def control_text(pinned: tuple[int, ...]) -> str:
     site.go("@absent", target=site.pc(), **site.load_pins())
     texts.append(function("head_miss", site.lines))
 
+    site = HandlerSite(pinned)                 # a block on another page: where that is must be looked up each time
+    site.go("@dispatch", target=site.pc(), **site.load_pins())
+    texts.append(function("head_far", site.lines))
+
     site = HandlerSite(pinned)
     site.jump()
     texts.append(function("goto", site.lines))
@@ -157,11 +168,11 @@ def control_text(pinned: tuple[int, ...]) -> str:
     return "\n".join(texts)
 
 
-def text(forms: tuple[Form, ...], pinned: tuple[int, ...], count: bool = False) -> str:
+def text(forms: tuple[Form, ...], pinned: tuple[int, ...], count: bool = False, model: Model = Flat) -> str:
     """All handlers; `handlers` is the table of their addresses by form number."""
     pointers = ", ".join(f"ptr @handle_{form.number}" for form in forms)
     table = f"@handlers = constant [{len(forms)} x ptr] [{pointers}]"
-    return "\n".join([*(handler(form, pinned, count) for form in forms), control_text(pinned), table])
+    return "\n".join([*(handler(form, pinned, count, model) for form in forms), control_text(pinned), table])
 
 
 assert RECORD_HANDLER == 0

@@ -130,7 +130,16 @@ def _count(low: Lowering, op: Op) -> Lowered:
 def _clock(low: Lowering, op: Op) -> Lowered:
     if low.site.count_instructions and op.attribute != "time":
         return low.site.get_field("instructions"), "i64"
-    return low.value(op, "call i64 @llvm.readcyclecounter()")
+    ticks = low.value(op, "call i64 @llvm.readcyclecounter()")
+    return _scaled(low.site, ticks[0]) if low.site.model.paged and op.attribute == "time" else ticks
+
+
+def _scaled(site: Site, ticks: str) -> Lowered:
+    """The guest's time by the host's clock: clock_offset + ((ticks - clock_base) * clock_scale >> 64)."""
+    passed = site.emit(f"sub i64 {ticks}, {site.get_field('clock_base')}")
+    wide = [site.emit(f"zext i64 {value} to i128") for value in (passed, site.get_field("clock_scale"))]
+    high = site.emit(f"lshr i128 {site.emit(f'mul i128 {wide[0]}, {wide[1]}')}, 64")
+    return site.emit(f"add i64 {site.emit(f'trunc i128 {high} to i64')}, {site.get_field('clock_offset')}"), "i64"
 
 
 # --- floating point
@@ -173,18 +182,18 @@ def _set(low: Lowering, op: Op) -> None:
 # --- memory
 
 def _load(low: Lowering, op: Op) -> Lowered:
-    pointer = low.site.access(low.integer(op.arguments[0]))
+    pointer = low.site.access(low.integer(op.arguments[0]), op.bits // 8, write=False)
     return low.value(op, f"load {'volatile ' * low.site.shared}i{op.bits}, ptr {pointer}, align 1")
 
 
 def _store(low: Lowering, op: Op) -> None:
     value, kind = low.values[op.arguments[1]]
-    pointer = low.site.access(low.integer(op.arguments[0]))
+    pointer = low.site.access(low.integer(op.arguments[0]), low.bits(op.arguments[1]) // 8, write=True)
     low.site.do(f"store {'volatile ' * low.site.shared}{kind} {value}, ptr {pointer}, align 1")
 
 
 def _atomic(low: Lowering, op: Op) -> Lowered:
-    pointer = low.site.access(low.integer(op.arguments[0]))
+    pointer = low.site.access(low.integer(op.arguments[0]), op.bits // 8, write=True)
     operation = {"swap": "xchg"}.get(str(op.attribute), op.attribute)
     value = low.site.opaque(low.integer(op.arguments[1]), f"i{op.bits}")
     return low.value(op, f"atomicrmw {operation} ptr {pointer}, i{op.bits} {value} seq_cst")
@@ -196,7 +205,9 @@ def _cas(low: Lowering, op: Op) -> Lowered:
     before, exchange, done = site.label, site.name(), site.name()
     site.do(f"br i1 {when}, label %{exchange}, label %{done}")
     site.start(exchange)
-    pair = site.emit(f"cmpxchg ptr {site.access(address)}, i{bits} {expected}, i{bits} {new} seq_cst seq_cst")
+    pointer = site.access(address, bits // 8, write=True)
+    pair = site.emit(f"cmpxchg ptr {pointer}, i{bits} {expected}, i{bits} {new} seq_cst seq_cst")
+    exchange = site.label
     success = site.emit(f"extractvalue {{ i{bits}, i1 }} {pair}, 1")
     site.do(f"br label %{done}")
     site.start(done)

@@ -7,18 +7,17 @@ All have the shared convention (sites.py). `leave_REASON` and whatever ends in a
 
 from __future__ import annotations
 
+from dragoman.dbt.memory_model import MISSES, Flat, Paged
 from dragoman.dbt.sites import PINS, Site, function
-from dragoman.dbt.state import CACHE, EXITS, JUMP_CACHE_BITS, OFFSET, register_offset
-
-JUMP_CACHE_MASK = ((1 << JUMP_CACHE_BITS) - 1) << 4
+from dragoman.dbt.state import CACHE, EXITS, OFFSET, RECORD_PC, register_offset
 
 
 class NativeSite(Site):
     """Code that knows the pinned registers: `pinned` is the register number of each slot."""
 
-    def __init__(self, pinned: tuple[int, ...]):
+    def __init__(self, pinned: tuple[int, ...], model: type[Flat] | type[Paged] = Flat):
         super().__init__()
-        self.pinned = pinned
+        self.pinned, self.model = pinned, model
 
     def store_pins(self) -> None:
         for slot, number in zip(PINS, self.pinned):
@@ -49,7 +48,7 @@ class NativeSite(Site):
 def probe(site: Site, target: str) -> tuple[str, str]:
     """Jump-cache entry of `target` (text): pointer to it, and whether it is the right one."""
     cache = site.emit(f"load ptr, ptr {site.field_pointer('jump_cache')}, align 8")
-    offset = site.emit(f"and i64 {site.emit(f'shl i64 {target}, 3')}, {JUMP_CACHE_MASK}")
+    offset = site.emit(f"and i64 {site.emit(f'shl i64 {target}, 3')}, {((1 << site.model.jump_bits) - 1) << 4}")
     entry = site.emit(f"getelementptr i8, ptr {cache}, i64 {offset}")
     key = site.emit(f"load i64, ptr {entry}, align 8")
     return entry, site.emit(f"icmp eq i64 {key}, {target}")
@@ -72,8 +71,8 @@ def _leaves(pinned: tuple[int, ...]) -> list[str]:
     return texts
 
 
-def _dispatch(pinned: tuple[int, ...]) -> str:
-    site = NativeSite(pinned)
+def _dispatch(pinned: tuple[int, ...], model: type[Flat] | type[Paged]) -> str:
+    site = NativeSite(pinned, model)
     entry, hit = probe(site, "%target")
     site.do(f"br i1 {hit}, label %hit, label %miss")
     site.start("miss")
@@ -98,6 +97,49 @@ def _poll(pinned: tuple[int, ...]) -> str:
     code = site.emit("call i64 @polled(ptr %state, i64 %target, ptr %free)")
     site.go_if(code, site.load_pins())
     return function("poll", site.lines)
+
+
+def _refused(site: NativeSite, access: int, pc: str) -> None:
+    """The runtime's business: a page fault, a device, an access across pages."""
+    site.set_field("access", str(access))
+    site.set_field("exit_data", site.now["target"])
+    site.set_field("exit_reason", str(EXITS["memory"]))
+    site.set_field("pc", pc)
+    site.do("ret void")
+
+
+def _fill(site: NativeSite, access: int) -> None:
+    """Ask the runtime for the page of `target`; falls into %filled, or goes to %refused."""
+    cache = site.emit(f"load ptr, ptr {site.field_pointer('cache')}, align 8")
+    pointer = site.emit(f"getelementptr i8, ptr {cache}, i64 {CACHE['tlb_fill']}")
+    fill = site.emit(f"load ptr, ptr {pointer}, align 8")
+    done = site.emit(f"call i64 {fill}(ptr %state, i64 %target, i64 {access})")
+    site.do(f"br i1 {site.emit(f'icmp ne i64 {done}, 0')}, label %filled, label %refused")
+
+
+def _misses(pinned: tuple[int, ...]) -> list[str]:
+    """TLB misses. `target`: the guest address; `free`: stencil code that tries again, or the interpreter's record."""
+    texts = []
+    for name, access in MISSES.items():
+        site = NativeSite(pinned, Paged)
+        site.store_pins()
+        _fill(site, access)
+        site.start("refused")
+        cache = site.emit(f"load i64, ptr {site.field_pointer('cache')}, align 8")
+        host = site.emit("ptrtoint ptr %free to i64")
+        _refused(site, access, site.emit(f"call i64 @guest_pc_of(i64 {cache}, i64 {host})"))
+        site.start("filled")
+        site.go("%free", target="undef", free="undef", **site.load_pins())
+        texts.append(function(name, site.lines))
+        site = NativeSite(pinned, Paged)
+        _fill(site, access)
+        site.start("refused")
+        pointer = site.emit(f"getelementptr i8, ptr %free, i64 {RECORD_PC}")
+        _refused(site, access, site.emit(f"load i64, ptr {pointer}, align 8"))
+        site.start("filled")
+        site.go(site.emit("load ptr, ptr %free, align 8"), target="undef", **dict.fromkeys(PINS, "undef"))
+        texts.append(function(f"record_{name}", site.lines))
+    return [*texts, "declare i64 @guest_pc_of(i64, i64)"]
 
 
 def locked(name: str, parameters: list[str], callee: str, arguments: list[str]) -> str:
@@ -133,7 +175,7 @@ _YIELD = """define void @yield_host() noinline {
 }"""
 
 
-def text(pinned: tuple[int, ...]) -> str:
+def text(pinned: tuple[int, ...], model: type[Flat] | type[Paged] = Flat) -> str:
     """The module's text without triple and metadata; `resolve_block`, `on_poll` are compiled functions (translate.py)."""
     cast = "%s = ptrtoint ptr %state to i64"
     resolve = locked("resolve", ["ptr %state", "i64 %pc"], "resolve_block", ["i64 %s", "i64 %pc"])
@@ -142,7 +184,8 @@ def text(pinned: tuple[int, ...]) -> str:
     call = locked("locked_call", ["ptr %state", "i64 %f", "i64 %a", "i64 %b", "i64 %c"], "invoke",
                   ["i64 %f", "i64 %a", "i64 %b", "i64 %c"])
     return "\n".join([
-        *_leaves(pinned), _dispatch(pinned), _miss(pinned, "miss", "resolve"), _miss(pinned, "absent", "resolve_direct"),
+        *_leaves(pinned), _dispatch(pinned, model), *(_misses(pinned) if model.paged else ()),
+        _miss(pinned, "miss", "resolve"), _miss(pinned, "absent", "resolve_direct"),
         _poll(pinned), _YIELD,
         _lock_alone("take_lock", _TAKE), _lock_alone("drop_lock", _DROP),
         *(each.replace("entry:", f"entry:\n{cast}", 1) for each in (resolve, linked)),

@@ -47,8 +47,8 @@ class TemplateSite(Site):
         self.pointer = self.loaded = ""
 
     # --- accesses of guest memory carry their debug location, by which a fault finds the guest pc
-    def access(self, address: str) -> str:
-        self.pointer = super().access(address)
+    def access(self, address: str, size: int, write: bool) -> str:
+        self.pointer = super().access(address, size, write)
         return self.pointer
 
     def _located(self, text: str) -> str:

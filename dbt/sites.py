@@ -7,6 +7,7 @@ appears in none. Values are pairs (text, LLVM type).
 from __future__ import annotations
 
 from dragoman.dbt import state
+from dragoman.dbt.memory_model import Flat, Paged
 
 Lowered = tuple[str, str]
 
@@ -25,9 +26,11 @@ class Site:
     """Collects IR lines for one place in the code. Subclasses decide where things live."""
     shared = False              # memory is seen by other threads: accesses stay as they are written
     count_instructions = False  # the counting build: cycle and instret are exact
+    model: type[Flat] | type[Paged] = Flat      # of memory
 
     def __init__(self, prefix: str = "", label: str = "entry"):
         self.lines: list[str] = []
+        self.tail: list[str] = []                       # what is hardly ever executed: at the end of the function
         self.prefix, self.count, self.label = prefix, 0, label
         self.now = {a: f"%{a}" for a in ARGUMENTS}      # current value of each argument of the convention
 
@@ -63,10 +66,14 @@ class Site:
         pointer = self.field_pointer(name)
         self.do(f"store i64 {value}, ptr {pointer}, align 8")
 
-    # --- memory: the process memory model, host = mem + guest address
-    def access(self, address: str) -> str:
-        """Host pointer for a guest address."""
-        return self.emit(f"getelementptr i8, ptr {self.now['mem']}, i64 {address}")
+    # --- memory
+    def access(self, address: str, size: int, write: bool) -> str:
+        """Host pointer for `size` bytes at a guest address."""
+        return self.model.access(self, address, size, write)
+
+    def tlb_miss(self, address: str, size: int, write: bool) -> None:
+        """Paged memory: end here; the instruction is tried again when the TLB has the page."""
+        raise NotImplementedError
 
     def opaque(self, text: str, kind: str) -> str:
         """A value of which LLVM may know nothing; for engines whose operands can be constants."""

@@ -106,7 +106,6 @@ JUMP_CACHE_ENTRIES = 1 << JUMP_CACHE_BITS      # 16 bytes each, index (pc >> 1);
 JUMP_CACHE_SIZE = JUMP_CACHE_ENTRIES * 16
 
 
-
 def _layout(text: str) -> tuple[dict[str, int], int]:
     """Names of 64-bit words, one a line with what it means, to offsets; and the size."""
     names = [line.split()[0] for line in text.strip().splitlines()]
@@ -184,6 +183,15 @@ regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
 states          addresses of the threads' CPU states, MAX_THREADS entries and LAST_STATE, 0 = free; changed under the lock
 memory_base     host address of guest address 0
+code_base       host address of the guest code in work - its guest address; memory_base, where memory is flat
+jump_mask       entries of a jump cache - 1
+tlb_fill        paged memory: host function (state, guest address, access) -> 1: the TLB has it now, 0: refused
+fetch           host function (state, pc) -> host address of the code there, `code_page` set; 0: refused. 0: flat memory
+page            key of the rows in work: physical page and context, 0: flat memory
+virtual         guest address of that page
+decoders        control blocks of the decoder by context
+page_rows       uint32 row numbers by hash of the physical page: the first row of a chain (page_next)
+crossing        first row whose instruction lies on two pages (page_next)
 ask             what the log wants to see: ASK_REPORT, ASK_BLOCKS; 0: there is no log
 stop            nonzero: every thread is to leave native code at its next poll
 goal            a state to stop at (GOAL_*), for comparing engines; 0: none
@@ -222,6 +230,10 @@ base            while `code` is a region's: the code of the tier below, 0: none
 region_size     and the region's size in guest bytes
 visit           number of the last search that has met it (region_blocks.py)
 next            another row of the same unit, 0: the last
+host            host address of its bytes
+page            key: physical page and context that its pc was met in; 0: flat memory
+page2           the same of the second page that its only instruction lies on, 0: none
+page_next       number of the next row in its chain
 changes         times its bytes were found changed, or gone, while it was hot: each doubles what makes it hot again
 """)
 STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
@@ -230,11 +242,13 @@ STAGE_COLD, STAGE_PROFILED, STAGE_ASKED = range(3)
 # guest pc; polls until it is given up; GOAL_PROBES host addresses of words and what is to be there (address 0: none)
 GOAL_PC, GOAL_LEFT, GOAL_MEMORY = _FIELDS_AT, _FIELDS_AT + 8, _FIELDS_AT + 16
 GOAL_PROBES = 8
+PAGE_ROWS = 1 << 16            # entries of page_rows
 GOAL_SIZE = GOAL_MEMORY + 16 * GOAL_PROBES
 
 # routines in the engine image that compiled code must know
 NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret", "guest_hash",
-           *(f"leave_{reason}" for reason in EXITS))
+           *(f"leave_{reason}" for reason in EXITS), "head_far",
+           *(f"{access}_miss{size}" for access in ("load", "store") for size in (1, 2, 4, 8)))     # paged memory only
 
 # --- a decoded record: four 64-bit words
 RECORD_SIZE = 32

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dragoman.dbt import llvm
 from dragoman.dbt.host import elf
 from dragoman.dbt.lower import METADATA, lower
+from dragoman.dbt.memory_model import Flat, Paged, miss_name
 from dragoman.dbt.natives import NativeSite, code_of, probe
 from dragoman.dbt.recipe import Form, Recorder, record
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PINS, Lowered, function
@@ -52,8 +53,9 @@ MOVE = "move"                       # name of the pseudo-form rd = rs1
 class StencilSite(NativeSite):
     """Operands are where the shape says; a write to a slot renames the argument that is passed on."""
 
-    def __init__(self, pinned: tuple[int, ...], form: Form, shape: tuple[int, int, int], wide: bool = False):
-        super().__init__(pinned)
+    def __init__(self, pinned: tuple[int, ...], form: Form, shape: tuple[int, int, int], wide: bool = False,
+                 model: type[Flat] | type[Paged] = Flat):
+        super().__init__(pinned, model)
         # LLVM would fold a register's load into the operation and then need a register for the immediate.
         # A statement of no code between them keeps the load apart.
         self.keep = "imm" in form.recipe.fields
@@ -90,6 +92,10 @@ class StencilSite(NativeSite):
             self.now[PINS[place - SLOT]] = value[0]
         else:
             self.do(f"store {value[1]} {value[0]}, ptr {self.register(file, field)}, align 8")
+
+    def tlb_miss(self, address: str, size: int, write: bool) -> None:
+        """The copier makes a stub for it that says where to begin again; so this becomes one conditional jump."""
+        self.go(f"@{miss_name(size, write)}", target=address, free="undef", **{slot: f"%{slot}" for slot in PINS})
 
     def jump(self) -> None:
         self.go("@target")
@@ -158,8 +164,9 @@ class Plan:
     `isa` gives FORMS, PINNED, HOT, THREE_ADDRESS and WIDE_IMMEDIATE. Not full: everything in memory, built in a moment.
     """
 
-    def __init__(self, isa, full: bool, count: bool = False):       # type: ignore[no-untyped-def]
-        self.isa, self.pinned, self.count = isa, isa.PINNED, count
+    def __init__(self, isa, full: bool, count: bool = False,        # type: ignore[no-untyped-def]
+                 model: type[Flat] | type[Paged] = Flat):
+        self.isa, self.pinned, self.count, self.model = isa, isa.PINNED, count, model
         self.forms = list(isa.FORMS)
         self.wide: dict[str, int] = {}
         self.move = Form(MOVE, len(self.forms), record(_move, Recorder()))
@@ -187,11 +194,11 @@ class Plan:
     def function(self, number: int) -> str:
         """The LLVM function of a stencil."""
         form, shape, wide = self.stencils[number]
-        site = StencilSite(self.pinned, form, shape, wide)
+        site = StencilSite(self.pinned, form, shape, wide, self.model)
         lower(form.recipe, site)
         if form.recipe.ends is None:
             site.go("@next_stencil")
-        body = function(f"s{number}", site.lines, "optsize")
+        body = function(f"s{number}", site.lines + site.tail, "optsize")
         shifts = any(op.name in ("shl", "lshr", "ashr") and self._amount_is_immediate(form, op) for op in form.recipe.ops)
         return body.replace("@imm ", "@amount ") if shifts else body
 
@@ -220,9 +227,9 @@ def form_words(isa) -> bytes:                   # type: ignore[no-untyped-def]
     return struct.pack(f"<{len(words)}I", *words)
 
 
-def build(isa, full: bool, count: bool = False) -> bytes:           # type: ignore[no-untyped-def]
+def build(isa, full: bool, count: bool = False, model: type[Flat] | type[Paged] = Flat) -> bytes:  # type: ignore[no-untyped-def]
     """Compile the library; count: for the counting build. No IR passes: there is nothing to optimise in one instruction."""
-    plan = Plan(isa, full, count)
+    plan = Plan(isa, full, count, model)
     return _pack(plan, *_cut(elf.read(llvm.emit(llvm.parse(plan.text()))), len(plan.stencils)))
 
 

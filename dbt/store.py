@@ -15,6 +15,10 @@ from _blake2 import blake2b  # hashlib would load OpenSSL: 2 ms
 from dragoman.dbt.files import folder_problem, touch
 from dragoman.dbt.pack import Pack
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 IMAGE, PACK = ".image", ".pack"         # how their names end
 _LIBRARIES = ("llvmlite/_version.py", "numba/_version.py", "capstone/__init__.py")
 _CPU = "/sys/devices/system/cpu/modalias"   # vendor, family, model, features; reading cpuinfo may take 10 ms
@@ -41,6 +45,14 @@ def engine_version() -> str:
             facts.append(f"{folder}/{library} {info.st_size} {info.st_mtime_ns}")
             break
     facts.append(_host_cpu())
+    return blake2b("\n".join(facts).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+def digest(folders: Iterable[str]) -> str:
+    """Of the sources in these folders, by sizes and times."""
+    facts: list[str] = []
+    for folder in folders:
+        _sources(folder, facts)
     return blake2b("\n".join(facts).encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 

@@ -6,7 +6,7 @@ other threads do meanwhile; log_text.py reads it. Kept only while CACHE["ask"] i
 
 from __future__ import annotations
 
-from dragoman.dbt.code_cache import R_CODE, R_PC, R_SIZE, find_row
+from dragoman.dbt.code_cache import R_CODE, R_HOST, R_PC, R_SIZE, find_row
 from dragoman.dbt.compiled import compiled, copy_bytes, load64, store64
 from dragoman.dbt.copier import COUNT_PUTS, SCRATCH_PUTS, SCRATCH_ROWS
 from dragoman.dbt.state import CACHE
@@ -37,7 +37,7 @@ def report(cache: int, to: int, pc: int, cursor: int, sites: int, blocks: int) -
         store64(entry, load64(row + R_PC))
         store64(entry + 8, size)
         store64(entry + 16, load64(row + R_CODE))
-        copy_bytes(guest, load64(cache + C_MEMORY) + load64(row + R_PC), size)
+        copy_bytes(guest, load64(row + R_HOST), size)
         guest += size
     noted = load64(cache + C_SITE_COUNT) - sites
     copy_bytes(to + SITES, load64(cache + C_SITES) + SITE_SIZE * sites, SITE_SIZE * noted)

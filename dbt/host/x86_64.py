@@ -53,8 +53,16 @@ def _enter(pinned: tuple[int, ...]) -> list[str]:
         "call dispatch",
         "dragoman_resume:", "mov rdi, [rsp]",
         f"stmxcsr [rdi+{OFFSET['mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['host_mxcsr']}]",
-        *_direct_call(), "enter_out:", "mov rdi, [rsp]", f"mov qword ptr [rdi+{OFFSET['saved_rsp']}], 0",
+        *_hook(), *_direct_call(), "enter_out:", "mov rdi, [rsp]", f"mov qword ptr [rdi+{OFFSET['saved_rsp']}], 0",
         "add rsp, 8", *(f"pop {r}" for r in reversed(SAVED)), "ret"]
+
+
+def _hook() -> list[str]:
+    """If there is one it may have done what was asked for: then go on, or tell Python by "poll" that somebody asks for this
+    thread."""
+    return [f"mov rax, [rdi+{OFFSET['hook']}]", "test rax, rax", "jz no_hook", "call rax", "mov rdi, [rsp]",
+            "test rax, rax", "jz enter_out", f"cmp qword ptr [rdi+{OFFSET['request']}], 0", "je enter_again",
+            f"mov qword ptr [rdi+{OFFSET['exit_reason']}], {EXITS['poll']}", "jmp enter_out", "no_hook:"]
 
 
 def _direct_call() -> list[str]:

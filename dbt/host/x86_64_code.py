@@ -5,7 +5,8 @@ from __future__ import annotations
 from dragoman.dbt.compiled import compiled, load64, store8, store16, store32, store64
 from dragoman.dbt.state import CACHE, OFFSET
 
-C_DELTA = CACHE["write_delta"]
+C_DELTA, C_JUMP_MASK = CACHE["write_delta"], CACHE["jump_mask"]
+JUMP_CACHE = OFFSET["jump_cache"]
 BUDGET, INSTRUCTIONS = OFFSET["budget"], OFFSET["instructions"]
 JUMP_OPCODE, CACHE_LINE = 0xE9, 64
 RDX, RCX = 2, 1                     # `target` and `free` of the shared convention
@@ -33,6 +34,35 @@ def put_constant(cache: int, at: int, register: int, value: int) -> int:
     store8(write + 1, 0xB8 + register)
     store64(write + 2, value)
     return at + 10
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def put_address(cache: int, at: int, register: int, host: int) -> int:
+    """lea register, host (one of the low eight, an address near the code); returns the address behind it."""
+    write = at + load64(cache + C_DELTA)
+    store16(write, 0x8D48)
+    store8(write + 2, 5 | register << 3)
+    store32(write + 3, host - at - 7)
+    return at + 7
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def put_far_jump(cache: int, at: int, pc: int, miss: int) -> int:
+    """Go to the block that the thread's jump cache has for the constant `pc`, else to `miss`; returns the address behind it."""
+    slot = (pc >> 1 & load64(cache + C_JUMP_MASK)) * 16
+    at = put_constant(cache, at, RDX, pc)
+    write = at + load64(cache + C_DELTA)
+    store16(write, 0x8B48)              # mov rax, [rdi + jump_cache]
+    store8(write + 2, 0x87)
+    store32(write + 3, JUMP_CACHE)
+    store16(write + 7, 0x3948)          # cmp [rax + slot], rdx
+    store8(write + 9, 0x90)
+    store32(write + 10, slot)
+    store16(write + 14, 0x850F)         # jne miss
+    store32(write + 16, miss - at - 20)
+    store16(write + 20, 0xA0FF)         # jmp [rax + slot + 8]
+    store32(write + 22, slot + 8)
+    return at + 26
 
 
 @compiled("i8(i8,i8)")

@@ -1,0 +1,71 @@
+"""The translator for machines: blocks of physical pages, decoders by context, CPUs whose memory is seen through views."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+
+from dragoman.dbt.decode import Decoder
+from dragoman.dbt.engine import Engine, EngineCpu
+from dragoman.dbt.images import Images
+from dragoman.dbt.state import NO_PAGE, OFFSET, VIEW_EXEC, VIEW_JUMP_BITS, VIEW_JUMPS, VIEW_READ, VIEW_SIZE, VIEWS
+from dragoman.dbt.store import Store, digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VIEW_ALIGNMENT = 0x1_0000                   # the low bits of `mem` are bextr's control word
+EMPTY_KEY = 1                               # of a jump cache's entry
+
+
+class PagedCpu(EngineCpu):
+    """A virtual CPU. Its views are empty; none is in use until the memory subsystem has chosen one."""
+
+    def _make_tables(self) -> None:
+        size = VIEWS * VIEW_SIZE
+        self._views_memory = mmap.mmap(-1, size + VIEW_ALIGNMENT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self._views_memory))
+        self.views = (start + VIEW_ALIGNMENT - 1) & -VIEW_ALIGNMENT
+        self.words[OFFSET["user3"] // 8] = self.views
+        for view in range(self.views, self.views + size, VIEW_SIZE):
+            tags = (VIEW_EXEC - VIEW_READ) // 8
+            for first, count in ((VIEW_READ, 2 * tags // 3), (VIEW_EXEC, 256)):
+                (ctypes.c_uint64 * count).from_address(view + first)[:] = [NO_PAGE] * count
+            ctypes.c_uint64.from_address(view + VIEW_JUMPS).value = EMPTY_KEY
+
+
+class PagedEngine(Engine):
+    """One a machine. `functions` gives the runtime's compiled functions; they become symbols of the image, tlb_fill,
+    fetch_code and the hook `on_exit` among them."""
+
+    make_cpu = PagedCpu
+
+    def __init__(self, options, functions: Callable[[], Sequence[Callable]], folders: Sequence[str],    # type: ignore
+                 inline: bool = True) -> None:
+        """folders: where the sources of the functions are. inline: sensitive instructions may be rewritten into code."""
+        self.inline = inline
+        store = Store.open(options.cold)
+        super().__init__(options, 0, Images(store.path, "paged-", functions, f"-{digest(folders)}"), store)
+        symbols = self.image.symbols
+        for name, value in {"tlb_fill": symbols["tlb_fill"], "fetch": symbols["fetch_code"], "code_base": 0,
+                            "jump_mask": (1 << VIEW_JUMP_BITS) - 1, "decoders": ctypes.addressof(self._decoders)}.items():
+            self.set_control(name, value)
+
+    def first_decoder(self) -> Decoder:
+        prefix = "decoder" if self.inline else "plain_decoder"
+        found = {int(name.removeprefix(prefix)): Decoder(self.image.blob(name))
+                 for name in self.image.blobs if name.startswith(prefix)}
+        self.decoders = found
+        self._decoders = (ctypes.c_uint64 * (max(found) + 1))(*(found[n].address if n in found else 0 for n in range(max(found) + 1)))
+        return found[min(found)]
+
+    def cpu(self) -> PagedCpu:
+        """The state of a new virtual CPU."""
+        cpu = super().cpu()
+        cpu.hook = self.image.symbols["on_exit"]
+        return cpu                                          # type: ignore[return-value]
+
+    def code_changed_on(self, pages: Sequence[int], every: bool = False) -> list[int]:
+        """Drop what was translated from these physical pages and is not the same any more; the pages that have code left."""
+        return [page for page in pages if self.locked("verify_page", page, int(every))]
