@@ -1,0 +1,232 @@
+"""A virtual CPU on its host thread: native code, and what it leaves for Python: devices, waiting, services, requests.
+
+Traps, interrupts, system registers and page faults never come here: the compiled hook has done them (riscv/exits.py).
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import threading
+
+from dragoman.dbt import emulate, listing, oracle
+from dragoman.dbt.cpu import NEVER
+from dragoman.dbt.state import ACCESS_WRITE, EXIT_NAMES, EXITS, OFFSET
+from dragoman.runtime.machine.bus import BusError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dragoman.dbt.paged_engine import PagedCpu
+    from dragoman.runtime.machine.machine import Machine
+
+MASK = (1 << 64) - 1
+LOOK = 1                                    # request: the machine has something for this CPU
+MANY = 4096
+
+
+class Refused(oracle.GuestFault):
+    """An access that is the guest's fault: the hook delivers it."""
+
+
+class VirtualMemory:
+    """Memory as the instruction at pc sees it, byte ranges of RAM and devices alike; for the oracle."""
+
+    def __init__(self, vcpu: Vcpu) -> None:
+        self.vcpu = vcpu
+
+    def load(self, address: int, size: int) -> int:
+        machine = self.vcpu.machine
+        value = shift = 0
+        for physical, count in self._parts(address, size, 0):
+            value |= machine.read_physical(physical, count) << shift
+            shift += 8 * count
+        return value
+
+    def store(self, address: int, size: int, value: int) -> None:
+        parts = self._parts(address, size, ACCESS_WRITE)
+        for physical, count in parts:
+            self.vcpu.machine.write_physical(physical, count, value & (1 << 8 * count) - 1)
+            value >>= 8 * count
+
+    def _parts(self, address: int, size: int, write: int) -> list[tuple[int, int]]:
+        """(physical address, bytes) for each page. Raises Refused."""
+        found = []
+        while size:
+            count = min(size, 0x1000 - (address & 0xFFF))
+            found.append((self.vcpu.translate(address, count | write), count))
+            address, size = address + count & MASK, size - count
+        return found
+
+
+class Vcpu:
+    """Made by Machine. `start` says where; `run` is the body of its host thread."""
+
+    def __init__(self, machine: Machine, cpu: PagedCpu, hart_id: int) -> None:
+        self.machine, self.cpu, self.hart_id = machine, cpu, hart_id
+        self.native, self.words = machine.native, cpu.words
+        self.started = False
+        self.todo: list[Callable[[], None]] = []        # what others want done in this thread
+        self._wake = _thread.allocate_lock()            # held while nobody has kicked it
+        self._wake.acquire()
+        self._memory = VirtualMemory(self)
+        self._records: dict[tuple[bytes, int], listing.Record] = {}     # decoded, of those that access devices
+        self.exits: dict[int, int] = {}                 # to Python, by reason
+
+    # --- registers
+    def register(self, name: str) -> int:
+        """A system register, or an engine field, by its name in the state."""
+        return self.words[OFFSET[name] // 8]
+
+    def set_register(self, name: str, value: int) -> None:
+        self.words[OFFSET[name] // 8] = value & MASK
+
+    # --- from other threads
+    def kick(self, bits: int = LOOK) -> None:
+        """Have it leave native code, or wake up, and look at its requests."""
+        self.native.fetch_or(self.cpu.address + OFFSET["request"], bits)
+        self.cpu.budget = -1
+        try:
+            self._wake.release()
+        except RuntimeError:
+            pass                                        # woken already
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Have `work` done by its thread, soon."""
+        self.todo.append(work)
+        self.kick()
+
+    def set_line(self, bits: int, level: bool) -> None:
+        """Interrupt lines into this CPU, as bits of its pending register."""
+        (self.native.raise_line if level else self.native.lower_line)(self.cpu.address, bits)
+        if level:
+            self.kick()
+
+    # --- life
+    def start(self, pc: int, a0: int, a1: int) -> None:
+        """Have it run from `pc` with a0 and a1 set (RISC-V's start of a hart)."""
+        def begin() -> None:
+            self.machine.architecture.reset(self, pc, a0, a1)
+            self.started = True
+        self.do(begin)
+
+    def stop_hart(self) -> None:
+        """In its own thread: it does nothing until it is started again."""
+        self.started = False
+
+    def run(self) -> None:
+        """Until the machine has ended."""
+        machine, cpu, exits = self.machine, self.cpu, self.exits
+        cpu.attach()
+        while not machine.ended:
+            self.take_requests()
+            if not self.started or machine.paused:
+                self._wait(None)
+                continue
+            reason = cpu.run()
+            exits[reason] = exits.get(reason, 0) + 1
+            handler = _HANDLERS.get(reason)
+            if handler is not None:
+                handler(self)
+            elif not machine.engine.handle(cpu, reason):
+                raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
+        cpu.detach()
+
+    def take_requests(self) -> None:
+        """Do what others have asked for."""
+        while self.cpu.request & LOOK or self.todo:
+            self.native.fetch_and(self.cpu.address + OFFSET["request"], ~LOOK)
+            while self.todo:
+                self.todo.pop(0)()
+        if self.cpu.request:
+            self.native.serve_requests(self.cpu.address)
+
+    def _wait(self, seconds: float | None) -> None:
+        self._wake.acquire(True, -1 if seconds is None else max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+
+    # --- exits
+    def on_poll(self) -> None:
+        """The requests are taken in the loop."""
+
+    def on_wait(self) -> None:
+        """Sleep until an interrupt is pending, the timer is due or somebody asks for this CPU. The hook finds the interrupt."""
+        if not self.native.interrupt_pending(self.cpu.address) and not self.cpu.request:
+            deadline = self.cpu.deadline
+            self._wait(None if deadline == NEVER else self.machine.seconds_until(deadline))
+
+    def on_device(self) -> None:
+        """One instruction that accesses a device, or lies across two pages, by the oracle."""
+        self.step()
+
+    def step(self) -> oracle.Outcome | None:
+        """The instruction at pc by the oracle; None if it has trapped."""
+        cpu = self.cpu
+        try:
+            outcome = emulate.step(cpu, self._memory, self._decoded())
+        except Refused as fault:
+            self.refuse(fault.address)
+            return None
+        if outcome.reason is not None:
+            cpu.exit_reason, cpu.exit_data = EXITS[outcome.reason], outcome.value
+            self.call_hook()
+            return None
+        return outcome
+
+    def _decoded(self) -> listing.Record | None:
+        """The instruction at pc, which has been fetched before; None where it lies on two pages."""
+        pc = self.cpu.pc
+        host = self.native.fetch_code(self.cpu.address, pc)
+        if not host or pc & 0xFFF == 0xFFE:
+            return None
+        code = ctypes.string_at(host, 4 if ctypes.c_uint8.from_address(host).value & 3 == 3 else 2)
+        known = self._records.get((code, pc))
+        if known is None:
+            if len(self._records) > MANY:
+                self._records.clear()
+            known = self._records[code, pc] = listing.decode(code, pc)
+        return known
+
+    def on_emulate(self) -> None:
+        """Instructions under a rounding mode that the host lacks."""
+        self.step()
+
+    def on_service(self) -> None:
+        """A call into the monitor that is the guest's firmware."""
+        self.machine.service(self)
+
+    def on_code_changed(self) -> None:
+        """Code pages were written to since they were translated: what has changed goes. pc is behind the fence."""
+        self.machine.sync_code()
+
+    def on_stuck(self) -> None:
+        self.machine.crash(f"hart {self.hart_id}: a trap in the first instruction of the trap handler at {self.cpu.pc:#x}, again and again")
+
+    # --- memory
+    def translate(self, address: int, access: int) -> int:
+        """Physical address of guest `address` for an access within a page. Raises Refused, with the cause noted by the walk."""
+        physical = self.native.translate(self.cpu.address, address, access)
+        if physical < 0:
+            self.cpu.access = access
+            raise Refused(address)
+        return physical
+
+    def refuse(self, address: int) -> None:
+        """Deliver the page or access fault of the access to `address` that `translate` has refused."""
+        self.cpu.exit_reason, self.cpu.exit_data = EXITS["memory"], address
+        self.call_hook()
+
+    def call_hook(self) -> None:
+        """As native code does at an exit."""
+        if not self.native.on_exit(self.cpu.address):
+            reason = self.cpu.exit_reason
+            handler = _HANDLERS.get(reason)
+            if handler is None:
+                raise RuntimeError(f"hart {self.hart_id}: {EXIT_NAMES.get(reason, reason)} at {self.cpu.pc:#x}")
+            handler(self)
+
+
+_HANDLERS = {
+    EXITS["poll"]: Vcpu.on_poll, EXITS["wait"]: Vcpu.on_wait, EXITS["device"]: Vcpu.on_device, EXITS["service"]: Vcpu.on_service,
+    EXITS["code_changed"]: Vcpu.on_code_changed, EXITS["emulate"]: Vcpu.on_emulate, EXITS["stuck"]: Vcpu.on_stuck,
+}
