@@ -1,1 +1,1 @@
-"""Virtual machines: CPUs with privilege levels, an MMU and devices. Knows no instruction set by itself."""
+"""Machine mode: a virtual machine that runs a guest's kernel."""
