@@ -1,4 +1,4 @@
-"""Builds the guest programs: python guests/build.py [NAME...] [--record] [--check]."""
+"""Builds the guests: python guests/build.py [NAME...] [--record] [--check]."""
 
 import argparse
 import hashlib
@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-RISCV64, NATIVE = "riscv64-linux-gnu-gcc", "gcc"
+RISCV64, NATIVE, QEMU = "riscv64-linux-gnu-gcc", "gcc", "qemu-system-riscv64"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
 
 if not __package__:  # run as a script
     sys.path.insert(0, str(HERE.parent))
     __package__ = HERE.name
-from . import Guest, expected_file, find, manifest, programs  # noqa: E402
+from . import MACHINE, Guest, expected_file, find, machines, manifest, programs, said  # noqa: E402
 
 
 class BuildError(Exception):
@@ -35,7 +35,7 @@ def _run(command: list[str]) -> str:
 @cache
 def _need(compiler: str) -> str:
     if not shutil.which(compiler, path=ENVIRONMENT["PATH"]):
-        package = {RISCV64: "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross", NATIVE: "gcc libc6-dev"}[compiler]
+        package = {RISCV64: "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross", NATIVE: "gcc libc6-dev", QEMU: "qemu-system-misc"}[compiler]
         raise BuildError(f"{compiler} is not here: apt install {package}")
     return compiler
 
@@ -60,7 +60,7 @@ def compile_guest(guest: Guest, target: Path, native: bool = False) -> None:
     assembly = guest.sources[0].suffix == ".S"
     if assembly and native:
         runtime = ["-nostdlib", "-static"]
-    sources = [source.name for source in guest.sources]
+    sources = [str(source.relative_to(HERE / "src")) for source in guest.sources]
     options = [*flags["common"].split(), *guest.flags.split(), *runtime]
     options.sort(key=lambda option: option.startswith("-l"))  # libraries come last, and options before files
     first_library = next((i for i, option in enumerate(options) if option.startswith("-l")), len(options))
@@ -97,6 +97,8 @@ def set_value(text: str, name: str, key: str, value: str | int) -> str:
 
 def record(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
     """Runs a native build: keeps what it printed, or with check compares; returns what the manifest should say."""
+    if guest.kind == MACHINE:
+        return record_machine(guest, check)
     binary = folder / f"{guest.name}-native"
     compile_guest(guest, binary, native=True)
     for small in (False, True):
@@ -109,6 +111,35 @@ def record(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
         elif (output, status) != (run.expected_output, run.expected_status):
             raise BuildError(f"{guest.name}: a native run differs from {expected_file(guest.name, small)}")
     return {"status": status}
+
+
+def machine_command(binary: Path, harts: int) -> list[str]:
+    """The command that runs a machine guest under QEMU, its console on standard output."""
+    return [_need(QEMU), *"-machine virt -bios none -nographic -smp".split(), str(harts), "-kernel", str(binary)]
+
+
+def as_manual(guest: Guest, output: bytes) -> bytes:
+    """What QEMU's output is with the groups that the manifest says it fails in: one line for each, after those that say how."""
+    for name in guest.fails_on_qemu:
+        failures = rb"(FAIL %s: .*\n)+" % re.escape(name).encode()
+        output, found = re.subn(failures, f"ok {name}\n".encode(), said(output))
+        if not found:
+            raise BuildError(f"{guest.name}: QEMU does not fail in {name!r}: take it out of fails_on_qemu")
+    return said(output)
+
+
+def record_machine(guest: Guest, check: bool) -> dict[str, str | int]:
+    """As record(), for a machine guest, under QEMU; raises BuildError where a check fails."""
+    for harts in guest.harts:
+        output, status = run_guest(machine_command(guest.path, harts))
+        output = as_manual(guest, output)
+        if b"FAIL" in output or status != bool(guest.fails_on_qemu):
+            raise BuildError(f"{guest.name}: status {status} on {harts} harts\n{output.decode(errors='replace')}")
+        if not check:
+            expected_file(guest.name, False).write_bytes(output)
+        elif output != guest.expected_output:
+            raise BuildError(f"{guest.name}: a run on {harts} harts differs from {expected_file(guest.name, False)}")
+    return {"status": 0}
 
 
 def build(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
@@ -127,15 +158,15 @@ def build(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Builds the guest programs for riscv64.")
+    parser = argparse.ArgumentParser(description="Builds the guests for riscv64.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="programs; all if none is given")
-    parser.add_argument("--record", action="store_true", help="also build natively, run, and keep the output")
+    parser.add_argument("--record", action="store_true", help="also build natively (machine guests: take QEMU), run, and keep the output")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where something differs")
     options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         try:
-            guests = [find(name) for name in options.names] or programs()
+            guests = [find(name) for name in options.names] or programs() + machines()
         except KeyError as error:
             parser.error(error.args[0])
         for guest in guests:

@@ -53,6 +53,7 @@ def test_folders_hold_nothing_else():
     sources = {source for guest in ALL for source in guest.sources}
     assert {file.resolve() for file in (here / "src").glob("*.[cS]")} == sources
     runs = {guests.expected_file(guest.name, small) for guest in ALL for small in (False, guest.kind[:7] == "compute")}
+    runs |= {guests.expected_file(guest.name, False) for guest in guests.machines()}
     assert {file.resolve() for file in (here / "expected").iterdir()} == runs
     assert sum(guest.path.stat().st_size for guest in ALL) < 15e6
 
