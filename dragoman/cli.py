@@ -240,8 +240,15 @@ def cache(words: list[str]) -> int:
     return act(words[0])
 
 
+def vm(words: list[str]) -> int:
+    """dragoman vm"""
+    from dragoman.vm import command as act
+    return act(words)
+
+
 COMMANDS = {
     "run": (run, "run a program"),
+    "vm": (vm, "run a machine: a kernel on a virtual board"),
     "perf": (perf, "measure guests interpreted, translated, under QEMU and natively, side by side"),
     "cache": (cache, "show, clear or wait for what is kept between runs"),
 }

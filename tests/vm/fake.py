@@ -1,0 +1,87 @@
+"""A machine as the firmware calls and the command see it, without a CPU."""
+
+import threading
+from types import SimpleNamespace
+
+from dragoman.runtime.machine.console import Console
+
+RAM, RAM_SIZE = 0x8000_0000, 0x10_0000
+
+
+class Memory:
+    """RAM of a machine; an access outside of it is a failed test."""
+
+    base, size = RAM, RAM_SIZE
+
+    def __init__(self):
+        self.bytes = bytearray(RAM_SIZE)
+
+    def read(self, address, size):
+        assert 0 <= address - RAM <= RAM_SIZE - size
+        return bytes(self.bytes[address - RAM:address - RAM + size])
+
+    def write(self, address, data):
+        assert 0 <= address - RAM <= RAM_SIZE - len(data)
+        self.bytes[address - RAM:address - RAM + len(data)] = data
+
+
+class Hart:
+    """A virtual CPU: what was done to it stands in `done`."""
+
+    def __init__(self, machine, hart_id, started=True):
+        self.machine, self.hart_id, self.started, self.done = machine, hart_id, started, []
+        self.cpu = SimpleNamespace(x=[0] * 33, pc=0)
+
+    def start(self, pc, a0, a1):
+        self.started = True
+        self.done.append(("start", pc, a0, a1))
+
+    def stop_hart(self):
+        self.started = False
+        self.done.append(("stop",))
+
+    def set_timer(self, ticks):
+        self.done.append(("timer", ticks))
+
+    def wait(self):
+        self.done.append(("wait",))
+
+
+class Machine:
+    """What was done to it stands in `done`. run() waits for power_off or stop, as the real one."""
+
+    def __init__(self, harts=1, options=None):
+        self.lock, self.memory, self.console, self.done = threading.RLock(), Memory(), Console(), []
+        self.harts = [Hart(self, n) for n in range(harts)]
+        self.options = options
+        self._off, self._status = threading.Event(), 0
+
+    def send_ipi(self, hart):
+        hart.done.append(("ipi",))
+
+    def remote_fence(self, harts, kind, start, size, asid):
+        self.done.append((kind, [hart.hart_id for hart in harts], start, size, asid))
+
+    def power_off(self, status):
+        self.done.append(("off", status))
+        self._status = status
+        self._off.set()
+
+    def reset(self):
+        self.done.append(("reset",))
+
+    def run(self):
+        self._off.wait()
+        return self._status
+
+    def stop(self):
+        self._off.set()
+
+    def pause(self):
+        self.done.append(("pause",))
+
+    def resume(self):
+        self.done.append(("resume",))
+
+    def statistics(self):
+        return "exits: none\n"
