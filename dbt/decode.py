@@ -29,21 +29,24 @@ MASK, MATCH, NONZERO, LAYOUT, CHOICE, FIELDS, FORMS, ROW_SIZE = 0, 4, 8, 12, 13,
 # What chooses among a row's forms (encoding.Row.choice).
 ONE, BY_RM, BY_RD, BY_JALR, BY_FENCE, BY_RS1, BY_CSR = range(7)
 CHOICES = {None: ONE, "rm": BY_RM, "rd": BY_RD, "jalr": BY_JALR, "fence": BY_FENCE, "rs1": BY_RS1, "csr": BY_CSR}
-# What a form's byte of properties says: it ends a block; rd = 0 becomes the sink; rd = 0 makes it a nop.
-ENDS, SINKS, NOPS = 1, 2, 4
+# What a form's byte of properties says: it ends a block; rd = 0 becomes the sink; rd = 0 makes it a nop; its immediate
+# is the instruction word.
+ENDS, SINKS, NOPS, WORDS = 1, 2, 4, 8
+# --- a row of the table of CSRs, 16 bytes: number, then the form of each of encoding.CSR_OPERATIONS
+CSR_FORMS, CSR_ROW_SIZE = "<7H", 16                                       # the forms, at 2 in a row
 FORM_NUMBERS = "<12H"               # at FORMS in a row
 NO_ROW = 0xFFFF
 
 # --- the control block of a decoder, one a thread: words at these offsets
 HANDLE, INSN, DISASM_ITER, CURSOR_CODE, CURSOR_SIZE, CURSOR_PC = 0, 8, 16, 24, 32, 40
 ROWS, IDS, PROPERTIES, ID_COUNT, ROW_COUNT, SHORT_ROWS = 48, 56, 64, 72, 80, 88
-NOP, ILLEGAL, FETCH, EMULATE = 96, 104, 112, 120
-CONTROL_SIZE = 128
+NOP, ILLEGAL, FETCH, EMULATE, CSRS, CSR_COUNT, CSR_OTHER = range(96, 152, 8)
+CONTROL_SIZE = 152
 # --- cs_insn: id at 0, size at 16, mnemonic, op_str (capstone.h)
 INSN_ID, INSN_BYTES, INSN_MNEMONIC, INSN_OPERANDS, INSN_SIZE = 0, 16, 42, 74, 512
-# --- tables as bytes: a header of words, then the three tables at the offsets that it names
+# --- tables as bytes: a header of words, then the four tables at the offsets that it names
 HEADER = ("arch", "mode", "rows", "ids", "properties", "id_count", "row_count", "short_rows", "nop", "illegal", "fetch",
-          "emulate")
+          "emulate", "csrs", "csr_count", "csr_other")
 SINK_REGISTER = 32
 
 TYPE_CHECKING = False
@@ -93,7 +96,7 @@ def identify(decoder, code, size, pc, word):
 
 @compiled("i8(i8,i8,i8)")
 def choose(choice, word, registers):
-    """Index among the forms of a row, or -1 if it is no instruction."""
+    """Index among the forms of a row."""
     rd, rs1 = registers >> RD_SHIFT & 0xFF, registers >> RS1_SHIFT & 0xFF
     if choice == BY_RM:
         return word >> 12 & 7
@@ -111,17 +114,22 @@ def choose(choice, word, registers):
         if word >> 20 == 0x833:                                  # fence.tso
             return 1
         return 0 if word & 1 << 24 and word & 1 << 21 else 1     # stores before loads
-    if choice == BY_CSR:
-        number = word >> 20
-        index = number - 1
-        if number >= 0xC00 and number <= 0xC02:
-            index = 6 + number - 0xC00
-        elif number < 1 or number > 3:
-            return -1
-        if word >> 15 & 31 == 0 and word >> 12 & 3 != 1:         # csrrs, csrrc of nothing: only a read
-            return index if index >= 6 else index + 3
-        return -1 if index >= 6 else index
     return 0
+
+
+@compiled("i8(i8,i8)")
+def csr_form(decoder, word):
+    """The form of a CSR instruction by the number of the CSR, and whether it writes."""
+    operation = word >> 12 & 7
+    column = operation - 1 if operation > 4 else operation       # csrrw 1, csrrs 2, csrrc 3, and with immediates 4, 5, 6
+    if word >> 15 & 31 == 0 and operation & 3 != 1:              # csrrs, csrrc of nothing: only a read
+        column = 0
+    row = load64(decoder + CSRS)
+    for _ in range(load64(decoder + CSR_COUNT)):
+        if load16(row) == word >> 20:
+            return load16(row + 2 + 2 * column)
+        row += CSR_ROW_SIZE
+    return load64(decoder + CSR_OTHER)
 
 
 @compiled("i8(i8,i8,i8,i8,i8)")
@@ -151,8 +159,9 @@ def decode_one(decoder, code, pc, room, record):
             else:
                 registers = short_registers(word, layout)
             index = choose(choice, word, registers)
-            if index >= 0 and load16(row + FORMS + 2 * index) != form:
-                form = load16(row + FORMS + 2 * index)
+            chosen = csr_form(decoder, word) if choice == BY_CSR else load16(row + FORMS + 2 * index)
+            if chosen != form:
+                form = chosen
                 immediate = long_immediate(word, layout, pc) if size == 4 else short_immediate(word, layout, pc)
                 if choice == BY_RM:
                     registers |= index << RM_SHIFT
@@ -161,6 +170,8 @@ def decode_one(decoder, code, pc, room, record):
             else:
                 registers = 0
     properties = load8(load64(decoder + PROPERTIES) + form)
+    if properties & WORDS:
+        immediate = (word ^ 0x80000000) - 0x80000000
     if registers >> RD_SHIFT & 0xFF == 0:
         if properties & NOPS:
             form = load64(decoder + NOP)
@@ -195,10 +206,13 @@ def decode_block(decoder, code, pc, end, records, maximum):
 
 # --- Python's side
 
-def tables(isa: str = "riscv") -> bytes:
-    """What a Decoder needs of an instruction set; made when the engine is built, and kept with it."""
+def tables(isa: str = "riscv", context: int | None = None, inline: bool = True) -> bytes:
+    """What a Decoder needs of an instruction set; made when the engine is built, and kept with it.
+
+    context: of a machine (isa/*/contexts.py), None: a process. inline: sensitive instructions may be rewritten inline.
+    """
     from dragoman.dbt import decode_tables
-    return decode_tables.tables(isa)
+    return decode_tables.tables(isa, context, inline)
 
 
 def names() -> tuple[int, int, dict[str, int]]:
@@ -239,18 +253,21 @@ class Decoder:
                  DISASM_ITER: ctypes.cast(capstone.cs_disasm_iter, ctypes.c_void_p).value or 0,
                  ROWS: base + header["rows"], IDS: base + header["ids"], PROPERTIES: base + header["properties"],
                  ID_COUNT: header["id_count"], ROW_COUNT: header["row_count"], SHORT_ROWS: header["short_rows"],
-                 NOP: header["nop"], ILLEGAL: header["illegal"], FETCH: header["fetch"], EMULATE: header["emulate"]}
+                 NOP: header["nop"], ILLEGAL: header["illegal"], FETCH: header["fetch"], EMULATE: header["emulate"],
+                 CSRS: base + header["csrs"], CSR_COUNT: header["csr_count"], CSR_OTHER: header["csr_other"]}
         for offset, value in words.items():
             store64(self.address + offset, value)
 
     def leave_to_oracle(self, forms: Iterable[int]) -> None:
         """From now on instructions of these forms (numbers) decode to `emulate`: the runtime is to execute them."""
         words = struct.unpack_from(f"<{len(HEADER)}q", self._tables)
-        rows, count, emulate = (words[HEADER.index(name)] for name in ("rows", "row_count", "emulate"))
-        wanted = frozenset(forms)
-        for at in range(rows + FORMS, rows + FORMS + count * ROW_SIZE, ROW_SIZE):
-            numbers = struct.unpack_from(FORM_NUMBERS, self._tables, at)
-            struct.pack_into(FORM_NUMBERS, self._tables, at, *(emulate if n in wanted else n for n in numbers))
+        of = lambda name: words[HEADER.index(name)]
+        rows, csrs, wanted = of("rows"), of("csrs"), frozenset(forms)
+        places = [(at, FORM_NUMBERS) for at in range(rows + FORMS, rows + FORMS + of("row_count") * ROW_SIZE, ROW_SIZE)]
+        places += [(at + 2, CSR_FORMS) for at in range(csrs, csrs + of("csr_count") * CSR_ROW_SIZE, CSR_ROW_SIZE)]
+        for at, layout in places:
+            numbers = struct.unpack_from(layout, self._tables, at)
+            struct.pack_into(layout, self._tables, at, *(of("emulate") if n in wanted else n for n in numbers))
 
     def close(self) -> None:
         """Give the handle back."""

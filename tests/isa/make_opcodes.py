@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from dragoman.dbt.isa.riscv import FORMS
+from dragoman.dbt.isa.riscv import FORMS, MACHINE
 from dragoman.dbt.recipe import Form
 
 MODES = ("rne", "rtz", "rdn", "rup", "rmm")
@@ -58,7 +58,7 @@ def assembly(form: Form) -> tuple[str, str]:
 
 
 def main() -> None:
-    forms = [form for form in FORMS if form.name not in WITHOUT_ENCODING]
+    forms = [form for form in FORMS if form.name not in WITHOUT_ENCODING | MACHINE]
     lines = [assembly(form) for form in forms]
     with tempfile.TemporaryDirectory() as folder:
         source, code = Path(folder, "a.s"), Path(folder, "a.bin")

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import pytest
 
-from dragoman.dbt.isa.riscv import FORMS, atomic, control, convert, csr, integer, memory, multiply
+from dragoman.dbt.isa.riscv import FORMS, MACHINE, atomic, control, convert, csr, integer, memory, multiply
 from dragoman.dbt.isa.riscv import float as floating
 from tests.engines.native import NativeEngine
 from tests.engines.regions import REGIONS
@@ -22,7 +22,7 @@ INTEGER = [name for family in (integer, multiply, memory, atomic, control) for n
            if encodable(name) and not name.startswith(("f", "e", "lr.", "sc."))]
 FLOAT = [name for family in (floating, convert, csr) for name in family.FAMILY
          if name not in ("csrr.cycle", "csrr.time", "csrr.instret")]
-ALL = [form.name for form in FORMS if form.name not in ("csrr.cycle", "csrr.time", "csrr.instret")]
+ALL = [form.name for form in FORMS if form.name not in (*MACHINE, "csrr.cycle", "csrr.time", "csrr.instret")]
 WITH_SHAPES = [name for name in ALL if not name.startswith("csrr")
                and any(file == "x" for form in FORMS if form.name == name for file, _ in (*form.recipe.reads, *form.recipe.writes))]
 

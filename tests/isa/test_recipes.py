@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dragoman.dbt import oracle, state
-from dragoman.dbt.isa.riscv import FORM, FORMS, HOT, PINNED, REGISTER_NAMES
+from dragoman.dbt.isa.riscv import FORM, FORMS, HOT, MACHINE, PINNED, REGISTER_NAMES
 from dragoman.dbt.recipe import OPS, RecipeError, Recorder, record
 from tests.isa.assemble import OPCODES
 from tests.isa.oracle_engine import Page
@@ -18,7 +18,7 @@ PSEUDO = {"nop", "illegal", "fetch", "emulate"}     # no encoding of their own
 
 
 def test_forms_are_binutils_instructions():
-    assert {form.name for form in FORMS} == OPCODES.keys() | PSEUDO
+    assert {form.name for form in FORMS} - MACHINE == OPCODES.keys() | PSEUDO
 
 
 def test_numbers_are_dense():

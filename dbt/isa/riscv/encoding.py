@@ -100,6 +100,16 @@ fmv.d.x   R      1111001 00000 rs1 000 rd 1010011
 fcvt.s.d  R      0100000 00001 rs1 rm rd 1010011
 fcvt.d.s  R      0100001 00000 rs1 rm rd 1010011
 """
+# Of machines only (privileged manual, 3.3, 4.2 and Svinval).
+_PRIVILEGED = """
+mret            NONE  0011000 00010 00000 000 00000 1110011
+sret            NONE  0001000 00010 00000 000 00000 1110011
+wfi             NONE  0001000 00101 00000 000 00000 1110011
+sfence.vma      NONE  0001001 rs2 rs1 000 00000 1110011
+sinval.vma      NONE  0001011 rs2 rs1 000 00000 1110011
+sfence.w.inval  NONE  0001100 00000 00000 000 00000 1110011
+sfence.inval.ir NONE  0001100 00001 00000 000 00000 1110011
+"""
 # Written once for both widths: {2} is the funct3 of a word or doubleword access, {f} the two bits of a float format.
 _ATOMIC = """
 lr        R      00010 aq rl 00000 rs1 {2} rd 0101111
@@ -188,8 +198,8 @@ class Row(NamedTuple):
     """One instruction: bits & mask == match, and bits & nonzero != 0 unless nonzero is 0.
 
     `forms`: form names among which `choice` selects by operands: None takes the first, "rm" by the rounding mode,
-    "rd" [rd = 0], "jalr" [jump and link, jump, return], "fence" [full, light, pause], "rs1" [rs1 = 0], "csr" [write of
-    fflags, frm, fcsr; read of these; read of cycle, time, instret].
+    "rd" [rd = 0], "jalr" [jump and link, jump, return], "fence" [full, light, pause], "rs1" [rs1 = 0], "csr" by the
+    table of CSR numbers (decode_tables.py), so that there are none here.
     """
     name: str
     layout: str
@@ -202,7 +212,9 @@ class Row(NamedTuple):
 
 
 ILLEGAL, EMULATE = "illegal", "emulate"
-CSRS = {0x001: 0, 0x002: 1, 0x003: 2, 0xC00: 6, 0xC01: 7, 0xC02: 8}         # CSR number -> index among the forms
+CSR_OPERATIONS = ("csrr", "csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci")     # csrr: one that does not write
+USER_CSRS = {0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0xC00: "cycle", 0xC01: "time", 0xC02: "instret"}
+FLOAT_CSRS = frozenset({"fflags", "frm", "fcsr"})
 _EXACT = ("fcvt.d.s", "fcvt.d.w", "fcvt.d.wu")                               # never round
 
 
@@ -216,10 +228,7 @@ def choice(name: str, fields: frozenset[str]) -> tuple[str | None, tuple[str, ..
         away = f"{name}.rmm" if name.split(".")[2:] and name.split(".")[2] in ("w", "wu", "l", "lu") else EMULATE
         return "rm", (*[f"{name}.static"] * 4, away, ILLEGAL, ILLEGAL, name)
     if name.startswith("csr"):
-        reads = name[4] != "w"
-        names = ("fflags", "frm", "fcsr")
-        return "csr", (*[f"{name}.{csr}" for csr in names],
-                       *[f"csrr.{csr}" if reads else ILLEGAL for csr in (*names, "cycle", "time", "instret")])
+        return "csr", ()
     return {"lui": (None, ("li",)), "auipc": (None, ("li",)), "jal": ("rd", ("jal", "j")),
             "jalr": ("jalr", ("jalr", "jr", "ret")), "addi": ("rs1", ("addi", "li")),
             "fence": ("fence", ("fence", "fence.light", "nop"))}.get(name, (None, (name,)))
@@ -257,3 +266,5 @@ def _rows() -> tuple[tuple[Row, ...], tuple[Row, ...]]:
 
 
 LONG, SHORT = _rows()
+PRIVILEGED = tuple(row(name, layout, pattern, "system") for name, layout, pattern in
+                   (line.split(maxsplit=2) for line in _PRIVILEGED.strip().splitlines()))

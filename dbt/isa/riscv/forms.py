@@ -1,14 +1,14 @@
-"""All forms of RV64GC, recorded once: FORMS in the order of their numbers, FORM by name, HOT worth operand shapes."""
+"""All forms of RV64GC and its machines, recorded once: FORMS by number, FORM by name, HOT worth operand shapes."""
 
 from __future__ import annotations
 
-from dragoman.dbt.isa.riscv import atomic, control, convert, csr, integer, memory, multiply
+from dragoman.dbt.isa.riscv import atomic, control, convert, csr, integer, memory, multiply, system
 from dragoman.dbt.isa.riscv import float as floating
 from dragoman.dbt.isa.riscv.recorder import RiscvRecorder, Semantics
 from dragoman.dbt.recipe import Form, record
 
 SEMANTICS: dict[str, Semantics] = {}
-for _family in (integer, multiply, memory, atomic, control, floating, convert, csr):
+for _family in (integer, multiply, memory, atomic, control, floating, convert, csr, system):
     if SEMANTICS.keys() & _family.FAMILY.keys():
         raise AssertionError(f"{_family.__name__} defines again {SEMANTICS.keys() & _family.FAMILY.keys()}")
     SEMANTICS.update(_family.FAMILY)
@@ -16,6 +16,10 @@ for _family in (integer, multiply, memory, atomic, control, floating, convert, c
 FORMS: tuple[Form, ...] = tuple(Form(name, number, record(semantics, RiscvRecorder()))
                                 for number, (name, semantics) in enumerate(SEMANTICS.items()))
 FORM: dict[str, Form] = {form.name: form for form in FORMS}
+
+# Forms of machine contexts; no process has them. WITH_WORD: their immediate is the instruction word, sign-extended.
+MACHINE = frozenset(system.FAMILY)
+WITH_WORD = system.WITH_WORD
 
 # 97 % of the instructions in Debian's binaries; of floating-point loads and stores it is the base register that counts.
 _HOT = """
