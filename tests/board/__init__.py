@@ -1,0 +1,1 @@
+"""Devices, bus, events, boot files and device tree of the `virt` board."""
