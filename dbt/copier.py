@@ -23,7 +23,19 @@ from dragoman.dbt.code_cache import (
 )
 from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
 from dragoman.dbt.decode import FETCH, decode_block
-from dragoman.dbt.host.x86_64_code import JUMP_OPCODE, RCX, RDX, pad, put_address, put_constant, put_count, put_count_down, put_far_jump, put_increment, put_jump
+from dragoman.dbt.host.x86_64_code import (
+    JUMP_OPCODE,
+    RCX,
+    RDX,
+    pad,
+    put_address,
+    put_constant,
+    put_count,
+    put_count_down,
+    put_far_jump,
+    put_increment,
+    put_jump,
+)
 from dragoman.dbt.pages import block_end, is_near
 from dragoman.dbt.state import (
     ASK_BLOCKS,

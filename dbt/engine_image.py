@@ -35,8 +35,16 @@ def build(kind: str, functions: Functions | None = None) -> Image:
     added = [_in_child(lambda: compiled.build(functions()))] if functions else []
     translation = compiled.build(for_translation())     # meanwhile
     blobs = {"forms": stencils.form_words(riscv), "library": library()}
-    blobs |= {"decoder3": decode.tables()} if model.paged else {"decoder": decode.tables()}
+    blobs |= _context_tables() if model.paged else {"decoder": decode.tables()}
     return link([native(), translation, administration(), *(add() for add in added)], blobs=blobs)
+
+
+def _context_tables() -> dict[str, bytes]:
+    """The decoder's tables of each context; "plain": with every sensitive instruction as a trap."""
+    from dragoman.dbt import decode
+    from dragoman.dbt.isa.riscv.contexts import VALID
+    return {f"{'' if inline else 'plain_'}decoder{context}": decode.tables("riscv", context, inline)
+            for context in VALID for inline in (True, False)}
 
 
 def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:

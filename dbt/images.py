@@ -17,6 +17,7 @@ class Images:
     def __init__(self, path, prefix: str = "", functions=None, version: str = "") -> None:      # type: ignore[no-untyped-def]
         """prefix: of the names of images ("paged-"); `functions` gives the runtime's compiled functions, `version` names them."""
         self.path, self.prefix, self.functions, self.version = path, prefix, functions, version
+        self.library = f"{prefix}stencils"              # its kind
         self._stencils: Mapped | None = None
 
     def engine(self, counting: bool) -> Mapped:
@@ -26,7 +27,7 @@ class Images:
     def stencils(self) -> Mapped | None:
         """The full stencil library if it has been made."""
         if self._stencils is None:
-            self._stencils = self._load(f"{self.prefix}stencils")
+            self._stencils = self._load(self.library)
         return self._stencils
 
     def _load(self, kind: str) -> Mapped | None:

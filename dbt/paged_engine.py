@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.engine import Engine, EngineCpu
 from dragoman.dbt.images import Images
-from dragoman.dbt.state import NO_PAGE, OFFSET, VIEW_EXEC, VIEW_JUMP_BITS, VIEW_JUMPS, VIEW_READ, VIEW_SIZE, VIEWS
+from dragoman.dbt.state import VIEW_JUMP_BITS
 from dragoman.dbt.store import Store, digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-VIEW_ALIGNMENT = 0x1_0000                   # the low bits of `mem` are bextr's control word
-EMPTY_KEY = 1                               # of a jump cache's entry
 
 
 class PagedCpu(EngineCpu):
-    """A virtual CPU. Its views are empty; none is in use until the memory subsystem has chosen one."""
+    """A virtual CPU. The memory subsystem gives it its views (word user3) and chooses one before it runs."""
 
     def _make_tables(self) -> None:
-        size = VIEWS * VIEW_SIZE
-        self._views_memory = mmap.mmap(-1, size + VIEW_ALIGNMENT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        start = ctypes.addressof(ctypes.c_char.from_buffer(self._views_memory))
-        self.views = (start + VIEW_ALIGNMENT - 1) & -VIEW_ALIGNMENT
-        self.words[OFFSET["user3"] // 8] = self.views
-        for view in range(self.views, self.views + size, VIEW_SIZE):
-            tags = (VIEW_EXEC - VIEW_READ) // 8
-            for first, count in ((VIEW_READ, 2 * tags // 3), (VIEW_EXEC, 256)):
-                (ctypes.c_uint64 * count).from_address(view + first)[:] = [NO_PAGE] * count
-            ctypes.c_uint64.from_address(view + VIEW_JUMPS).value = EMPTY_KEY
+        """The memory subsystem does that: jump caches are parts of views."""
 
 
 class PagedEngine(Engine):
@@ -59,6 +47,11 @@ class PagedEngine(Engine):
         self.decoders = found
         self._decoders = (ctypes.c_uint64 * (max(found) + 1))(*(found[n].address if n in found else 0 for n in range(max(found) + 1)))
         return found[min(found)]
+
+    def _promotion(self) -> dict[str, int]:
+        found = super()._promotion()
+        found.pop("threshold", None)                    # there are no regions of paged memory yet
+        return found
 
     def cpu(self) -> PagedCpu:
         """The state of a new virtual CPU."""

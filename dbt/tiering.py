@@ -183,7 +183,7 @@ class Tiering:
         if library != self.engine.control("library"):
             self.engine.empty(cpu, library)
         elif self.engine.images.stencils() is None and not self._library_asked:
-            self._library_asked = self.client.library("stencils") is not None
+            self._library_asked = self.client.library(self.engine.images.library) is not None
 
     # --- the store
     def _pack(self, pc: int) -> Any:

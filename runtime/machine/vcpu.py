@@ -9,10 +9,11 @@ import _thread
 import ctypes
 import threading
 
+from dragoman.runtime.memory.frames import REQUEST_PROTECT
+
 from dragoman.dbt import emulate, listing, oracle
 from dragoman.dbt.cpu import NEVER
 from dragoman.dbt.state import ACCESS_WRITE, EXIT_NAMES, EXITS, OFFSET
-from dragoman.runtime.machine.bus import BusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,11 +106,15 @@ class Vcpu:
 
     # --- life
     def start(self, pc: int, a0: int, a1: int) -> None:
-        """Have it run from `pc` with a0 and a1 set (RISC-V's start of a hart)."""
+        """Have it run from `pc` with these arguments."""
         def begin() -> None:
-            self.machine.architecture.reset(self, pc, a0, a1)
-            self.started = True
+            self.reset(pc, a0, a1)
+        self.started = True
         self.do(begin)
+
+    def reset(self, pc: int, a0: int, a1: int) -> None:
+        """Registers as at a start, in its own thread."""
+        raise NotImplementedError
 
     def stop_hart(self) -> None:
         """In its own thread: it does nothing until it is started again."""
@@ -122,7 +127,7 @@ class Vcpu:
         while not machine.ended:
             self.take_requests()
             if not self.started or machine.paused:
-                self._wait(None)
+                self.rest()
                 continue
             reason = cpu.run()
             exits[reason] = exits.get(reason, 0) + 1
@@ -139,10 +144,11 @@ class Vcpu:
             self.native.fetch_and(self.cpu.address + OFFSET["request"], ~LOOK)
             while self.todo:
                 self.todo.pop(0)()
-        if self.cpu.request:
-            self.native.serve_requests(self.cpu.address)
+        if self.cpu.request & REQUEST_PROTECT:
+            self.native.give_up_writes(self.cpu.address)
 
-    def _wait(self, seconds: float | None) -> None:
+    def rest(self, seconds: float | None = None) -> None:
+        """Sleep until somebody kicks it, or so long."""
         self._wake.acquire(True, -1 if seconds is None else max(0.0, min(seconds, threading.TIMEOUT_MAX)))
 
     # --- exits
@@ -150,10 +156,16 @@ class Vcpu:
         """The requests are taken in the loop."""
 
     def on_wait(self) -> None:
-        """Sleep until an interrupt is pending, the timer is due or somebody asks for this CPU. The hook finds the interrupt."""
-        if not self.native.interrupt_pending(self.cpu.address) and not self.cpu.request:
+        """Sleep until an interrupt is pending, the timer is due or somebody asks for this CPU; the hook takes the interrupt."""
+        if not self.interrupt_pending() and not self.cpu.request:
             deadline = self.cpu.deadline
-            self._wait(None if deadline == NEVER else self.machine.seconds_until(deadline))
+            self.rest(None if deadline == NEVER else self.machine.seconds_until(deadline))
+        self.cpu.exit_reason = EXITS["poll"]
+        self.native.on_exit(self.cpu.address)
+
+    def interrupt_pending(self) -> bool:
+        """Whether one that is enabled waits, whatever masks all of them."""
+        raise NotImplementedError
 
     def on_device(self) -> None:
         """One instruction that accesses a device, or lies across two pages, by the oracle."""
@@ -197,7 +209,7 @@ class Vcpu:
 
     def on_code_changed(self) -> None:
         """Code pages were written to since they were translated: what has changed goes. pc is behind the fence."""
-        self.machine.sync_code()
+        self.machine.sync_code(self)
 
     def on_stuck(self) -> None:
         self.machine.crash(f"hart {self.hart_id}: a trap in the first instruction of the trap handler at {self.cpu.pc:#x}, again and again")

@@ -1,0 +1,187 @@
+"""A machine: virtual CPUs on host threads, memory, devices, a console; from its options to its power-off."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+
+from dragoman.runtime.memory.mmu import Memory
+from dragoman.runtime.memory.physical import PhysicalMemory
+
+from dragoman.dbt.paged_engine import PagedEngine
+from dragoman.runtime.machine.console import Console
+from dragoman.runtime.machine.events import Events
+from dragoman.runtime.machine.native import FOLDERS, Native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from dragoman.runtime.machine.options import MachineOptions
+    from dragoman.runtime.machine.vcpu import Vcpu
+
+CALIBRATION = 0.005             # seconds of host clock that its rate is taken from at least
+PAGES = 512                     # taken at a time
+CRASHED = 1                     # exit status
+
+
+class Machine:
+    """Made, then `run`. `architecture` is the module of its instruction set (riscv/architecture.py).
+
+    Raises MachineError, LoadError, OSError, MemoryError.
+    """
+
+    def __init__(self, options: MachineOptions, architecture: ModuleType | None = None) -> None:
+        if architecture is None:
+            from dragoman.runtime.machine.riscv import architecture
+        self.options, self.architecture = options, architecture
+        self.ended = self.paused = False
+        self.status = 0
+        self.report = ""                                # why it ended, if that was no power-off
+        self.events = Events()
+        self.lock = self.events.lock
+        self.console = Console()
+        functions = architecture.functions
+        self.engine = PagedEngine(options, functions, FOLDERS, options.inline)
+        self.native = Native(self.engine.image.symbols, architecture.NATIVE)
+        self.memory = PhysicalMemory(architecture.RAM, options.memory)
+        self.translation = Memory(self.memory.base, self.memory.size, self.memory.host, architecture.translation(self))
+        self.memory.attach(self.translation)
+        self.host_rate, self.clock_base = self._clock_rate()
+        self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
+        self.board = architecture.board(self)
+        self._threads: list[threading.Thread] = []
+        self._done = threading.Event()
+
+    def _clock_rate(self) -> tuple[float, int]:
+        """Ticks of the host's clock in a second, and its present value."""
+        start, since = self.engine.locked("read_clock"), time.perf_counter()
+        time.sleep(CALIBRATION)
+        now = self.engine.locked("read_clock")
+        return (now - start) / (time.perf_counter() - since), now
+
+    # --- life
+    def run(self) -> int:
+        """Boot, and run until the guest powers off; returns the status that it gave."""
+        self.start()
+        self.wait()
+        return self.close()
+
+    def start(self) -> None:
+        """Load what is to be booted and let the harts go."""
+        self.boot()
+        self.events.start()
+        for hart in self.harts:
+            thread = threading.Thread(target=self._run_hart, args=(hart,), name=f"hart{hart.hart_id}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def boot(self) -> None:
+        """Fresh memory and registers, as after power-on. Raises LoadError."""
+        self.architecture.boot(self)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until it has ended; False if the seconds are over first."""
+        return self._done.wait(seconds)
+
+    def close(self) -> int:
+        """After its end: wind up, and return the status."""
+        for thread in self._threads:
+            thread.join()
+        self.events.stop()
+        return self.status
+
+    def _run_hart(self, hart: Vcpu) -> None:
+        try:
+            hart.run()
+        except BaseException as error:
+            import traceback
+            traceback.print_exc()
+            self.crash(f"internal error in hart {hart.hart_id}: {error}")
+
+    def end(self, status: int, report: str = "") -> None:
+        """No hart goes on; `status` is the machine's."""
+        with self.lock:
+            if not self.ended:
+                self.ended, self.status, self.report = True, status, report
+        for hart in self.harts:
+            hart.kick()
+        self._done.set()
+
+    def power_off(self, status: int = 0) -> None:
+        self.end(status)
+
+    def crash(self, report: str) -> None:
+        """The guest, or we, cannot go on."""
+        self.end(CRASHED, report)
+
+    def stop(self) -> None:
+        """From outside: as if its power were cut."""
+        self.end(0, "stopped")
+
+    def pause(self) -> None:
+        self.paused = True
+        for hart in self.harts:
+            hart.kick()
+
+    def resume(self) -> None:
+        self.paused = False
+        for hart in self.harts:
+            hart.kick()
+
+    # --- the physical address space, for harts
+    def read_physical(self, address: int, size: int) -> int:
+        """`size` bytes (1 to 8) of RAM or a device. Raises BusError where nothing answers."""
+        if self.memory.base <= address and address + size <= self.memory.base + self.memory.size:
+            return int.from_bytes(self.memory.read(address, size), "little")
+        return self.board.bus.read(address, size)
+
+    def write_physical(self, address: int, size: int, value: int) -> None:
+        if self.memory.base <= address and address + size <= self.memory.base + self.memory.size:
+            self.memory.write(address, value.to_bytes(size, "little"))
+        else:
+            self.board.bus.write(address, size, value)
+
+    # --- between harts
+    def service(self, hart: Vcpu) -> None:
+        """A call of the guest into its firmware, which the monitor is."""
+        self.architecture.service(hart)
+
+    def in_each(self, harts: list[Vcpu], caller: Vcpu, work: Callable[[Vcpu], None]) -> None:
+        """Have each of the harts do `work` in its own thread; returns when all have. The caller's own requests are served
+        meanwhile, since two may ask each other."""
+        waiting = []
+        for hart in harts:
+            if hart is caller:
+                work(hart)
+                continue
+            done = threading.Event()
+
+            def act(hart: Vcpu = hart, done: threading.Event = done) -> None:
+                work(hart)
+                done.set()
+                caller.kick()
+            waiting.append(done)
+            hart.do(act)
+        while not self.ended and not all(done.is_set() for done in waiting):
+            caller.take_requests()
+            if not all(done.is_set() for done in waiting):
+                caller.rest()
+
+    def sync_code(self, hart: Vcpu) -> None:
+        """Verify the code of all pages that were written to since it was translated; what is left is protected again."""
+        pages = (ctypes.c_int64 * PAGES)()
+        while True:
+            count = self.native.take_dirty_code(hart.cpu.address, ctypes.addressof(pages), PAGES)
+            for page in pages[:count]:
+                self.engine.locked("verify_page", page)
+            if count < PAGES:
+                return
+
+    # --- time
+    def seconds_until(self, clock: int) -> float:
+        """Until the host's clock shows `clock`."""
+        return max(0.0, (clock - self.engine.locked("read_clock")) / self.host_rate)
+

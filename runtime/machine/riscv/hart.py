@@ -1,0 +1,74 @@
+"""A RISC-V hart: its interrupt wires, its timers, its start; what else the board and the firmware calls ask of it."""
+
+from __future__ import annotations
+
+import ctypes
+
+from dragoman.runtime.machine.riscv.interrupts import MEI, MSI, SEI, SSI
+
+from dragoman.dbt.isa.riscv.system_registers import M_MODE, S_MODE
+from dragoman.dbt.state import OFFSET
+from dragoman.runtime.machine.vcpu import MASK, Vcpu
+
+A0, A1, A2 = 10, 11, 12
+TIME_BASE = 10_000_000          # Hz
+
+
+class Hart(Vcpu):
+    """Board wires (riscv/board.py, Hart) may come from any thread; the rest is for its own."""
+
+    privilege = S_MODE          # at a start; M_MODE where the guest has its own firmware
+    a2 = 0                      # its third argument
+
+    # --- wires
+    def set_machine_external(self, level: bool) -> None: self.set_line(1 << MEI, level)
+    def set_supervisor_external(self, level: bool) -> None: self.set_line(1 << SEI, level)
+    def set_software(self, level: bool) -> None: self.set_line(1 << MSI, level)
+    def send_ipi(self) -> None: self.set_line(1 << SSI, True)
+
+    # --- time
+    def time(self) -> int:
+        return self.native.now_ticks(self.cpu.address) & MASK
+
+    def set_time(self, ticks: int) -> None:
+        self.set_register("clock_offset", self.register("clock_offset") + ticks - self.time())
+        self.kick()
+
+    @property
+    def timecmp(self) -> int:
+        return self.register("mtimecmp")
+
+    @timecmp.setter
+    def timecmp(self, ticks: int) -> None:
+        self.set_register("mtimecmp", ticks)
+        self.refresh_timers()
+
+    def set_timer(self, ticks: int) -> None:
+        """Supervisor timer interrupts from this time on (SBI)."""
+        self.set_register("stimecmp", ticks)
+        self.refresh_timers()
+
+    def refresh_timers(self) -> None:
+        """A compare register was written: pending bits and the deadline follow, here or in the hart's thread."""
+        self.native.update_timers(self.cpu.address)
+        self.kick()
+
+    # --- life
+    def reset(self, pc: int, a0: int, a1: int) -> None:
+        """Privileged manual 3.4, or SBI's hart_start where the monitor is the firmware."""
+        cpu = self.cpu
+        cpu.reset_registers()
+        self.native.reset_hart(cpu.address, self.hart_id, self.privilege, int(self.privilege != M_MODE))
+        cpu.pc, cpu.x[A0], cpu.x[A1], cpu.x[A2] = pc, a0, a1, self.a2
+
+    def interrupt_pending(self) -> bool:
+        return bool(self.native.enabled_pending(self.cpu.address))
+
+    def wait(self) -> None:
+        """As the instruction wfi."""
+        self.on_wait()
+
+
+def word(state: int, name: str) -> ctypes.c_int64:
+    """A word of a CPU state that is not a Vcpu's yet."""
+    return ctypes.c_int64.from_address(state + OFFSET[name])
