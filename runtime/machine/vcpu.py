@@ -9,11 +9,13 @@ import _thread
 import ctypes
 import threading
 
-from dragoman.runtime.memory.frames import REQUEST_PROTECT
 
 from dragoman.dbt import emulate, listing, oracle
 from dragoman.dbt.cpu import NEVER
-from dragoman.dbt.state import ACCESS_WRITE, EXIT_NAMES, EXITS, OFFSET
+from dragoman.dbt.plain_access import plain_access
+from dragoman.dbt.state import ACCESS_WRITE, EXIT_NAMES, EXITS, OFFSET, PAGE_SIZE
+from dragoman.runtime.machine.bus import BusError
+from dragoman.runtime.memory.frames import KIND_READ, KIND_WRITE, REQUEST_PROTECT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,8 +170,27 @@ class Vcpu:
         raise NotImplementedError
 
     def on_device(self) -> None:
-        """One instruction that accesses a device, or lies across two pages, by the oracle."""
-        self.step()
+        """One instruction that accesses a device; by the oracle, if it is no plain load or store, or crosses a page."""
+        cpu, record = self.cpu, self._decoded()
+        plain = plain_access(emulate.meaning(record)[0]) if record is not None else None
+        address = cpu.exit_data
+        if record is None or plain is None or (address & PAGE_SIZE - 1) + plain.size > PAGE_SIZE:
+            self.step()
+            return
+        try:
+            physical = self.translate(address, plain.size | ACCESS_WRITE * plain.write)
+            if plain.write:
+                value = cpu.x[getattr(record, plain.source)] & (1 << 8 * plain.size) - 1
+                self.machine.write_physical(physical, plain.size, value)
+            else:
+                value = self.machine.read_physical(physical, plain.size)
+                cpu.x[record.rd] = oracle.signed(value, 8 * plain.size) & MASK if plain.signed else value
+        except Refused as refused:
+            self.refuse(refused.address)
+        except BusError:
+            self.access_fault(address, plain.write)
+        else:
+            cpu.pc += record.length
 
     def step(self) -> oracle.Outcome | None:
         """The instruction at pc by the oracle; None if it has trapped."""
@@ -178,6 +199,9 @@ class Vcpu:
             outcome = emulate.step(cpu, self._memory, self._decoded())
         except Refused as fault:
             self.refuse(fault.address)
+            return None
+        except BusError:
+            self.access_fault(cpu.exit_data, bool(cpu.access & ACCESS_WRITE))
             return None
         if outcome.reason is not None:
             cpu.exit_reason, cpu.exit_data = EXITS[outcome.reason], outcome.value
@@ -216,12 +240,17 @@ class Vcpu:
 
     # --- memory
     def translate(self, address: int, access: int) -> int:
-        """Physical address of guest `address` for an access within a page. Raises Refused, with the cause noted by the walk."""
-        physical = self.native.translate(self.cpu.address, address, access)
-        if physical < 0:
+        """Physical address of guest `address` for an access within a page. Raises Refused."""
+        kind = KIND_WRITE if access & ACCESS_WRITE else KIND_READ
+        found = self.native.translate(self.cpu.address, oracle.signed(address, 64), kind)
+        if found == -1:
             self.cpu.access = access
             raise Refused(address)
-        return physical
+        return found & -PAGE_SIZE | address & PAGE_SIZE - 1
+
+    def access_fault(self, address: int, write: bool) -> None:
+        """Nothing answers at that physical address."""
+        raise NotImplementedError
 
     def refuse(self, address: int) -> None:
         """Deliver the page or access fault of the access to `address` that `translate` has refused."""
