@@ -1,0 +1,1 @@
+"""Machine mode: a virtual machine that runs a guest's kernel."""
