@@ -1,0 +1,1 @@
+"""Tests of the privileged architecture of RISC-V: CSRs, traps, interrupts, protection, contexts, exits."""
