@@ -44,12 +44,13 @@ class Ram:
     """Guest memory at the board's address, with what was written."""
 
     def __init__(self, size=64 << 20, base=0x8000_0000):
-        self.base, self.size, self.data = base, size, bytearray(size)
+        self.base, self.size, self.data, self.writes = base, size, bytearray(size), 0
 
     def write(self, address, data):
         start = address - self.base
         assert start >= 0 and start + len(data) <= self.size
         self.data[start:start + len(data)] = data
+        self.writes += 1
 
     def read(self, address, size):
         start = address - self.base
@@ -68,11 +69,12 @@ class Clock:
 
 
 def board(harts=1, devices=None, **options):
-    """A board of so many harts, with a log of what it asked for: (board, harts, log)."""
+    """A board of so many harts, with a log of what it asked for: (board, harts, log). `devices`: slot -> what makes it of its line."""
     log, clock = [], Clock()
     made = [Hart() for _ in range(harts)]
     virt = Board(Events(clock=clock))
     virt.build(made, Ram(), BoardOptions(
         sink=lambda data: log.append(("sink", data)), power_off=lambda code: log.append(("off", code)),
-        reset=lambda: log.append(("reset",)), **options), devices)
+        reset=lambda: log.append(("reset",)), **options),
+        {slot: make(virt.line(slot)) for slot, make in (devices or {}).items()})
     return virt, made, log

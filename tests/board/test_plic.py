@@ -48,6 +48,19 @@ def test_a_line_interrupts_until_it_is_claimed_and_again_after_completion(plic):
     assert plic.levels[1] is False and plic[claim(1)] == 0
 
 
+def test_a_request_stays_when_the_line_falls_before_the_claim_but_not_after_it(plic):
+    line = plic.plic.line(10)
+    plic[4 * 10] = 1
+    plic.enable(1, 10)
+    line.set(True)
+    line.set(False)
+    assert plic.levels[1] is True and plic[claim(1)] == 10
+    line.set(True)
+    line.set(False)
+    plic[claim(1)] = 10
+    assert plic.levels[1] is False and plic[claim(1)] == 0
+
+
 def test_the_highest_priority_is_claimed_first_and_of_equal_ones_the_lowest(plic):
     for source, priority in ((3, 2), (40, 7), (96, 7), (5, 2), (6, 0)):
         plic[4 * source] = priority

@@ -32,9 +32,9 @@ class Source:
 class Plic(WordDevice):
     """SiFive's PLIC as Linux's irq-sifive-plic and QEMU's `virt` know it (RISC-V PLIC specification 1.0.0).
 
-    A context is a hart in a privilege mode; `targets[n](level)` drives its external interrupt. Gateways are for level-triggered lines:
-    a request is pending while the line is high and not claimed. (Where the line falls before the claim it is taken back, as QEMU does;
-    the specification would let the claim find it. Claims of nothing give 0 in both.)
+    A context is a hart in a privilege mode; `targets[n](level)` drives its external interrupt. Gateways are for level-triggered lines
+    (section 1.2.3): a high line makes a request, which stays pending until it is claimed, even if the line falls; after completion a line
+    that is still high makes the next one.
     """
 
     size = 0x60_0000
@@ -42,7 +42,7 @@ class Plic(WordDevice):
     def __init__(self) -> None:
         self.targets: Sequence[Callable[[bool], object]] = ()
         self.priority = [0] * (SOURCES + 1)
-        self.levels = self.claimed = 0       # a bit for each source
+        self.levels = self.pending = self.claimed = 0     # a bit for each source
         self.enable: list[int] = []          # the same, for each context
         self.threshold: list[int] = []
         self.asserted: list[bool] = []       # what each target was told last
@@ -61,15 +61,18 @@ class Plic(WordDevice):
 
     def set_level(self, source: int, level: bool) -> None:
         """The line of a source is high or low now."""
-        levels = self.levels | 1 << source if level else self.levels & ~(1 << source)
-        if levels != self.levels:
-            self.levels = levels
-            self._update()
+        bit = 1 << source
+        if not level:
+            self.levels &= ~bit
+        elif not self.levels & bit:
+            self.levels |= bit
+            self._request(bit)
 
-    @property
-    def pending(self) -> int:
-        """A bit for each source that may be claimed."""
-        return self.levels & ~self.claimed
+    def _request(self, bit: int) -> None:
+        """What a source's gateway does: one request at a time, while the line is high."""
+        if bit & self.levels & ~self.claimed & ~self.pending:
+            self.pending |= bit
+            self._update()
 
     def _best(self, context: int) -> int:
         """The enabled pending source of the highest priority, of equal ones the lowest; 0: none. Priority 0 never interrupts."""
@@ -95,6 +98,7 @@ class Plic(WordDevice):
         source = self._best(context)
         if source:
             self.claimed |= 1 << source
+            self.pending &= ~(1 << source)
             self._update()
         return source
 
@@ -106,7 +110,7 @@ class Plic(WordDevice):
         """
         if source <= SOURCES:
             self.claimed &= ~(1 << source)
-            self._update()
+            self._request(1 << source)
 
     def read_word(self, offset: int) -> int:
         if offset >= CONTEXT:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR = range(8)
 RECEIVED, TRANSMIT_EMPTY, LINE_STATUS, MODEM_STATUS = 1, 2, 4, 8   # IER
 NO_INTERRUPT = 0x01                                                # IIR
-FIFO_ON, CLEAR_RECEIVE = 0x01, 0x02                                # FCR
+FIFO_ON, CLEAR_RECEIVE, CLEAR_TRANSMIT = 0x01, 0x02, 0x04          # FCR
 STICKY = 0xC9                                                      # FCR: bits that stay
 DLAB = 0x80                                                        # LCR
 LOOP = 0x10                                                        # MCR
@@ -160,8 +160,12 @@ class Uart:
         return cause | (0xC0 if self.fcr & FIFO_ON else 0)
 
     def _write_fifo(self, value: int) -> None:
-        if value & CLEAR_RECEIVE or (value ^ self.fcr) & FIFO_ON:
+        if (value ^ self.fcr) & FIFO_ON:
+            value |= CLEAR_RECEIVE | CLEAR_TRANSMIT
+        if value & CLEAR_RECEIVE:
             self.received.clear()
+        if value & CLEAR_TRANSMIT:
+            self.transmit_pending = True
         self.fcr = value & STICKY
         if not self.received and self.ready and not self.mcr & LOOP:
             self.ready()
