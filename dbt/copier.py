@@ -205,7 +205,7 @@ def variant(library: int, form: int, d: int, a: int, b: int) -> int:
 
 
 @compiled("i8(i8,i8)")
-def place_of(library: int, register: int) -> int:
+def register_place(library: int, register: int) -> int:
     return load8(library + load64(library + L_WHERE) + register)
 
 
@@ -224,9 +224,9 @@ def put_form(cache: int, record: int, cut: int) -> None:
     form = load16(record + RECORD_FORM)
     bits = load32(load64(cache + C_FORMS) + 4 * form)
     rd, rs1, rs2 = load8(record + RECORD_RD), load8(record + RECORD_RS1), load8(record + RECORD_RS2)
-    d = place_of(library, rd) if bits & RD_IS_X else MEMORY
-    a = place_of(library, rs1) if bits & RS1_IS_X else MEMORY
-    b = place_of(library, rs2) if bits & RS2_IS_X else MEMORY
+    d = register_place(library, rd) if bits & RD_IS_X else MEMORY
+    a = register_place(library, rs1) if bits & RS1_IS_X else MEMORY
+    b = register_place(library, rs2) if bits & RS2_IS_X else MEMORY
     behind = load64(record + RECORD_PC) + 4
     imm = load64(record + RECORD_IMM)
     if bits & WIDE_VARIANT != 0 and (behind > 0x7FFF_FFFF or (bits & ENDS == 0 and (imm > 0x7FFF_FFFF or imm < -0x8000_0000))):

@@ -45,10 +45,12 @@ class Machine:
         self.console = Console()
         functions = architecture.functions
         self.engine = PagedEngine(options, functions, FOLDERS, options.inline)
+        functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
         self.memory = PhysicalMemory(architecture.RAM, options.memory)
         self.translation = Memory(self.memory.base, self.memory.size, self.memory.host, architecture.translation(self))
         self.memory.attach(self.translation)
+        self.memory.tell = self.native.tell_written
         self.host_rate, self.clock_base = self._clock_rate()
         self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
         self.board = architecture.board(self)
@@ -116,6 +118,10 @@ class Machine:
     def crash(self, report: str) -> None:
         """The guest, or we, cannot go on."""
         self.end(CRASHED, report)
+
+    def reset(self) -> None:
+        """Not yet: a reboot ends the machine."""
+        self.end(0, "reboot")
 
     def stop(self) -> None:
         """From outside: as if its power were cut."""

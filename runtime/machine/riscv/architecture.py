@@ -12,21 +12,26 @@ from dragoman.runtime.machine.riscv.hart import A0, TIME_BASE, Hart
 
 RAM = boards.RAM
 # What Python calls; more than these is in the image.
-NATIVE = ["on_exit", "fetch_code", "translate", "flush_tlb", "select_view", "give_up_writes", "take_dirty_code", "raise_line", "lower_line",
-          "enabled_pending", "update_timers", "now_ticks", "reset_hart", "fetch_or", "fetch_and"]
+NATIVE = ["on_exit", "raise_trap", "switch_context", "fetch_code", "translate", "flush_tlb", "give_up_writes", "take_dirty_code", "tell_written",
+          "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "fetch_or", "fetch_and"]
+# Words of the MEMORY block (runtime/memory/frames.py) that are functions of this architecture.
+TRANSLATION = {"walk": "walk", "space": "address_space", "rights": "context_rights", "context": "context_bits", "pmp": "pmp_check"}
 
 
 def functions() -> Sequence[Callable[..., int | None]]:
     """All that native code or Python calls by name, to be compiled into the machine's image."""
-    from dragoman.runtime.machine.riscv import exits, walk
-    from dragoman.runtime.memory import tlb
-    return [*exits.FUNCTIONS, *walk.FUNCTIONS, *tlb.FUNCTIONS]
+    from dragoman.dbt.compiled import FUNCTIONS
+    from dragoman.runtime.machine.riscv import exits, interrupts, walk
+    from dragoman.runtime.memory import requests, tlb
+    assert exits and interrupts and walk and requests and tlb
+    return [FUNCTIONS[name].function for name in (*NATIVE, "tlb_fill", *TRANSLATION.values())]
 
 
 def translation(machine: Machine) -> dict[str, int]:
     """Words of the MEMORY block that say how this architecture translates addresses."""
     from dragoman.runtime.machine.riscv import walk
-    return walk.words(machine.engine.image.symbols)
+    symbols = machine.engine.image.symbols
+    return {word: symbols[name] for word, name in TRANSLATION.items()} | walk.LAYOUT
 
 
 def hart(machine: Machine, number: int) -> Hart:

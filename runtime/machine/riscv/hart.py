@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 
+from dragoman.runtime.machine.riscv.csrs import reset
 from dragoman.runtime.machine.riscv.interrupts import MEI, MSI, SEI, SSI
 
+from dragoman.dbt.compiled import wrap
 from dragoman.dbt.isa.riscv.system_registers import M_MODE, S_MODE
-from dragoman.dbt.state import OFFSET
 from dragoman.runtime.machine.vcpu import MASK, Vcpu
 
 A0, A1, A2 = 10, 11, 12
 TIME_BASE = 10_000_000          # Hz
+LOAD_ACCESS_FAULT, STORE_ACCESS_FAULT = 5, 7        # causes
 
 
 class Hart(Vcpu):
@@ -41,7 +42,7 @@ class Hart(Vcpu):
     @timecmp.setter
     def timecmp(self, ticks: int) -> None:
         self.set_register("mtimecmp", ticks)
-        self.refresh_timers()
+        self.do(self.refresh_timers)
 
     def set_timer(self, ticks: int) -> None:
         """Supervisor timer interrupts from this time on (SBI)."""
@@ -49,17 +50,22 @@ class Hart(Vcpu):
         self.refresh_timers()
 
     def refresh_timers(self) -> None:
-        """A compare register was written: pending bits and the deadline follow, here or in the hart's thread."""
+        """A compare register was written: pending bits and the deadline follow, in the hart's thread."""
         self.native.update_timers(self.cpu.address)
-        self.kick()
 
     # --- life
     def reset(self, pc: int, a0: int, a1: int) -> None:
         """Privileged manual 3.4, or SBI's hart_start where the monitor is the firmware."""
         cpu = self.cpu
         cpu.reset_registers()
-        self.native.reset_hart(cpu.address, self.hart_id, self.privilege, int(self.privilege != M_MODE))
+        reset(cpu.address, self.hart_id, self.privilege != M_MODE)
+        self.native.switch_context(cpu.address)
+        self.native.update_timers(cpu.address)
         cpu.pc, cpu.x[A0], cpu.x[A1], cpu.x[A2] = pc, a0, a1, self.a2
+
+    def access_fault(self, address: int, write: bool) -> None:
+        cause = STORE_ACCESS_FAULT if write else LOAD_ACCESS_FAULT
+        self.native.raise_trap(self.cpu.address, cause, wrap(address))
 
     def interrupt_pending(self) -> bool:
         return bool(self.native.enabled_pending(self.cpu.address))
@@ -67,8 +73,3 @@ class Hart(Vcpu):
     def wait(self) -> None:
         """As the instruction wfi."""
         self.on_wait()
-
-
-def word(state: int, name: str) -> ctypes.c_int64:
-    """A word of a CPU state that is not a Vcpu's yet."""
-    return ctypes.c_int64.from_address(state + OFFSET[name])
