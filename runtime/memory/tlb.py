@@ -1,0 +1,301 @@
+"""The TLB of a virtual CPU: choosing a view, filling it, fetching code, fences, and why an access was refused.
+
+What the translator calls: tlb_fill, fetch_code. What an instruction set calls: select_view after each change of the translation
+context, flush_tlb for fences, forget_translations when something else than page tables changes what they mean (memory
+protection), explain_access and explain_fetch after a refusal. All in the virtual CPU's own thread.
+
+Conservative: global entries are held per address space, and a fence of one ASID drops them there too.
+"""
+
+from __future__ import annotations
+
+from dragoman.dbt.compiled import call1, call2, call4, compiled, load64, lshr, store64, wrap
+from dragoman.dbt.state import (
+    ACCESS_WRITE,
+    EXEC_ENTRIES,
+    NO_PAGE,
+    OFFSET,
+    PAGE_BITS,
+    PAGE_SIZE,
+    TLB_ENTRIES,
+    VIEW_ADDEND,
+    VIEW_BIAS,
+    VIEW_EXEC,
+    VIEW_EXEC_HOST,
+    VIEW_EXEC_PAGE,
+    VIEW_JUMPS,
+    VIEW_KEY,
+    VIEW_READ,
+    VIEW_USED,
+    VIEW_WRITE,
+    VIEWS,
+)
+from dragoman.runtime.memory.flush import VIEW_SHIFT, empty_view, evicted_bit, note_slot
+from dragoman.runtime.memory.frames import (
+    FRAME_CODE,
+    KIND_EXECUTE,
+    KIND_READ,
+    KIND_WRITE,
+    M_ASID_MASK,
+    M_ASID_SHIFT,
+    M_CONTEXT,
+    M_FRAMES,
+    M_HOST,
+    M_RIGHTS,
+    M_SPACE,
+    M_TRACING,
+    M_WALK,
+    RIGHT_EXECUTE,
+    RIGHT_WRITE,
+    S_MEMORY,
+    TRACERS,
+    frame_of,
+)
+from dragoman.runtime.memory.mirrors import forget_all, note_path, pay, sync_tables, trace_path
+from dragoman.runtime.memory.mmu import (
+    MMU,
+    MMU_AT,
+    MMU_KEYS,
+    MMU_RESULT,
+    MMU_SPACE_KEYS,
+    MMU_SPACES,
+    MMU_USED,
+    NUMBERS,
+    SECOND_PAGE,
+    SECOND_TAG,
+    SPACES,
+    VIEW_CODE_RIGHTS,
+    VIEW_CONTEXT,
+    VIEW_EVICTED,
+    VIEW_RIGHTS,
+    VIEW_SPACES,
+    WALK,
+    count,
+    mmu_of,
+)
+from dragoman.runtime.memory.requests import become_writer, protect_code
+from dragoman.runtime.memory.shadow import drop_mapping, drop_space, note_second, second_entry, space_number
+
+S_VIEW, S_MEMORY_BASE, S_JUMP_CACHE, S_CODE_PAGE = (OFFSET[n] for n in ("view", "memory_base", "jump_cache", "code_page"))
+U_TICK, U_NUMBER, U_PHYSICAL, U_PHYSICAL_NEXT, U_CAUSE, U_VALUE = (
+    MMU[n] for n in ("tick", "number_top", "physical", "physical_next", "cause", "value"))
+U_STAT_SECOND, U_WALKS, U_REFUSED, U_SWITCHES, U_RECYCLED, U_FENCES, U_FENCE_PAGES = (
+    MMU[f"stat_{n}"] for n in ("second", "walks", "refused", "switches", "recycled", "fences", "fence_pages"))
+W_PHYSICAL, W_RAW, W_VALUE = (MMU_RESULT + WALK[n] for n in ("physical", "raw", "value"))
+ALL = -1                       # flush_tlb: every address, every ASID
+TRIES = 16                     # walks of one access, while other virtual CPUs change what it goes through
+# What explain_access and explain_fetch say:
+NOT_REFUSED, REFUSED_FAULT, REFUSED_DEVICE, REFUSED_CROSSING = range(4)
+
+
+@compiled("void(i8,i8)")
+def select_view(state: int, key: int) -> None:
+    """The context that `key` (not 0) identifies is the present one: choose its view, or empty the one not used for longest."""
+    mmu = mmu_of(state)
+    tick = load64(mmu + U_TICK) + 1
+    store64(mmu + U_TICK, tick)
+    chosen = -1
+    oldest = 0
+    for n in range(VIEWS):
+        if load64(mmu + MMU_KEYS + 8 * n) == key:
+            chosen = n
+    if chosen < 0:
+        if load64(mmu + U_NUMBER) + 2 >= NUMBERS:
+            forget_all(mmu)
+        memory = load64(state + S_MEMORY)
+        data = space_number(mmu, call2(load64(memory + M_SPACE), state, KIND_READ))
+        code = space_number(mmu, call2(load64(memory + M_SPACE), state, KIND_EXECUTE))
+        for n in range(VIEWS):
+            if load64(mmu + MMU_KEYS + 8 * n) == 0:
+                chosen = n
+            elif load64(mmu + MMU_USED + 8 * n) < load64(mmu + MMU_USED + 8 * oldest):
+                oldest = n
+        if chosen < 0:
+            chosen = oldest
+            empty_view(mmu - MMU_AT + (chosen << VIEW_SHIFT))
+            count(mmu, U_RECYCLED)
+        start_view(state, mmu - MMU_AT + (chosen << VIEW_SHIFT), key, data | code << 12)
+        store64(mmu + MMU_KEYS + 8 * chosen, key)
+    view = mmu - MMU_AT + (chosen << VIEW_SHIFT)
+    store64(mmu + MMU_USED + 8 * chosen, tick)
+    store64(view + VIEW_USED, tick)
+    if load64(state + S_VIEW) != view:
+        count(mmu, U_SWITCHES)
+        store64(state + S_VIEW, view)
+        store64(state + S_MEMORY_BASE, view + VIEW_BIAS)
+        store64(state + S_JUMP_CACHE, view + VIEW_JUMPS)
+
+
+@compiled("void(i8,i8,i8,i8)")
+def start_view(state: int, view: int, key: int, spaces: int) -> None:
+    """An empty view is that of the present context."""
+    memory = load64(state + S_MEMORY)
+    store64(view + VIEW_KEY, key)
+    store64(view + VIEW_SPACES, spaces)
+    store64(view + VIEW_RIGHTS, call2(load64(memory + M_RIGHTS), state, KIND_READ))
+    store64(view + VIEW_CODE_RIGHTS, call2(load64(memory + M_RIGHTS), state, KIND_EXECUTE))
+    context = load64(memory + M_CONTEXT)
+    store64(view + VIEW_CONTEXT, call1(context, state) if context != 0 else 0)
+
+
+# --- from a guest page to what may be done with which physical page
+
+@compiled("i8(i8,i8)")
+def granted(rights: int, found: int) -> int:
+    """RIGHT bits out of a view's nibbles for `found` (physical page | RAW)."""
+    return lshr(rights, 4 * (found & 15)) & 7
+
+
+@compiled("i8(i8,i8,i8)")
+def translate(state: int, address: int, kind: int) -> int:
+    """Physical page | RAW bits of an entry that grants this access, -1: it is refused. From the second level, else by a walk."""
+    mmu, memory, view = mmu_of(state), load64(state + S_MEMORY), load64(state + S_VIEW)
+    rights = load64(view + (VIEW_CODE_RIGHTS if kind == KIND_EXECUTE else VIEW_RIGHTS))
+    shift = 12 if kind == KIND_EXECUTE else 0
+    page, number = address & -PAGE_SIZE, load64(view + VIEW_SPACES) >> shift & 0xFFF
+    if number != 0:
+        entry = second_entry(mmu, number, page)
+        if load64(entry + SECOND_TAG) == page | number:
+            found = load64(entry + SECOND_PAGE)
+            if granted(rights, found) & 1 << kind != 0:
+                count(mmu, U_STAT_SECOND)
+                return found
+    for _ in range(TRIES):
+        count(mmu, U_WALKS)
+        if call4(load64(memory + M_WALK), state, address, kind, mmu + MMU_RESULT) != 0:
+            return -1
+        found = load64(mmu + W_PHYSICAL) | load64(mmu + W_RAW)
+        if number == 0:
+            return found
+        if load64(memory + M_TRACING) == 0:
+            note_second(mmu, number, page, found)
+            return found
+        if trace_path(mmu) != 0 and note_path(mmu, number, address) != 0:
+            number = load64(view + VIEW_SPACES) >> shift & 0xFFF      # dropping may have given the space another number
+            note_second(mmu, number, page, found)
+            return found
+        number = load64(view + VIEW_SPACES) >> shift & 0xFFF
+    return -1
+
+
+@compiled("i8(i8,i8,i8)")
+def tlb_fill(state: int, address: int, access: int) -> int:
+    """1: the view has an entry for this access now; 0: it is refused (explain_access says why). `access`: size, ACCESS_WRITE."""
+    mmu, size = mmu_of(state), access & ACCESS_WRITE - 1
+    if (address & PAGE_SIZE - 1) + size > PAGE_SIZE:
+        return 0
+    kind = KIND_WRITE if access & ACCESS_WRITE != 0 else KIND_READ
+    found = translate(state, address, kind)
+    memory = load64(state + S_MEMORY)
+    frame = frame_of(memory, found & -PAGE_SIZE) if found != -1 else -1
+    if frame < 0:
+        count(mmu, U_REFUSED)
+        return 0
+    view, page = load64(state + S_VIEW), address & -PAGE_SIZE
+    rights, n = granted(load64(view + VIEW_RIGHTS), found), lshr(page, PAGE_BITS) & TLB_ENTRIES - 1
+    write = rights & RIGHT_WRITE
+    # A read lets writes through as well, unless they have to be noticed.
+    if kind == KIND_READ and load64(load64(memory + M_FRAMES) + 8 * frame) & (FRAME_CODE | -1 << TRACERS) != 0:
+        write = 0
+    at = view + 8 * n
+    store64(at + VIEW_READ, page if rights & 1 << KIND_READ != 0 else NO_PAGE)
+    store64(at + VIEW_ADDEND, wrap(load64(memory + M_HOST) + (frame << PAGE_BITS) - page))
+    store64(at + VIEW_WRITE, page if write != 0 else NO_PAGE)
+    if write != 0:
+        note_slot(mmu, view, n, frame)
+        become_writer(mmu, frame)
+    return 1
+
+
+@compiled("i8(i8,i8)")
+def fetch_code(state: int, pc: int) -> int:
+    """Host address of the code at `pc`, with `code_page` set; 0: refused. Writes to the page are noted from now on."""
+    mmu, memory, view = mmu_of(state), load64(state + S_MEMORY), load64(state + S_VIEW)
+    page = pc & -PAGE_SIZE
+    at = view + 8 * (lshr(page, PAGE_BITS) & EXEC_ENTRIES - 1)
+    if load64(at + VIEW_EXEC) != page:
+        found = translate(state, pc, KIND_EXECUTE)
+        frame = frame_of(memory, found & -PAGE_SIZE) if found != -1 else -1
+        if frame < 0:
+            count(mmu, U_REFUSED)
+            return 0
+        old = load64(at + VIEW_EXEC)
+        if old != NO_PAGE:
+            store64(view + VIEW_EVICTED, load64(view + VIEW_EVICTED) | evicted_bit(old))
+        store64(at + VIEW_EXEC, page)
+        store64(at + VIEW_EXEC_HOST, load64(memory + M_HOST) + (frame << PAGE_BITS))
+        store64(at + VIEW_EXEC_PAGE, found & -PAGE_SIZE)
+    protect_code(mmu, frame_of(memory, load64(at + VIEW_EXEC_PAGE)))
+    store64(state + S_CODE_PAGE, load64(at + VIEW_EXEC_PAGE) | load64(view + VIEW_CONTEXT))
+    return load64(at + VIEW_EXEC_HOST) + (pc & PAGE_SIZE - 1)
+
+
+# --- fences
+
+@compiled("void(i8,i8,i8)")
+def flush_tlb(state: int, address: int, asid: int) -> None:
+    """What the guest's page tables say now counts from here on: for the page at `address` or ALL, in address spaces with `asid` or ALL."""
+    mmu, memory = mmu_of(state), load64(state + S_MEMORY)
+    count(mmu, U_FENCES if address == ALL else U_FENCE_PAGES)
+    if address == ALL and load64(memory + M_TRACING) != 0:
+        sync_tables(mmu)
+        return
+    shift, mask = load64(memory + M_ASID_SHIFT), load64(memory + M_ASID_MASK)
+    for place in range(SPACES):
+        number = load64(mmu + MMU_SPACES + 8 * place)
+        if number != 0 and (asid == ALL or lshr(load64(mmu + MMU_SPACE_KEYS + 8 * place), shift) & mask == asid):
+            if address == ALL:
+                drop_space(mmu, place)
+            else:
+                drop_mapping(mmu, number, address & -PAGE_SIZE)
+    pay(mmu)
+
+
+@compiled("void(i8)")
+def forget_translations(state: int) -> None:
+    """All that is known of translations goes, in every view and address space of this virtual CPU."""
+    forget_all(mmu_of(state))
+
+
+# --- refusals
+
+@compiled("i8(i8,i8,i8)")
+def explain_page(state: int, address: int, kind: int) -> int:
+    """Why an access within one page is refused: NOT_REFUSED, REFUSED_FAULT (`cause`, `value`), REFUSED_DEVICE (`physical`)."""
+    mmu, memory = mmu_of(state), load64(state + S_MEMORY)
+    cause = call4(load64(memory + M_WALK), state, address, kind, mmu + MMU_RESULT)
+    if cause != 0:
+        store64(mmu + U_CAUSE, cause)
+        store64(mmu + U_VALUE, load64(mmu + W_VALUE))
+        return REFUSED_FAULT
+    store64(mmu + U_PHYSICAL, load64(mmu + W_PHYSICAL) | address & PAGE_SIZE - 1)
+    return NOT_REFUSED if frame_of(memory, load64(mmu + W_PHYSICAL)) >= 0 else REFUSED_DEVICE
+
+
+@compiled("i8(i8,i8,i8)")
+def explain_access(state: int, address: int, access: int) -> int:
+    """As explain_page; or REFUSED_CROSSING: it crosses a page, and is allowed on both (`physical`, `physical_next`: the second page).
+
+    A fault of the second page reports that page's first address (Privileged Architecture, stval)."""
+    mmu, size = mmu_of(state), access & ACCESS_WRITE - 1
+    kind = KIND_WRITE if access & ACCESS_WRITE != 0 else KIND_READ
+    if (address & PAGE_SIZE - 1) + size <= PAGE_SIZE:
+        return explain_page(state, address, kind)
+    following = wrap((address & -PAGE_SIZE) + PAGE_SIZE)
+    if explain_page(state, following, kind) != REFUSED_FAULT:
+        store64(mmu + U_PHYSICAL_NEXT, load64(mmu + U_PHYSICAL))
+        return REFUSED_FAULT if explain_page(state, address, kind) == REFUSED_FAULT else REFUSED_CROSSING
+    cause, value = load64(mmu + U_CAUSE), load64(mmu + U_VALUE)
+    if explain_page(state, address, kind) != REFUSED_FAULT:         # the first page's fault comes first
+        store64(mmu + U_CAUSE, cause)
+        store64(mmu + U_VALUE, value)
+    return REFUSED_FAULT
+
+
+@compiled("i8(i8,i8)")
+def explain_fetch(state: int, address: int) -> int:
+    """As explain_page, for an instruction fetch. REFUSED_DEVICE: code is only fetched from RAM."""
+    return explain_page(state, address, KIND_EXECUTE)
+
+
+assert RIGHT_EXECUTE == 1 << KIND_EXECUTE and RIGHT_WRITE == 1 << KIND_WRITE

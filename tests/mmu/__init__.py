@@ -1,0 +1,1 @@
+"""Tests of the memory subsystem: walks, TLB, shadow page tables, physical memory."""
