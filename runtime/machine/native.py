@@ -6,10 +6,21 @@ import ctypes
 import os
 from collections.abc import Callable, Mapping
 
-from dragoman.dbt.compiled import FUNCTIONS
+from dragoman.dbt.compiled import FUNCTIONS, compiled, fetch_and, fetch_or
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDERS = (_HERE, os.path.join(_HERE, "riscv"), os.path.join(os.path.dirname(_HERE), "memory"))
+
+
+@compiled("i8(i8,i8)")
+def set_bits(word: int, bits: int) -> int:
+    """Atomically; returns what was there."""
+    return fetch_or(word, bits)
+
+
+@compiled("i8(i8,i8)")
+def clear_bits(word: int, bits: int) -> int:
+    return fetch_and(word, ~bits)
 
 
 class Native:

@@ -88,7 +88,7 @@ class Vcpu:
     # --- from other threads
     def kick(self, bits: int = LOOK) -> None:
         """Have it leave native code, or wake up, and look at its requests."""
-        self.native.fetch_or(self.cpu.address + OFFSET["request"], bits)
+        self.native.set_bits(self.cpu.address + OFFSET["request"], bits)
         self.cpu.budget = -1
         try:
             self._wake.release()
@@ -143,7 +143,7 @@ class Vcpu:
     def take_requests(self) -> None:
         """Do what others have asked for."""
         while self.cpu.request & LOOK or self.todo:
-            self.native.fetch_and(self.cpu.address + OFFSET["request"], ~LOOK)
+            self.native.clear_bits(self.cpu.address + OFFSET["request"], LOOK)
             while self.todo:
                 self.todo.pop(0)()
         if self.cpu.request & REQUEST_PROTECT:
