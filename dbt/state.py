@@ -127,10 +127,12 @@ VIEW_EXEC_PAGE = VIEW_EXEC_HOST + 8 * EXEC_ENTRIES    # physical address of that
 VIEW_KEY = VIEW_EXEC_PAGE + 8 * EXEC_ENTRIES      # the translation context, 0: none
 VIEW_USED = VIEW_KEY + 8       # when it was last chosen, in choices
 VIEW_SPACE = VIEW_KEY + 16     # words for the memory subsystem: 6
+VIEW_FETCHED = 0x8000         # a bit for each page, by hash, that code was fetched from: FETCHED_BITS
+FETCHED_BITS = 14
 VIEW_JUMPS = 0x1_0000          # the jump cache: 1 << VIEW_JUMP_BITS entries as in process mode
 VIEW_SIZE = VIEW_JUMPS + (16 << VIEW_JUMP_BITS)
 VIEWS = 16                     # of a virtual CPU
-assert VIEW_SPACE + 48 <= VIEW_JUMPS
+assert VIEW_SPACE + 48 <= VIEW_FETCHED and VIEW_FETCHED + (1 << FETCHED_BITS - 3) <= VIEW_JUMPS
 ACCESS_WRITE = 0x100
 
 # --- the code cache's control block, shared by the threads of a process

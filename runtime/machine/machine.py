@@ -6,13 +6,12 @@ import ctypes
 import threading
 import time
 
-from dragoman.runtime.memory.mmu import Memory
-from dragoman.runtime.memory.physical import PhysicalMemory
-
 from dragoman.dbt.paged_engine import PagedEngine
 from dragoman.runtime.machine.console import Console
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.native import FOLDERS, Native
+from dragoman.runtime.memory.mmu import Memory
+from dragoman.runtime.memory.physical import PhysicalMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import _thread
 import ctypes
 import threading
 
-
 from dragoman.dbt import emulate, listing, oracle
 from dragoman.dbt.cpu import NEVER
 from dragoman.dbt.plain_access import plain_access

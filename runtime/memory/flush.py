@@ -5,12 +5,14 @@ from __future__ import annotations
 from dragoman.dbt.compiled import compiled, fetch_and, load64, lshr, store64, wrap
 from dragoman.dbt.state import (
     EXEC_ENTRIES,
+    FETCHED_BITS,
     NO_PAGE,
     PAGE_BITS,
     PAGE_SIZE,
     TLB_ENTRIES,
     VIEW_ADDEND,
     VIEW_EXEC,
+    VIEW_FETCHED,
     VIEW_JUMP_BITS,
     VIEW_JUMPS,
     VIEW_READ,
@@ -26,10 +28,10 @@ from dragoman.runtime.memory.mmu import (
     OWN_SIZE,
     OWN_SLOT,
     SLOT_MANY,
-    VIEW_EVICTED,
     VIEW_SPACES,
 )
 
+HASH = 0x9E37_79B9_7F4A_7C15 - (1 << 64)      # 2 ** 64 / golden ratio: Fibonacci hashing
 EMPTY_KEY = 1                  # of a jump cache's entry
 VIEW_SHIFT = VIEW_SIZE.bit_length() - 1
 assert VIEW_SIZE == 1 << VIEW_SHIFT
@@ -49,19 +51,28 @@ def empty_view(view: int) -> None:
         store64(view + VIEW_READ + 8 * n, NO_PAGE)
     for n in range(EXEC_ENTRIES):
         store64(view + VIEW_EXEC + 8 * n, NO_PAGE)
-    store64(view + VIEW_EVICTED, 0)
+    for n in range(1 << FETCHED_BITS - 6):
+        store64(view + VIEW_FETCHED + 8 * n, 0)
     empty_jumps(view)
 
 
 @compiled("i8(i8)")
-def evicted_bit(page: int) -> int:
-    return wrap(1 << (lshr(page, PAGE_BITS) & 63))
+def fetched_bit(page: int) -> int:
+    """Number of the page's bit in the filter of pages fetched from."""
+    return lshr(wrap(lshr(page, PAGE_BITS) * HASH), 64 - FETCHED_BITS)
+
+
+@compiled("void(i8,i8)")
+def note_fetched(view: int, page: int) -> None:
+    bit = fetched_bit(page)
+    at = view + VIEW_FETCHED + 8 * (bit >> 6)
+    store64(at, wrap(load64(at) | 1 << (bit & 63)))
 
 
 @compiled("void(i8,i8)")
 def drop_view_page(view: int, page: int) -> None:
-    """One page. Of the jump cache go its entries and those of the page before, whose blocks may reach into it; there are none
-    if the page was never fetched from."""
+    """One page. Of the jump cache go its entries and that of the instruction which may reach into it from the page before; there
+    are none if the page was never fetched from."""
     n = 8 * (lshr(page, PAGE_BITS) & TLB_ENTRIES - 1)
     if load64(view + VIEW_READ + n) == page:
         store64(view + VIEW_READ + n, NO_PAGE)
@@ -70,13 +81,18 @@ def drop_view_page(view: int, page: int) -> None:
     n = 8 * (lshr(page, PAGE_BITS) & EXEC_ENTRIES - 1)
     if load64(view + VIEW_EXEC + n) == page:
         store64(view + VIEW_EXEC + n, NO_PAGE)
-    elif load64(view + VIEW_EVICTED) & evicted_bit(page) == 0:
+    bit = fetched_bit(page)
+    if lshr(load64(view + VIEW_FETCHED + 8 * (bit >> 6)), bit & 63) & 1 == 0:
         return
-    before = wrap(page - PAGE_SIZE)
-    for n in range(1 << VIEW_JUMP_BITS):
-        at = view + VIEW_JUMPS + 16 * n
-        if lshr(wrap(load64(at) - before), PAGE_BITS + 1) == 0:
-            store64(at, EMPTY_KEY)
+    slots = view + VIEW_JUMPS
+    first = lshr(page, 1) & (1 << VIEW_JUMP_BITS) - 1
+    for n in range(first, first + PAGE_SIZE // 2):      # where entries of this page can be
+        if load64(slots + 16 * n) & -PAGE_SIZE == page:
+            store64(slots + 16 * n, EMPTY_KEY)
+    crossing = wrap(page - 2)
+    at = slots + 16 * (lshr(crossing, 1) & (1 << VIEW_JUMP_BITS) - 1)
+    if load64(at) == crossing:
+        store64(at, EMPTY_KEY)
 
 
 @compiled("void(i8,i8,i8)")

@@ -87,7 +87,6 @@ VIEW_RIGHTS = VIEW_SPACE       # what `rights` says of data, then of code
 VIEW_CODE_RIGHTS = VIEW_SPACE + 8
 VIEW_CONTEXT = VIEW_SPACE + 16    # what `context` says
 VIEW_SPACES = VIEW_SPACE + 24  # number of the address space of data | of code << 12
-VIEW_EVICTED = VIEW_SPACE + 32    # filter: pages whose execution tag made room for another
 
 SECOND_SIZE = 32
 SECOND_TAG, SECOND_PAGE, SECOND_FROM = 0, 8, 16    # page | space number; physical page | RAW; physical address of its leaf

@@ -1,5 +1,8 @@
 """Guest RAM (temporary)."""
-import ctypes, mmap
+import ctypes
+import mmap
+
+
 class PhysicalMemory:
     def __init__(self, base, size):
         self.base, self.size = base, size

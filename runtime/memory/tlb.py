@@ -30,7 +30,7 @@ from dragoman.dbt.state import (
     VIEW_WRITE,
     VIEWS,
 )
-from dragoman.runtime.memory.flush import VIEW_SHIFT, empty_view, evicted_bit, note_slot
+from dragoman.runtime.memory.flush import VIEW_SHIFT, empty_view, note_fetched, note_slot
 from dragoman.runtime.memory.frames import (
     FRAME_CODE,
     KIND_EXECUTE,
@@ -66,7 +66,6 @@ from dragoman.runtime.memory.mmu import (
     SPACES,
     VIEW_CODE_RIGHTS,
     VIEW_CONTEXT,
-    VIEW_EVICTED,
     VIEW_RIGHTS,
     VIEW_SPACES,
     WALK,
@@ -219,9 +218,7 @@ def fetch_code(state: int, pc: int) -> int:
         if frame < 0:
             count(mmu, U_REFUSED)
             return 0
-        old = load64(at + VIEW_EXEC)
-        if old != NO_PAGE:
-            store64(view + VIEW_EVICTED, load64(view + VIEW_EVICTED) | evicted_bit(old))
+        note_fetched(view, page)
         store64(at + VIEW_EXEC, page)
         store64(at + VIEW_EXEC_HOST, load64(memory + M_HOST) + (frame << PAGE_BITS))
         store64(at + VIEW_EXEC_PAGE, found & -PAGE_SIZE)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-
-from dragoman.runtime.machine.riscv.csrs import reset
-from dragoman.runtime.machine.riscv.interrupts import MEI, MSI, SEI, SSI
-
 from dragoman.dbt.compiled import wrap
 from dragoman.dbt.isa.riscv.system_registers import M_MODE, S_MODE
+from dragoman.runtime.machine.riscv.csrs import reset
+from dragoman.runtime.machine.riscv.interrupts import MEI, MSI, SEI, SSI
 from dragoman.runtime.machine.vcpu import MASK, Vcpu
 
 A0, A1, A2 = 10, 11, 12
