@@ -1,0 +1,89 @@
+"""Guest RAM as devices, loaders and debuggers see it: bytes at physical addresses.
+
+RAM is a mapping of a memory file (memfd), which shows as zeros and costs nothing where it was never touched. A snapshot reads the
+file; who maps the same file shared sees the same RAM. A clone maps a file (of a snapshot, say) privately: the host shares its pages
+until one is written and copies that one, so machines share frames with no table of ours.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dragoman.runtime.memory.mmu import Memory
+
+PAGE = 4096
+
+
+class BusError(Exception):
+    """These bytes are not all in RAM."""
+
+
+class PhysicalMemory:
+    """`base`, `size`: where RAM is, in bytes; `host`: its address in this process; `file`: descriptor of what is mapped.
+
+    `tell` is called after each write with (address of the MEMORY block, physical address, size), once `attach` has been.
+    """
+
+    def __init__(self, base: int, size: int, file: int | None = None, private: bool = False):
+        """Of a new memory file, or of `file`, whose first `size` bytes are RAM: shared with all who map it, or private. The descriptor
+        is taken over. Raises ValueError if base or size are no whole pages, OSError if the host has no room."""
+        if base % PAGE or size % PAGE or size <= 0:
+            raise ValueError(f"RAM of {size:#x} bytes at {base:#x}: whole pages are needed")
+        self.base, self.size, self.private = base, size, private
+        if file is None:
+            file = os.memfd_create("dragoman-ram", os.MFD_CLOEXEC)
+            os.ftruncate(file, size)
+        self.file = file
+        self._map = mmap.mmap(file, size, flags=mmap.MAP_PRIVATE if private else mmap.MAP_SHARED)
+        self._bytes = memoryview(self._map)
+        self.host = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        self.tell: Callable[[int, int, int], object] | None = None
+        self._memory: Memory | None = None
+
+    def attach(self, memory: Memory) -> None:
+        """Writes are told to the virtual CPUs of this machine from now on."""
+        self._memory = memory
+
+    def _offset(self, address: int, size: int) -> int:
+        offset = address - self.base
+        if size < 0 or offset < 0 or offset + size > self.size:
+            raise BusError(f"{size} bytes at {address:#x} are not in RAM ({self.base:#x} to {self.base + self.size:#x})")
+        return offset
+
+    def read(self, address: int, size: int) -> bytes:
+        """A copy. Raises BusError."""
+        offset = self._offset(address, size)
+        return bytes(self._bytes[offset:offset + size])
+
+    def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        """Raises BusError, and writes nothing then."""
+        offset = self._offset(address, len(data))
+        self._bytes[offset:offset + len(data)] = data
+        self.written(address, len(data))
+
+    def view(self, address: int, size: int) -> memoryview:
+        """The bytes themselves, for readinto and its like; who writes there calls `written` afterwards. Raises BusError."""
+        offset = self._offset(address, size)
+        return self._bytes[offset:offset + size]
+
+    def written(self, address: int, size: int) -> None:
+        """These bytes have been written by other means: code and page tables in them may have changed. Raises BusError."""
+        self._offset(address, size)
+        if size and self.tell is not None and self._memory is not None:
+            self.tell(self._memory.address, address, size)
+
+    def release(self, address: int, size: int) -> None:
+        """Whole pages that the guest does not use any more: the host has them back. They are zeros when touched again, or what the
+        file of a private mapping has. Raises BusError."""
+        offset = self._offset(address, size)
+        if offset % PAGE or size % PAGE:
+            raise BusError(f"{size} bytes at {address:#x} are no whole pages")
+        if size:
+            self._map.madvise(mmap.MADV_DONTNEED if self.private else mmap.MADV_REMOVE, offset, size)
+            self.written(address, size)

@@ -1,0 +1,125 @@
+"""TLB and shadow page tables against the plain walker, while guests switch address spaces, change page tables and fence.
+
+What an access finds must be what the plain walker finds in some state that memory had since the last fence that covers the access
+(Privileged Architecture, 10.2.1). So after each write the states before and after it are kept.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.runtime.memory import requests
+from dragoman.runtime.memory.tlb import forget_translations
+from tests.mmu import walker
+from tests.mmu.machine import BASE, PAGE, Machine
+from tests.mmu.walker import Context, PlainMemory, Trap
+
+PAGES, ROOT = 8, BASE >> 12
+KINDS = "load", "store", "fetch"
+VALID, LEAF = 0x01, (0xDF, 0xCF, 0xDB, 0x5F, 0x57, 0x1F, 0xC7)    # all rights U, S; read and execute; no D; no D nor X; no A nor D
+places = st.sampled_from([0, 1, 511])
+pages = st.integers(0, PAGES - 1)
+entries = st.one_of(st.builds(lambda n, flags: ROOT + n << 10 | flags, pages, st.sampled_from([VALID, VALID, *LEAF])),
+                    st.sampled_from([0, 0x2000_00CF, 0x2000_00DF, 0x3000_00CF, 1]))      # none, 1 GiB or 2 MiB at BASE, elsewhere
+TABLES = {(0, 0): 1, (1, 0): 2, (1, 1): 2, (3, 0): 1, (3, 511): 1}                       # two roots that share a table
+START = {place: ROOT + page << 10 | VALID for place, page in TABLES.items()} | {
+    (2, n): ROOT + 4 + n << 10 | 0xDF for n in range(3)} | {(2, 511): ROOT + 7 << 10 | 0xCF}
+satps = [8 << 60 | asid << 44 | ROOT + root for asid in (1, 2) for root in (0, 3)] + [9 << 60 | 1 << 44 | ROOT]
+contexts = st.builds(lambda mode, satp, user, executable: Context(mode, satp, user, executable),
+                     st.sampled_from([0, 1, 1]), st.sampled_from(satps), st.booleans(), st.booleans())
+vas = st.builds(lambda parts: (lambda va: va | (-1 << 39) & (1 << 64) - 1 if va >> 38 & 1 else va)(
+    sum(p << 12 + 9 * n for n, p in enumerate(parts))), st.tuples(places, st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 511])))
+vcpus = st.integers(0, 1)
+steps = st.one_of(
+    st.tuples(st.just("enter"), vcpus, contexts),
+    st.tuples(st.just("access"), vcpus, vas, st.sampled_from(KINDS)),
+    st.tuples(st.just("access"), vcpus, vas, st.sampled_from(KINDS)),
+    st.tuples(st.just("write"), st.sampled_from([0, 1, 2]), st.one_of(st.sampled_from(list(START)), st.tuples(pages, places)), entries),
+    st.tuples(st.just("fence"), vcpus, st.one_of(st.none(), vas), st.sampled_from([None, 1, 2])),
+    st.tuples(st.just("poll"), vcpus))
+histories = st.lists(steps, min_size=5, max_size=60)
+BARE = Context(walker.M)
+
+
+class Guest:
+    """Two virtual CPUs with what each may still find."""
+
+    def __init__(self, machine: Machine):
+        self.machine, self.accesses = machine, 0
+        machine.ram[:] = bytes(machine.size)
+        for (page, place), entry in START.items():
+            at = PAGE * page + 8 * place
+            machine.ram[at:at + 8] = entry.to_bytes(8, "little")
+        machine.tell_written(BASE, machine.size)
+        for vcpu in machine.vcpus:
+            machine.call(forget_translations, vcpu.state)
+            vcpu.enter(BARE)
+        self.contexts = [BARE, BARE]
+        self.states = [bytes(machine.ram)]                   # that memory had, in this order
+        # For each virtual CPU the first state that it may still see: of all, by ASID, by page, by page and ASID.
+        self.floors: list[dict] = [{}, {}]
+
+    def step(self, what: str, *arguments) -> None:
+        getattr(self, what)(*arguments)
+
+    def enter(self, n: int, context: Context) -> None:
+        self.contexts[n] = context
+        self.machine.vcpus[n].enter(context)
+
+    def poll(self, n: int) -> None:
+        self.machine.call(requests.give_up_writes, self.machine.vcpus[n].state)
+
+    def write(self, who: int, place: tuple[int, int], entry: int) -> None:
+        """By virtual CPU 0 or 1, in M-mode; 2: by a device."""
+        at = PAGE * place[0] + 8 * place[1]
+        if who < 2:
+            self.machine.vcpus[who].enter(BARE)
+            assert self.machine.vcpus[who].access(BASE + at, "store", 8) == BASE + at
+            self.machine.vcpus[who].enter(self.contexts[who])
+        self.states.append(bytes(self.machine.ram))          # with the accessed and dirty bits that came meanwhile
+        self.machine.ram[at:at + 8] = entry.to_bytes(8, "little")
+        if who == 2:
+            self.machine.tell_written(BASE + at, 8)
+        self.states.append(bytes(self.machine.ram))
+
+    def fence(self, n: int, va: int | None, asid: int | None) -> None:
+        self.machine.vcpus[n].fence(*(-1 if x is None else x for x in (va, asid)))
+        self.floors[n][va, asid] = len(self.states) - 1
+
+    def access(self, n: int, va: int, access: str) -> None:
+        context, asid, floors = self.contexts[n], self.contexts[n].satp >> 44 & 0xFFFF, self.floors[n]
+        first = max(floors.get(key, 0) for key in ((None, None), (None, asid), (va, None), (va, asid)))
+        allowed = set()
+        for state in {*self.states[first:], bytes(self.machine.ram)}:
+            memory = PlainMemory(BASE, PAGES * PAGE)
+            memory.data[:] = state
+            try:
+                physical = walker.translate(memory, context, va, access)
+                inside = memory.holds(physical)
+                allowed.add(physical if inside else ("device", physical))
+            except Trap as trap:
+                allowed.add(("fault", trap.args[0]))
+        self.accesses += 1
+        assert self.machine.vcpus[n].access(va, access) in allowed, (hex(va), access, context, allowed)
+
+
+def run(machine: Machine, history) -> None:
+    guest = Guest(machine)
+    for what, *arguments in history:
+        guest.step(what, *arguments)
+
+
+SCHEMES = {"tracing": True, "fences": False}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_histories(scheme):
+    machine = Machine(PAGES, vcpus=2, tracing=SCHEMES[scheme], compiled=True)
+
+    @settings(max_examples=400, deadline=None)
+    @given(histories)
+    def histories_of(history):
+        run(machine, history)
+    histories_of()
