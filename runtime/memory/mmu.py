@@ -29,7 +29,7 @@ SECOND_BITS = 14               # entries of the second level: 512 KiB, which sta
 SPACES, NUMBERS = 64, 4095     # address spaces known at a time; numbers that they get one after the other
 MIRRORS = 4096                 # page tables traced at a time
 WALK_LEVELS = 5
-HUGE_LEVELS, HUGE_BITS = 3, 15  # of each size of large pages a filter of 4 KiB
+HUGE_LEVELS, HUGE_BITS = 3, 13  # sizes of large pages; large pages known at a time
 
 # What a walk found. Depth is the number of entries read; the last one is the leaf.
 WALK, WALK_SIZE = _layout("""
@@ -57,7 +57,7 @@ mirror_top      mirrors that were ever in use
 mirror_free     the first of those free again, 0: none
 number_top      the last number that was given to an address space
 numbers         by number: 1 if an address space has it
-huge            filters of large pages
+huge            large pages that were noted page by page: 1 << HUGE_BITS keys (large_key), 0: none
 unsynced        bitmap: traced frames that have perhaps been written since they were compared
 protect         bitmap: frames that others ask to write no more
 stat_second     fills out of the second level
@@ -171,7 +171,7 @@ class Mmu:
 
     def __init__(self, memory: Memory, state: int, vcpu: int) -> None:
         sizes = {"second": SECOND_SIZE << SECOND_BITS, "frames": OWN_SIZE * memory.frames, "mirrors": MIRROR_SIZE * MIRRORS,
-                 "numbers": 8 * NUMBERS, "huge": HUGE_LEVELS << HUGE_BITS - 3,
+                 "numbers": 8 * NUMBERS, "huge": 8 << HUGE_BITS,
                  "unsynced": memory.bitmap_size, "protect": memory.bitmap_size}
         self._block = Block(MMU_AT + MMU_SIZE + sum(sizes.values()))
         self.views, self.address = self._block.address, self._block.address + MMU_AT

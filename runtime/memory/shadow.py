@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, load64, lshr, store64, wrap
 from dragoman.dbt.state import PAGE_BITS, VIEW_KEY, VIEWS
-from dragoman.runtime.memory.flush import VIEW_SHIFT, drop_page, drop_view_range, empty_view, is_of_space
+from dragoman.runtime.memory.flush import HASH, VIEW_SHIFT, drop_page, drop_view_range, empty_view, is_of_space
 from dragoman.runtime.memory.mmu import (
     HUGE_BITS,
     HUGE_LEVELS,
@@ -57,9 +57,27 @@ def drop_translation(mmu: int, number: int, page: int) -> None:
 
 
 @compiled("i8(i8,i8,i8)")
-def huge_bit(mmu: int, level: int, page: int) -> int:
-    """Number, in the filters, of the bit for large pages of this level around a page."""
-    return (level - 1 << HUGE_BITS) + (lshr(page, PAGE_BITS + 9 * level) & (1 << HUGE_BITS) - 1)
+def large_key(number: int, page: int, level: int) -> int:
+    """A large page of an address space, by level: its address has room for the rest."""
+    return page & -1 << PAGE_BITS + 9 * level | level << PAGE_BITS | number
+
+
+@compiled("i8(i8,i8)")
+def large_entry(mmu: int, key: int) -> int:
+    """Where this key is noted, if it is."""
+    return load64(mmu + U_HUGE) + 8 * lshr(wrap(key * HASH), 64 - HUGE_BITS)
+
+
+@compiled("void(i8,i8,i8,i8)")
+def note_large(mmu: int, number: int, page: int, level: int) -> None:
+    """A part of a large page is going to be noted. Another one that has its place goes."""
+    key = large_key(number, page, level if level <= HUGE_LEVELS else HUGE_LEVELS)
+    entry = large_entry(mmu, key)
+    old = load64(entry)
+    if old != key:
+        store64(entry, key)
+        if old != 0:
+            drop_large(mmu, old & 0xFFF, old & -1 << PAGE_BITS + 9, old >> PAGE_BITS & 7)
 
 
 @compiled("void(i8,i8,i8,i8)")
@@ -67,9 +85,7 @@ def note_second(mmu: int, number: int, page: int, found: int) -> None:
     """What the last walk found for a page of an address space; `found`: physical page | RAW."""
     level, last = load64(mmu + W_LEVEL), load64(mmu + W_DEPTH) - 1
     if level != 0:
-        bit = huge_bit(mmu, level if level <= HUGE_LEVELS else HUGE_LEVELS, page)
-        word = load64(mmu + U_HUGE) + 8 * (bit >> 6)
-        store64(word, wrap(load64(word) | 1 << (bit & 63)))
+        note_large(mmu, number, page, level)
     entry = second_entry(mmu, number, page)
     store64(entry + SECOND_TAG, page | number)
     store64(entry + SECOND_PAGE, found)
@@ -96,8 +112,10 @@ def drop_mapping(mmu: int, number: int, page: int) -> None:
     """The page or large page around this address: one fence is enough for all of a large page (Privileged Architecture, SFENCE.VMA)."""
     drop_translation(mmu, number, page)
     for level in range(1, HUGE_LEVELS + 1):
-        bit = huge_bit(mmu, level, page)
-        if lshr(load64(load64(mmu + U_HUGE) + 8 * (bit >> 6)), bit & 63) & 1 != 0:
+        key = large_key(number, page, level)
+        entry = large_entry(mmu, key)
+        if load64(entry) == key:
+            store64(entry, 0)
             drop_large(mmu, number, page, level)
 
 
@@ -179,7 +197,7 @@ def renumber(mmu: int) -> None:
     numbers, second, huge = load64(mmu + U_NUMBERS), load64(mmu + U_SECOND), load64(mmu + U_HUGE)
     for n in range(1 << SECOND_BITS):
         store64(second + n * SECOND_SIZE + SECOND_TAG, 0)
-    for n in range(HUGE_LEVELS << HUGE_BITS - 6):
+    for n in range(1 << HUGE_BITS):
         store64(huge + 8 * n, 0)
     for n in range(VIEWS):
         view = mmu - MMU_AT + (n << VIEW_SHIFT)
