@@ -160,7 +160,7 @@ def on_exit(state):
     if reason == ILLEGAL_EXIT:
         return raise_trap(state, ILLEGAL_INSTRUCTION, instruction_bits(state))
     if reason == BREAKPOINT_EXIT:
-        return raise_trap(state, BREAKPOINT, load64(state + S_PC))
+        return raise_trap(state, BREAKPOINT, 0)         # xtval may have the address (3.1.16); QEMU's is 0
     if reason == MISALIGNED:
         return on_misaligned(state)
     if reason == CODE_CHANGED:

@@ -86,6 +86,8 @@ def pmp_check(state, physical, access, mode):
     """1 if `mode` may do all of `access` (PMP_READ, PMP_WRITE, PMP_EXECUTE) to the page of a physical address."""
     if physical < 0 or not below(physical, 1 << 56):
         return 0
+    if load64(state + S_CONFIG) | load64(state + S_CONFIG + 8) == 0:
+        return 1 if mode == 3 else 0                # no entry is on
     word = lshr(physical, 12) << GRAIN
     for entry in range(PMP_ENTRIES):
         config = pmp_config(state, entry)
