@@ -32,7 +32,7 @@ def gather(views: Views, start: int = 0, size: int | None = None) -> bytes:
     return b"".join(part(views, start, size))
 
 
-def scatter(views: Views, data: bytes | memoryview) -> int:
+def scatter(views: Views, data: bytes | bytearray | memoryview) -> int:
     """Put bytes at the front; returns how many there was room for."""
     done = 0
     for view in views:
