@@ -104,6 +104,11 @@ class Queue:
             self.next = (self.next + 1) & 0xFFFF
         return chain
 
+    def put_back(self, count: int) -> None:
+        """The last chains popped stay the next ones."""
+        if self.ready:
+            self.next = self.next - count & 0xFFFF
+
     def chain(self, head: int) -> Chain | None:
         """The chain that starts at a descriptor: for pop, and for chains that a device held when it was saved."""
         chain = Chain(head)
