@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import struct
 
 from dragoman.runtime.machine.virtio.p9 import P9
@@ -23,7 +24,7 @@ class Client:
     """Mounted: fid 0 is the root."""
 
     def __init__(self, path, readonly=False, ram=None, mount=True):
-        self.driver = Driver(P9(str(path), "share", readonly), ram or Ram(size=8 << 20))
+        self.driver = Driver(P9(os.fsencode(path), "share", readonly), ram or Ram(size=8 << 20))
         self.next = 1
         if mount:
             assert self.call(100, struct.pack("<I", 128 << 10) + string(b"9P2000.L")) == struct.pack("<I", 128 << 10) + string(b"9P2000.L")

@@ -19,7 +19,7 @@ IN, OUT, FLUSH, GET_ID, DISCARD, WRITE_ZEROES = 0, 1, 4, 8, 11, 13
 OK, IOERR, UNSUPP = b"\0", b"\1", b"\2"
 SECTORS = 64
 CONTENTS = b"".join(struct.pack("<Q", sector) * 64 for sector in range(SECTORS))
-MODES = ["", ",cow", ",cow=OVERLAY"]
+MODES = ["rw", "cow", "cow=OVERLAY"]
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ class Disk:
         self.driver.device.close()
 
 
-def disk(file, mode="", **options):
-    return Disk(open_disk(f"{file}{mode.replace('OVERLAY', f'{file}.overlay')}"), **options)
+def disk(file, mode="rw", **options):
+    return Disk(open_disk(bytes(file), mode.replace("OVERLAY", f"{file}.overlay")), **options)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -69,9 +69,9 @@ def test_reads_and_writes(file, mode):
     expected[3 * 512:4 * 512], expected[62 * 512:] = b"A" * 512, b"B" * 1024
     assert it.read(0, SECTORS) == expected
     it.close()
-    assert file.read_bytes() == (CONTENTS if mode else expected)
+    assert file.read_bytes() == (expected if mode == "rw" else CONTENTS)
     with_overlay = disk(file, MODES[2])
-    assert with_overlay.read(0, SECTORS) == (CONTENTS if mode == ",cow" else expected)
+    assert with_overlay.read(0, SECTORS) == (CONTENTS if mode == "cow" else expected)
 
 
 def test_a_header_in_pieces(file):
@@ -80,7 +80,7 @@ def test_a_header_in_pieces(file):
     assert it.driver.request(header[:3], header[3:9], header[9:], room=(100, 300, 113))[:512] == CONTENTS[5 * 512:6 * 512]
 
 
-@pytest.mark.parametrize("mode", [*MODES, ",ro"])
+@pytest.mark.parametrize("mode", [*MODES, "ro"])
 @pytest.mark.parametrize(("kind", "sector", "size"), [
     (IN, SECTORS, 512), (IN, SECTORS - 1, 1024), (IN, 1 << 63, 512), (IN, (1 << 64) - 1, 512), (IN, 0, 100),
     (OUT, SECTORS, 512), (OUT, (1 << 55) - 1, 512), (OUT, 0, 511)])
@@ -93,7 +93,7 @@ def test_requests_outside_the_disk(file, mode, kind, sector, size):
 
 def test_a_disk_that_is_only_read(file):
     file.chmod(0o444)
-    it = disk(file, ",ro")
+    it = disk(file, "ro")
     assert it.driver.features >> 5 & 1
     assert it.request(OUT, 0, bytes(512)) == it.range(WRITE_ZEROES, 0, 8) == it.range(DISCARD, 0, 8) == IOERR
     assert it.read(1) == CONTENTS[512:1024] and it.request(FLUSH) == OK
@@ -175,7 +175,7 @@ def test_a_full_disk(file, mode):
 
 def test_an_unaligned_image_reads_as_filled_up(file):
     file.write_bytes(b"x" * 700)
-    it = disk(file, ",ro")
+    it = disk(file, "ro")
     assert it.read(1) == b"x" * 188 + bytes(324)
 
 
@@ -188,26 +188,26 @@ def test_without_flush_each_write_goes_through(file, monkeypatch):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("MISSING", "No such file"), ("EMPTY", "empty"), ("FOLDER", "directory"), ("FOLDER,ro", "neither"), ("FILE,cow=FILE2", "not an overlay"),
-    ("FILE,cow=MISSING/x", "No such file")])
+    ("MISSING,rw", "No such file"), ("EMPTY,rw", "empty"), ("FOLDER,rw", "directory"), ("FOLDER,ro", "neither"),
+    ("FILE,cow=FILE2", "not an overlay"), ("FILE,cow=MISSING/x", "No such file")])
 def test_disks_that_cannot_be_used(tmp_path, file, text, message):
     (tmp_path / "EMPTY").touch()
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "FILE").write_bytes(CONTENTS)
     (tmp_path / "FILE2").write_bytes(CONTENTS)
-    first, _, second = text.partition("=")
+    name, mode = text.split(",")
     with pytest.raises(DiskError, match=message) as error:
-        open_disk(f"{tmp_path}/{first}" + (f"={tmp_path}/{second}" if second else ""))
+        open_disk(bytes(tmp_path / name), mode.replace("=", f"={tmp_path}/"))
     assert "\n" not in str(error.value)
 
 
 def test_a_disk_that_another_machine_uses(file):
     it = disk(file)
-    for mode in ("", ",ro", ",cow"):
+    for mode in ("rw", "ro", "cow"):
         with pytest.raises(DiskError, match="in use"):
             disk(file, mode)
     it.close()
-    first, second = disk(file, ",cow"), disk(file, ",cow")
+    first, second = disk(file, "cow"), disk(file, "cow")
     first.write(0, b"1" * 512)
     assert second.read(0) == CONTENTS[:512]
     with pytest.raises(DiskError, match="in use"):
@@ -229,7 +229,7 @@ def test_an_overlay_has_what_was_flushed(file):
     it.write(40, b"G" * 512)
     copy = file.with_suffix(".killed")
     copy.write_bytes(file.with_suffix(".overlay").read_bytes())
-    after = Disk(open_disk(f"{file},cow={copy}"))
+    after = Disk(open_disk(bytes(file), f"cow={copy}"))
     assert after.read(8) == b"F" * 512 and after.read(0, 8) == CONTENTS[:8 * 512]
     assert after.read(40) in (b"G" * 512, CONTENTS[40 * 512:41 * 512])
 
@@ -265,7 +265,7 @@ class Slow(Image):
     """An image whose reads and flushes wait until they are let go."""
 
     def __init__(self, path):
-        super().__init__(str(path))
+        super().__init__(bytes(path))
         self.gate, self.entered = threading.Event(), threading.Event()
 
     def try_read(self, views, offset):
@@ -302,7 +302,7 @@ def test_a_snapshot_in_the_middle_of_requests(file):
     assert it.driver.contents(areas) == CONTENTS[7 * 512:8 * 512] + OK
     assert file.read_bytes()[9 * 512:10 * 512] == b"W" * 512
     it.close()
-    other = Disk(Image(str(file)), it.driver.ram)
+    other = Disk(Image(bytes(file)), it.driver.ram)
     other.driver.transport.restore(state)
     other.driver.rings, other.driver.free = it.driver.rings, it.driver.free
     for _ in range(3):
@@ -322,12 +322,12 @@ def test_nothing_is_written_to_the_guest_after_a_reset(file):
 
 
 def test_a_temporary_overlay_is_part_of_a_snapshot(file):
-    it = disk(file, ",cow")
+    it = disk(file, "cow")
     it.write(5, b"5" * 512)
     it.write(60, b"6" * 512)
     state = it.driver.transport.state()
     it.close()
-    other = disk(file, ",cow", ram=it.driver.ram)
+    other = disk(file, "cow", ram=it.driver.ram)
     other.write(20, b"?" * 512)
     other.driver.transport.restore(state)
     other.driver.rings, other.driver.free = it.driver.rings, it.driver.free

@@ -103,7 +103,7 @@ class Block(VirtioDevice):
             status = IOERR
             if error.errno not in self._reported:
                 self._reported.add(error.errno)
-                self._report(f"disk {self.image.path}: {error.strerror}; the guest is told of an I/O error")
+                self._report(f"disk {self.image.name}: {error.strerror}; the guest is told of an I/O error")
         chain.writable[-1][-1:] = status
 
     def _outside(self, sector: int, data: Views) -> bool:
@@ -173,7 +173,7 @@ class Block(VirtioDevice):
             self.image.flush()
             self.image.close()
         except OSError as error:
-            self._report(f"disk {self.image.path}: {error.strerror}; what the guest wrote last may be lost")
+            self._report(f"disk {self.image.name}: {error.strerror}; what the guest wrote last may be lost")
 
     def state(self) -> dict[str, Any]:
         return {"image": self.image.state()}

@@ -9,6 +9,7 @@ import os
 import stat
 from typing import Any
 
+from dragoman.runtime.machine.options import MachineError
 from dragoman.runtime.machine.virtio.buffers import Views, part, total
 
 SECTOR = 512
@@ -19,8 +20,8 @@ _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
-class DiskError(Exception):
-    """The user's disk cannot be used; the message is one line."""
+class DiskError(MachineError):
+    """The user's disk cannot be used."""
 
 
 def punch(fd: int, offset: int, length: int) -> bool:
@@ -58,16 +59,17 @@ def write_all(fd: int, views: Views, offset: int) -> None:
         left, offset = part(left, done), offset + done
 
 
-def open_file(path: str, flags: int, shared: bool) -> int:
+def open_file(path: bytes, flags: int, shared: bool) -> int:
     """Open a disk and lock it against other machines: `shared` among those that only read. DiskError."""
+    name = os.fsdecode(path)
     try:
         fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     except OSError as error:
         hint = "; try ,ro or ,cow" if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM) and flags & os.O_RDWR else ""
-        raise DiskError(f"disk {path}: {error.strerror}{hint}") from None
+        raise DiskError(f"disk {name}: {error.strerror}{hint}") from None
     try:
         if not (stat.S_ISREG(mode := os.fstat(fd).st_mode) or stat.S_ISBLK(mode)):
-            raise DiskError(f"disk {path}: neither a regular file nor a block device")
+            raise DiskError(f"disk {name}: neither a regular file nor a block device")
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except DiskError:
         os.close(fd)
@@ -75,7 +77,7 @@ def open_file(path: str, flags: int, shared: bool) -> int:
     except OSError as error:
         if error.errno == errno.EWOULDBLOCK:
             os.close(fd)
-            raise DiskError(f"disk {path}: in use by another machine") from None
+            raise DiskError(f"disk {name}: in use by another machine") from None
         # A file system without locks: nothing to hold.
     return fd
 
@@ -83,13 +85,13 @@ def open_file(path: str, flags: int, shared: bool) -> int:
 class Image:
     """A raw image. Its methods raise OSError where the host fails; offsets and lengths were checked against `size`."""
 
-    def __init__(self, path: str, readonly: bool = False):
-        self.path, self.readonly = path, readonly
+    def __init__(self, path: bytes, readonly: bool = False):
+        self.name, self.readonly = os.fsdecode(path), readonly
         self.fd = open_file(path, os.O_RDONLY if readonly else os.O_RDWR, shared=readonly)
         length = os.lseek(self.fd, 0, os.SEEK_END)
         if not length:
             os.close(self.fd)
-            raise DiskError(f"disk {path}: empty")
+            raise DiskError(f"disk {self.name}: empty")
         self.size = -(-length // SECTOR) * SECTOR      # bytes; a last sector that is cut reads as filled up with zeros
 
     def try_read(self, views: Views, offset: int) -> bool:
@@ -127,4 +129,4 @@ class Image:
 
     def restore(self, state: dict[str, Any]) -> None:
         if state["size"] != self.size:
-            raise DiskError(f"disk {self.path}: {self.size} bytes, in the snapshot {state['size']}")
+            raise DiskError(f"disk {self.name}: {self.size} bytes, in the snapshot {state['size']}")

@@ -25,9 +25,9 @@ def _up(size: int) -> int:
 class Overlay(Image):
     """Changes to `base` are kept in a named file, or in one that ends with the machine."""
 
-    def __init__(self, base: Image, path: str | None = None):
+    def __init__(self, base: Image, path: bytes | None = None):
         self.base, self.size, self.readonly, self.named = base, base.size, False, path is not None
-        self.path = path or base.path
+        self.name = base.name if path is None else os.fsdecode(path)
         blocks = _up(self.size) // BLOCK
         self.data = BLOCK + _up(blocks)              # offset of block 0
         self.map = bytearray(blocks)                 # 1: the block is here, 0: in the image
@@ -51,12 +51,12 @@ class Overlay(Image):
             return
         found = os.pread(self.fd, _HEADER.size, 0)
         if found[:len(MAGIC)] != MAGIC:
-            raise DiskError(f"disk {self.path}: not an overlay of this program")
+            raise DiskError(f"disk {self.name}: not an overlay of this program")
         if found != header:
-            raise DiskError(f"disk {self.path}: an overlay of an image of another size than {self.base.path}")
+            raise DiskError(f"disk {self.name}: an overlay of an image of another size than {self.base.name}")
         saved = os.pread(self.fd, len(self.map), BLOCK)
         if not set(saved) <= {0, 1}:
-            raise DiskError(f"disk {self.path}: the overlay's map is damaged")
+            raise DiskError(f"disk {self.name}: the overlay's map is damaged")
         self.map[:len(saved)] = saved                # a map that is cut: never written that far
 
     # ---- requests
@@ -174,22 +174,19 @@ class Overlay(Image):
         for block, contents in state["blocks"]:
             end = block + len(contents) // BLOCK
             if block < 0 or end > len(self.map):
-                raise DiskError(f"disk {self.path}: the snapshot has blocks behind the disk's end")
+                raise DiskError(f"disk {self.name}: the snapshot has blocks behind the disk's end")
             write_all(self.fd, [memoryview(contents)], self.data + block * BLOCK)
             self._mark(block * BLOCK, len(contents))
 
 
-def open_disk(text: str) -> Image:
-    """The image that `FILE`, `FILE,ro`, `FILE,cow` or `FILE,cow=OVERLAY` names. DiskError."""
-    path, comma, mode = text.rpartition(",")
-    kind, _, name = mode.partition("=")
-    if not comma or not (mode in ("ro", "cow") or (kind == "cow" and name)):
-        return Image(text)
-    base = Image(path, readonly=True)
-    if mode == "ro":
-        return base
+def open_disk(path: bytes, mode: str = "rw") -> Image:
+    """The image of a `--disk` option. `mode`: "rw", "ro", "cow", or "cow=OVERLAY" with a file that keeps the changes. DiskError."""
+    kind, _, overlay = mode.partition("=")
+    image = Image(path, readonly=kind != "rw")
+    if kind != "cow":
+        return image
     try:
-        return Overlay(base, name or None)
+        return Overlay(image, os.fsencode(overlay) if overlay else None)
     except (DiskError, OSError) as error:
-        base.close()
-        raise error if isinstance(error, DiskError) else DiskError(f"disk {path}: its overlay: {error.strerror}") from None
+        image.close()
+        raise error if isinstance(error, DiskError) else DiskError(f"disk {image.name}: its overlay: {error.strerror}") from None

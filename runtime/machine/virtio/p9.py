@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from dragoman.runtime.machine.options import MachineError
 from dragoman.runtime.machine.virtio.device import VirtioDevice
 from dragoman.runtime.machine.virtio.p9_server import Server
 from dragoman.runtime.machine.virtio.queue import Chain, Queue
@@ -12,14 +14,18 @@ MOUNT_TAG = 0                      # feature bit
 
 
 class P9(VirtioDevice):
-    """`mount_tag` is what the guest mounts. OSError if the directory cannot be opened."""
+    """`mount_tag` is what the guest mounts. MachineError if the directory cannot be opened."""
 
     device_id = 9
     features = 1 << MOUNT_TAG
     queue_sizes = (128,)
 
-    def __init__(self, path: str, mount_tag: str, readonly: bool = False):
-        self.server, self._tag = Server(path, readonly), mount_tag.encode()
+    def __init__(self, path: bytes, mount_tag: str, readonly: bool = False):
+        self._tag = mount_tag.encode()
+        try:
+            self.server = Server(path, readonly)
+        except OSError as error:
+            raise MachineError(f"share {os.fsdecode(path)}: {error.strerror}") from None
 
     def config(self) -> bytes:
         return len(self._tag).to_bytes(2, "little") + self._tag

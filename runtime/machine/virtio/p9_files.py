@@ -57,7 +57,7 @@ def link_of(fd: int) -> str:
 class Files:
     """The tree below `path`. Methods raise OSError; a descriptor that they return is good until the next call but one."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: bytes):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
         if 0 <= soft < wanted:

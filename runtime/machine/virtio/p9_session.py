@@ -36,7 +36,7 @@ class Fid:
 class Session:
     """One client. OSError from a method is the errno that the client is told."""
 
-    def __init__(self, path: str, readonly: bool):
+    def __init__(self, path: bytes, readonly: bool):
         self.files, self.readonly = Files(path), readonly
         self.fids: dict[int, Fid] = {}
         self.size = LEAST_BYTES                # of a message; what Tversion agrees on

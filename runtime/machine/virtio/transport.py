@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from dragoman.runtime.machine.device import InterruptLine
 from dragoman.runtime.machine.virtio.device import VirtioDevice
-from dragoman.runtime.machine.virtio.host import Events, InterruptLine, Memory
+from dragoman.runtime.machine.virtio.host import Events, Memory
 from dragoman.runtime.machine.virtio.queue import LARGEST_QUEUE, Queue
 
 MAGIC, VERSION, VENDOR = (int.from_bytes(b"virt", "little"), 2, int.from_bytes(b"DRGO", "little"))
