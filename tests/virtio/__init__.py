@@ -1,0 +1,1 @@
+"""Tests of the virtio devices, with a driver written from the specification."""
