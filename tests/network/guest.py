@@ -48,6 +48,7 @@ class Guest:
 
     def poll(self, seconds=0.0):
         self.events.poll(seconds)
+        assert not self.events._reported, "a callback raised"
         for connection in list(self.connections.values()):
             connection.take()
 
@@ -100,6 +101,7 @@ class Connection:
         self.emit(SYN, options=self.options)
         self.sequence += 1
         self.guest.until(lambda: self.expected is not None or self.is_reset)
+        assert self.log[-1].acknowledgment == self.sequence
         return self
 
     def accept(self, segment):
@@ -117,8 +119,9 @@ class Connection:
                 self.is_reset = True
                 continue
             self.acknowledged, self.peer_window = segment.acknowledgment, segment.window
+            if segment.flags & (SYN | ACK) == SYN:
+                continue  # for `accept`
             if segment.flags & SYN:
-                assert segment.acknowledgment == self.sequence
                 self.expected = (segment.sequence + 1) % 2**32
             elif segment.sequence == self.expected:
                 self.received += segment.payload
@@ -131,7 +134,8 @@ class Connection:
         """Sends within the window of the network (not scaled), waiting for it."""
         for at in range(0, len(data), mss):
             piece = data[at:at + mss]
-            self.guest.until(lambda: self.is_reset or (self.sequence + len(piece) - self.acknowledged) % 2**32 <= self.peer_window)
+            end = self.sequence + len(piece)
+            self.guest.until(lambda end=end: self.is_reset or (end - self.acknowledged) % 2**32 <= self.peer_window)
             self.emit(ACK | PSH, piece)
             self.sequence = (self.sequence + len(piece)) % 2**32
         self.guest.poll()

@@ -1,5 +1,6 @@
 """ARP, IPv4 and ICMP: what is answered, and what is dropped."""
 
+import itertools
 import struct
 
 import pytest
@@ -100,7 +101,7 @@ def pieces(payload, cuts, identification=9):
     """Fragments of an ICMP message, cut at multiples of 8."""
     edges = [0, *cuts, len(payload)]
     return [wire.ipv4(wire.ICMP, payload[a:b], identification=identification, fragment=a // 8 | (0x2000 if b < len(payload) else 0))
-            for a, b in zip(edges, edges[1:])]
+            for a, b in itertools.pairwise(edges)]
 
 
 MESSAGE = wire.icmp(8, 0, 5, bytes(range(256)) * 4)

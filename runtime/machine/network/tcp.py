@@ -113,7 +113,7 @@ class Tcp:
         guest, port, peer, peer_port = connection.key
         code = _CODES.get(error)
         if code is not None:
-            sequence = (connection.rcv_nxt - 1) % MODULUS
+            sequence = connection.receiver.first
             header = HEADER.pack(port, peer_port, sequence, 0, HEADER.size << 10 | SYN, 0, 0, 0)
             self._errors.unreachable(code, guest, ip_header(guest, peer, TCP, len(header)), header)
         connection.abort(tell_guest=code is None)
@@ -144,7 +144,7 @@ class Tcp:
 
     def forget(self, connection: Connection) -> None:
         """A connection is closed."""
-        self.buffered -= len(connection.incoming) + len(connection.outgoing)
+        self.buffered -= len(connection.receiver.buffer) + len(connection.sender.buffer)
         self.connections.pop(connection.key, None)
         self._scheduled.pop(connection, None)
         self._waiting.pop(connection, None)
@@ -172,7 +172,7 @@ class Tcp:
         self._prepare(sock)
         error = sock.connect_ex(address)
         connection = Connection(self, key, sock, CONNECTING)
-        connection.opened_by(segment)
+        connection.take_syn(segment)
         self._add(connection)
         if error != errno.EINPROGRESS:
             self.finish_connect(connection, error)
@@ -210,8 +210,8 @@ class Tcp:
         self._timer = None
         now = self._clock()
         for connection in list(self.connections.values()):
-            if connection.deadline is not None and connection.deadline <= now:
+            if connection.sender.deadline is not None and connection.sender.deadline <= now:
                 connection.expire()
-        deadlines = [connection.deadline for connection in self.connections.values() if connection.deadline is not None]
+        deadlines = [connection.sender.deadline for connection in self.connections.values() if connection.sender.deadline is not None]
         if deadlines and (self._timer is None or min(deadlines) < self._timer_at):
             self._set_timer(min(deadlines))

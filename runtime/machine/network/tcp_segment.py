@@ -12,7 +12,7 @@ _HALF = 1 << 31
 
 DEFAULT_MSS = 536       # bytes, of a side that does not say (3.7.1)
 LEAST_MSS = 48          # as in Linux (tcp_min_snd_mss): smaller ones are asked for only to cost us much
-LARGEST_MSS = 1500 - 40
+LARGEST_MSS = 1500 - 40  # the headers of IPv4 and TCP without options
 LARGEST_SHIFT = 14      # RFC 7323, 2.3
 _END, _NOTHING, _MSS, _WINDOW_SCALE = 0, 1, 2, 3
 
