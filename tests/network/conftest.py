@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from .guest import Guest
+from .guest import Connection, Guest
 
 
 @pytest.fixture
@@ -41,3 +41,20 @@ def sockets():
     yield make
     for sock in made:
         sock.close()
+
+
+@pytest.fixture
+def joined(guest, sockets):
+    """Makes connections of the guest: its end, the host's end."""
+    ends = []
+
+    def make(port=40000, **fields):
+        server, server_port = sockets()
+        connection = Connection(guest, port, server_port, **fields).connect()
+        peer, _ = server.accept()
+        peer.settimeout(20)
+        ends.append(peer)
+        return connection, peer
+    yield make
+    for peer in ends:
+        peer.close()

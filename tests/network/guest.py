@@ -1,5 +1,6 @@
 """A guest on the network: what came to it, a clock of its own, and a TCP just large enough to test ours."""
 
+import hashlib
 import time
 
 from dragoman.runtime.machine.events import Events
@@ -10,6 +11,11 @@ from . import wire
 from .wire import ACK, FIN, GATEWAY, GUEST, MAC, PSH, RST, SYN
 
 PATIENCE = 20.0  # seconds; only a failing test takes so long
+
+
+def data(size):
+    """Bytes of which no two places look alike."""
+    return hashlib.shake_128(b"seed").digest(size)
 
 
 class Guest:
@@ -144,6 +150,3 @@ class Connection:
         self.emit(ACK | FIN)
         self.sequence = (self.sequence + 1) % 2**32
         self.guest.poll()
-
-
-__all__ = ["GUEST", "Connection", "Guest"]

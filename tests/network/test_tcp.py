@@ -1,50 +1,17 @@
 """TCP: beginning, data, end and reset of connections between a guest made by hand and sockets of the host."""
 
-import hashlib
 import socket
 import struct
-import threading
 
 import pytest
 
 from . import wire
-from .guest import Connection
+from .guest import Connection, data
 from .wire import ACK, FIN, GUEST, RST, SYN, ip
-
-
-@pytest.fixture
-def joined(guest, sockets):
-    """Makes connections of the guest: its end, the host's end."""
-    ends = []
-
-    def make(port=40000, **fields):
-        server, server_port = sockets()
-        connection = Connection(guest, port, server_port, **fields).connect()
-        peer, _ = server.accept()
-        peer.settimeout(20)
-        ends.append(peer)
-        return connection, peer
-    yield make
-    for peer in ends:
-        peer.close()
 
 
 def ended(guest):
     return guest.until(lambda: not guest.network._tcp.connections)
-
-
-def data(size, seed=b"seed"):
-    return hashlib.shake_128(seed).digest(size)
-
-
-def receive_all(peer, into):
-    """Reads to the end in a thread; join it and look into the list."""
-    def run():
-        while piece := peer.recv(1 << 16):
-            into.append(piece)
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def test_data_both_ways_and_the_guest_ends_first(guest, joined):
@@ -222,116 +189,6 @@ def test_a_wrong_checksum_or_header_drops(guest, joined):
     left_to_the_device = wire.tcp(connection.port, connection.peer_port, connection.sequence + 4, connection.expected, ACK, b"more")[20:]
     guest.send(wire.ipv4(wire.TCP, left_to_the_device[:16] + b"\0\1" + left_to_the_device[18:]), needs_checksum=True)
     assert peer.recv(100) == b"more"
-
-
-SIZE = 1 << 20
-
-
-def test_a_million_bytes_out(guest, joined):
-    connection, peer = joined()
-    pieces = []
-    thread = receive_all(peer, pieces)
-    connection.send(data(SIZE))
-    connection.shut()
-    ended_before = guest.until(lambda: not thread.is_alive())
-    thread.join()
-    assert ended_before and b"".join(pieces) == data(SIZE)
-
-
-def test_a_million_bytes_in(guest, joined):
-    connection, peer = joined()
-    thread = threading.Thread(target=lambda: (peer.sendall(data(SIZE)), peer.shutdown(socket.SHUT_WR)))
-    thread.start()
-    guest.until(lambda: connection.ended)
-    thread.join()
-    assert connection.received == data(SIZE)
-
-
-def test_large_segments_both_ways(guest, joined):
-    guest.checked = False  # the checksum is left to the guest
-    guest.network.offload(True, True)
-    connection, peer = joined(options=struct.pack("!BBHBBBB", 2, 4, 1460, 1, 3, 3, 7))
-    fields = []
-    receive = guest.network._link.receive
-    guest.network._link.receive = lambda frame, *rest: (fields.append((frame, *rest)), receive(frame, *rest))[1]
-    thread = threading.Thread(target=lambda: (peer.sendall(data(SIZE)), peer.shutdown(socket.SHUT_WR)))
-    thread.start()
-    guest.until(lambda: connection.ended)
-    thread.join()
-    assert connection.received == data(SIZE)
-    large = [entry for entry in fields if len(entry[0]) > 1514]
-    assert large and all(len(frame) <= 14 + 0xFFFF and (gso, start, offset) == (1460, 34, 16) for frame, gso, start, offset in large)
-    assert all(entry[1] == 0 for entry in fields if len(entry[0]) <= 1514)
-    # virtio 1.2, 5.1.6.2.1: the field holds the sum of the pseudo header, not complemented.
-    frame = large[0][0]
-    pseudo = frame[26:34] + struct.pack("!BBH", 0, 6, len(frame) - 34)
-    assert int.from_bytes(frame[50:52], "big") == wire.checksum(pseudo) ^ 0xFFFF
-    pieces = []
-    thread = receive_all(peer, pieces)
-    guest.until(lambda: connection.peer_window == 0x8000)
-    connection.peer_window <<= 3
-    connection.send(data(60000), mss=60000)
-    connection.shut()
-    thread.join(20)
-    assert b"".join(pieces) == data(60000)
-
-
-def test_a_host_that_does_not_read_closes_the_window(guest, joined):
-    connection, peer = joined()
-    sent = 0
-    while connection.peer_window > 1460:
-        assert sent < 64 << 20
-        connection.emit(ACK, data(1460))
-        connection.sequence += 1460
-        sent += 1460
-        guest.poll()
-    tcp = guest.network._tcp
-    assert tcp.buffered <= 256 << 10
-    before = tcp.buffered
-    connection.emit(ACK, bytes(60000))  # beyond the window
-    guest.settle()
-    assert tcp.buffered - before <= 1460
-    pieces = []
-    thread = receive_all(peer, pieces)
-    guest.until(lambda: connection.peer_window == 0xFFFF)
-    connection.sequence = connection.acknowledged
-    connection.shut()
-    guest.until(lambda: not thread.is_alive())
-    assert b"".join(pieces)[:sent] == data(1460) * (sent // 1460)
-
-
-def test_a_closed_window_of_the_guest_is_probed(guest, joined):
-    connection, peer = joined()
-    connection.answers = False
-    connection.window = 0
-    connection.emit(ACK)
-    peer.sendall(b"abc")
-    guest.until(lambda: guest.network._tcp._timer)
-    guest.settle()
-    assert connection.received == b""
-    for probes in (1, 2, 3):
-        guest.skip(61)
-        assert [segment.payload for segment in connection.log[-probes:]] == [b"a"] * probes
-        connection.expected -= len(connection.received)  # it was not taken
-        connection.received.clear()
-        connection.emit(ACK)
-    connection.answers = True
-    connection.window = 100
-    connection.emit(ACK)
-    guest.until(lambda: connection.received == b"abc")
-
-
-def test_what_waits_for_the_guest_is_bounded(guest, joined):
-    connection, peer = joined()
-    connection.answers = False
-    connection.window = 0
-    connection.emit(ACK)
-    peer.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        for _ in range(64 << 4):
-            peer.send(bytes(1 << 16))
-            guest.poll()
-    assert 0 < guest.network._tcp.buffered <= 256 << 10
 
 
 def test_more_connections_than_may_be_are_refused(guest, sockets):

@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from .guest import Connection
-from .test_tcp import data
+from .guest import Connection, data
 from .wire import ACK, RST, SYN
 
 
