@@ -113,9 +113,10 @@ def record(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
     return {"status": status}
 
 
-def machine_command(binary: Path, harts: int) -> list[str]:
+def machine_command(guest: Guest, harts: int) -> list[str]:
     """The command that runs a machine guest under QEMU, its console on standard output."""
-    return [_need(QEMU), *"-machine virt -bios none -nographic -smp".split(), str(harts), "-kernel", str(binary)]
+    board = [_need(QEMU), *"-machine virt -bios none -nographic".split(), *guest.qemu_options]
+    return [*board, "-smp", str(harts), "-kernel", str(guest.path)]
 
 
 def as_manual(guest: Guest, output: bytes) -> bytes:
@@ -131,7 +132,7 @@ def as_manual(guest: Guest, output: bytes) -> bytes:
 def record_machine(guest: Guest, check: bool) -> dict[str, str | int]:
     """As record(), for a machine guest, under QEMU; raises BuildError where a check fails."""
     for harts in guest.harts:
-        output, status = run_guest(machine_command(guest.path, harts))
+        output, status = run_guest(machine_command(guest, harts))
         output = as_manual(guest, output)
         if b"FAIL" in output or status != bool(guest.fails_on_qemu):
             raise BuildError(f"{guest.name}: status {status} on {harts} harts\n{output.decode(errors='replace')}")

@@ -33,6 +33,7 @@ for m in /modules/*.ko; do [ -e "$m" ] && insmod "$m"; done
 SWITCH = r"""
 for n in 1 2 3 4 5 6 7 8 9 10; do mount %s /root 2>/dev/null && break; sleep 0.1; done
 mount --move /dev /root/dev; umount /proc /sys
+[ -x /root/sbin/first-boot ] && exec switch_root /root /sbin/first-boot
 exec switch_root /root /sbin/init
 """
 TASKS = {
