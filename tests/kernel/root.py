@@ -18,17 +18,17 @@ PASSWORD = "dragoman"
 FIRST_BOOT = "sbin/first-boot"
 
 # Run once in the place of init: what dpkg would have done at installation. base-passwd comes first, since the others' scripts
-# ask for users; services are not started before init is there. insserv, which many scripts call and which then orders all
-# of /etc/init.d, is run once, at the end: it would be most of the time.
+# ask for users; services are not started before init is there. What enables and orders a service is not run for each, which
+# would be most of the time, but once for all, at the end.
 FIRST_BOOT_SCRIPT = f"""#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs run /run
 echo "FIRST-BOOT $(cut -d' ' -f1 /proc/uptime)"
 printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
-mv /usr/sbin/insserv /usr/sbin/insserv.real; ln -s ../bin/true /usr/sbin/insserv
+for tool in insserv update-rc.d; do mv /usr/sbin/$tool /usr/sbin/$tool.real; ln -s ../bin/true /usr/sbin/$tool; done
 dpkg --force-unsafe-io --force-depends --configure base-passwd base-files &&
 dpkg --force-unsafe-io --configure -a || {{ echo "CONFIGURE-FAILED $?"; exec setsid sh -c 'exec sh </dev/ttyS0 >/dev/ttyS0 2>&1'; }}
-mv /usr/sbin/insserv.real /usr/sbin/insserv; insserv
+for tool in insserv update-rc.d; do mv /usr/sbin/$tool.real /usr/sbin/$tool; done; insserv
 rm /usr/sbin/policy-rc.d
 echo root:{PASSWORD} | chpasswd
 sed -i '/tty[1-6]$/d; /getty.*tty/d' /etc/inittab
