@@ -34,6 +34,7 @@ class Guest:
     flags: str  # compiler flags beyond those of the runtime
     unlike_qemu: str  # why qemu-riscv64 7.2 does not give the expected output; or empty
     harts: tuple[int, ...]  # of the machines that it is run on, for machine guests
+    qemu_options: tuple[str, ...]  # of qemu-system-riscv64, for devices that a machine guest looks for
     fails_on_qemu: tuple[str, ...]  # groups of checks in which qemu-system-riscv64 7.2 is not what the manual says
 
 
@@ -94,5 +95,6 @@ def _guest(name: str, row: dict, small: bool) -> Guest:
         flags=row.get("flags", ""),
         unlike_qemu=row.get("unlike_qemu", ""),
         harts=tuple(row.get("harts", [1])),
+        qemu_options=tuple(row.get("qemu_options", ())),
         fails_on_qemu=tuple(row.get("fails_on_qemu", ())),
     )

@@ -113,27 +113,26 @@ def record(guest: Guest, check: bool, folder: Path) -> dict[str, str | int]:
     return {"status": status}
 
 
-def machine_command(binary: Path, harts: int) -> list[str]:
+def machine_command(guest: Guest, harts: int) -> list[str]:
     """The command that runs a machine guest under QEMU, its console on standard output."""
-    return [_need(QEMU), *"-machine virt -bios none -nographic -smp".split(), str(harts), "-kernel", str(binary)]
+    board = [_need(QEMU), *"-machine virt -bios none -nographic".split(), *guest.qemu_options]
+    return [*board, "-smp", str(harts), "-kernel", str(guest.path)]
 
 
 def as_manual(guest: Guest, output: bytes) -> bytes:
-    """What QEMU's output is with the groups that the manifest says it fails in: one line for each, after those that say how."""
+    """What QEMU's output is with the groups that the manifest says 7.2 fails in: a line for each, in place of those that say how."""
+    output = said(output)
     for name in guest.fails_on_qemu:
-        failures = rb"(FAIL %s: .*\n)+" % re.escape(name).encode()
-        output, found = re.subn(failures, f"ok {name}\n".encode(), said(output))
-        if not found:
-            raise BuildError(f"{guest.name}: QEMU does not fail in {name!r}: take it out of fails_on_qemu")
-    return said(output)
+        output = re.sub(rb"(FAIL %s: .*\n)+" % re.escape(name).encode(), f"ok {name}\n".encode(), output)
+    return output
 
 
 def record_machine(guest: Guest, check: bool) -> dict[str, str | int]:
     """As record(), for a machine guest, under QEMU; raises BuildError where a check fails."""
     for harts in guest.harts:
-        output, status = run_guest(machine_command(guest.path, harts))
-        output = as_manual(guest, output)
-        if b"FAIL" in output or status != bool(guest.fails_on_qemu):
+        printed, status = run_guest(machine_command(guest, harts))
+        output = as_manual(guest, printed)
+        if b"FAIL" in output or status != (b"FAIL" in printed):
             raise BuildError(f"{guest.name}: status {status} on {harts} harts\n{output.decode(errors='replace')}")
         if not check:
             expected_file(guest.name, False).write_bytes(output)

@@ -48,8 +48,7 @@ def test_what_is_measured_is_not_compared():
 def test_groups_that_fail_on_qemu_are_as_the_manual_says_and_no_others():
     guest = dataclasses.replace(ALL[0], fails_on_qemu=("b",))
     assert build.as_manual(guest, b"ok a\nFAIL b: 1\n#\nFAIL b: 2\nFAIL c: 1\n") == b"ok a\nok b\nFAIL c: 1\n"
-    with pytest.raises(build.BuildError, match="take it out of fails_on_qemu"):
-        build.as_manual(guest, b"ok a\nok b\n")
+    assert build.as_manual(guest, b"ok a\nok b\n") == b"ok a\nok b\n", "as a newer QEMU may"
 
 
 @needs_qemu

@@ -17,44 +17,45 @@ if not __package__:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.real.fetch import CACHE, CannotFetch, index, package_file
 
-SUITE, ARCHITECTURE = "trixie", "riscv64"
+SUITE, ARCHITECTURE, KERNEL = "trixie", "riscv64", "linux-image-riscv64"
 OPENSBI = "usr/lib/riscv64-linux-gnu/opensbi/generic"
+
+
+def real_package(name: str) -> tuple[str, dict[str, str]]:
+    """A mirror and the control fields of a package; of linux-image-riscv64, those of the kernel it depends on."""
+    base, packages = index(SUITE, ARCHITECTURE)
+    fields = packages[name]
+    if name == KERNEL:
+        fields = packages[re.split(r"[ (,]", fields["Depends"])[0]]
+    return base, fields
 
 
 @cache
 def unpacked(name: str) -> Path:
-    """A folder with one package's files, without what it depends on. Raises CannotFetch."""
+    """A folder with one package's files, without what it depends on; kept for ever. Raises CannotFetch."""
+    folder = CACHE / "kernel" / f"{SUITE}-{ARCHITECTURE}-{name}"
+    if folder.exists():
+        return folder
     if not shutil.which("dpkg-deb"):
         raise CannotFetch("dpkg-deb is needed (Debian or Ubuntu host)")
-    base, packages = index(SUITE, ARCHITECTURE)
-    fields = packages[name]
-    folder = CACHE / "kernel" / f"{fields['Package']}_{fields['Version'].replace(':', '%3a')}_{ARCHITECTURE}"
-    if not folder.exists():
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        try:
-            partial.mkdir(parents=True)
-            subprocess.run(["dpkg-deb", "-x", package_file(base, fields), partial], check=True)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+    try:
+        partial.mkdir(parents=True)
+        subprocess.run(["dpkg-deb", "-x", package_file(*real_package(name)), partial], check=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder
-
-
-@cache
-def image_package() -> str:
-    """The package with the kernel itself, which linux-image-riscv64 depends on."""
-    fields = index(SUITE, ARCHITECTURE)[1]["linux-image-riscv64"]
-    return re.split(r"[ (,]", fields["Depends"])[0]
 
 
 def vmlinux() -> Path:
     """The kernel: an Image with an EFI stub, 31 MB."""
-    return next((unpacked(image_package()) / "boot").glob("vmlinux-*"))
+    return next((unpacked(KERNEL) / "boot").glob("vmlinux-*"))
 
 
 def modules_folder() -> Path:
     """What becomes /lib/modules/VERSION."""
-    return next((unpacked(image_package()) / "usr/lib/modules").iterdir())
+    return next((unpacked(KERNEL) / "usr/lib/modules").iterdir())
 
 
 def firmware(name: str = "fw_dynamic.bin") -> Path:
