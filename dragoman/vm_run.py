@@ -101,7 +101,7 @@ class Run:
         if os.isatty(1):
             self.console.say(text)
         else:
-            os.write(2, text.replace("\n", "\r\n").encode(errors="surrogateescape"))
+            os.write(2, text.encode(errors="surrogateescape"))
 
     def actions(self) -> tuple[Action, ...]:
         rows = [Action("q", "quit: the machine is switched off", self.machine.stop), Action("p", "pause, and go on", self.pause)]
