@@ -54,7 +54,7 @@ class Machine:
         self.lock, self.memory, self.console, self.done = threading.RLock(), Memory(), Console(), []
         self.harts = [Hart(self, n) for n in range(harts)]
         self.options = options
-        self._off, self._status = threading.Event(), 0
+        self._off, self._status, self.report, self.paused = threading.Event(), 0, "", False
 
     def send_ipi(self, hart):
         hart.done.append(("ipi",))
@@ -70,8 +70,22 @@ class Machine:
     def reset(self):
         self.done.append(("reset",))
 
+    def crash(self, report):
+        self.report = report
+        self.power_off(1)
+
     def run(self):
-        self._off.wait()
+        self.start()
+        self.wait()
+        return self.close()
+
+    def start(self):
+        self.done.append(("start",))
+
+    def wait(self, seconds=None):
+        return self._off.wait(seconds)
+
+    def close(self):
         return self._status
 
     def stop(self):
@@ -79,9 +93,11 @@ class Machine:
 
     def pause(self):
         self.done.append(("pause",))
+        self.paused = True
 
     def resume(self):
         self.done.append(("resume",))
+        self.paused = False
 
     def statistics(self):
         return "exits: none\n"

@@ -15,7 +15,7 @@ from tests.vm.fake import Machine
 
 
 class EchoMachine(Machine):
-    """The guest: P powers off with 7, A aborts this process."""
+    """The guest: P powers off with 7, C crashes, A aborts this process."""
 
     def __init__(self, options):
         super().__init__(options=options)
@@ -27,13 +27,14 @@ class EchoMachine(Machine):
                 os.abort()
             if byte == ord("P"):
                 self.power_off(7)
+            if byte == ord("C"):
+                self.crash("the guest is stuck")
             self.console.write(b"[%02x]" % byte)
 
-    def run(self):
+    def start(self):
         self.console.write(b"<runs>")
         self.console.on_input = self.echo
         self.echo()             # what came before
-        return super().run()
 
 
 def command(words):

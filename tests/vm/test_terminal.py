@@ -154,6 +154,11 @@ def test_no_input_at_all():
     assert (done.stdout, done.returncode) == (b"<runs>", 124)
 
 
+def test_crashed_guest():
+    done = run(input=b"C")
+    assert (done.stderr, done.returncode) == (b"dragoman: the guest is stuck\n", 1)
+
+
 def test_output_into_a_file(tmp_path):
     with open(tmp_path / "log", "wb") as file:
         file.write(b"before ")
