@@ -30,7 +30,15 @@ class Hart:
 
     def __init__(self, machine, hart_id, started=True):
         self.machine, self.hart_id, self.started, self.done = machine, hart_id, started, []
-        self.cpu = SimpleNamespace(x=[0] * 33, pc=0)
+        self.cpu = SimpleNamespace(x=[0] * 33, pc=0, address=id(self))
+        self.native = SimpleNamespace(flush_tlb=self.flush_tlb)
+
+    def flush_tlb(self, state, address, asid):
+        assert state == self.cpu.address
+        self.done.append(("flush", address, asid))
+
+    def send_ipi(self):
+        self.done.append(("ipi",))
 
     def start(self, pc, a0, a1):
         self.started = True
@@ -56,11 +64,12 @@ class Machine:
         self.options = options
         self._off, self._status, self.report, self.paused = threading.Event(), 0, "", False
 
-    def send_ipi(self, hart):
-        hart.done.append(("ipi",))
+    def in_each(self, harts, caller, work):
+        for hart in harts:
+            work(hart)
 
-    def remote_fence(self, harts, kind, start, size, asid):
-        self.done.append((kind, [hart.hart_id for hart in harts], start, size, asid))
+    def sync_code(self, hart):
+        hart.done.append(("fence.i",))
 
     def power_off(self, status):
         self.done.append(("off", status))
