@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from dragoman.arguments import Option, UsageError, choice, help_text, parse, positive, size
 from dragoman.cli import RUN_OPTIONS, say
@@ -111,6 +110,7 @@ SEEING_OPTIONS = (
     Option("-h --help", "help", "print this"),
 )
 VM_RUN_OPTIONS = (*MACHINE_OPTIONS, *RUN_ONLY, *ENGINE_OPTIONS, *SEEING_OPTIONS)
+KEPT_OPTIONS = tuple(option for option in VM_RUN_OPTIONS if option.field not in ("timeout", "lockstep", "help"))
 
 RUN_USAGE = "dragoman vm run --kernel FILE [options], or: dragoman vm run --root DIR [options]"
 RUN_MORE = """\
@@ -189,17 +189,17 @@ def run(words: list[str]) -> int:
     return run_here(options)
 
 
-COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
-    "run": (run, "run a machine on this terminal"),
-}
-
-
 def command(words: list[str]) -> int:
     """Run one command line of `dragoman vm`; returns the exit status. Raises UsageError."""
     name = words[0] if words else "--help"
+    if name == "run":
+        return run(words[1:])
+    from dragoman.vm_manager import COMMANDS
+    from dragoman.vm_manager import command as manage
     if name in COMMANDS:
-        return COMMANDS[name][0](words[1:])
+        return manage(name, words[1:])
     if name in ("--help", "-help", "-h", "help"):
-        summary = "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items())
+        texts = {"run": "run a machine on this terminal", **{name: text for name, (_, text) in COMMANDS.items()}}
+        summary = "\n".join(f"  {name:10}{text}" for name, text in texts.items())
         return say(help_text("dragoman vm COMMAND ...", ABOUT, (), f"commands (each has its own --help):\n{summary}"))
-    raise UsageError(f"vm: no command {name}: it is one of {', '.join(COMMANDS)}")
+    raise UsageError(f"vm: no command {name}: it is one of run, {', '.join(COMMANDS)}")

@@ -28,18 +28,34 @@ def run_here(options: MachineOptions, make: Callable | None = None) -> int:
             from dragoman.runtime.machine.machine import Machine
             make = Machine
         return Run(make(options), options, terminal, signals).live()
-    except MachineError as error:
-        complain(str(error))
-        return error.status
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if terminal is not None:
+            terminal.close()
+        text, status = failure(error)
+        if status == HOST_FAILED and "internal" in options.log:
             raise
-        name = os.fsdecode(error.filename) if error.filename is not None else ""
-        complain(f"{name}: {error.strerror}" if name else str(error.strerror))
-        return HOST_FAILED
+        complain(text)
+        return status
     finally:
         if terminal is not None:
             terminal.close()
+
+
+def failure(error: Exception) -> tuple[str, int]:
+    """What to tell the user of why there is no machine, in one line, and the exit status."""
+    from dragoman.runtime.machine.loader import LoadError
+    if isinstance(error, MachineError):
+        return str(error), error.status
+    if isinstance(error, LoadError):
+        return str(error), MachineError.status
+    if isinstance(error, MemoryError):
+        return "there is not so much memory for a machine", HOST_FAILED
+    if isinstance(error, OSError):
+        name = os.fsdecode(error.filename) if error.filename is not None else ""
+        return (f"{name}: {error.strerror}" if name else str(error.strerror)), HOST_FAILED
+    return f"internal error: {type(error).__name__}: {error} (-d internal prints where)", HOST_FAILED
 
 
 class Run:
@@ -83,6 +99,8 @@ class Run:
             self.signals.die(self.signals.ending)
         if self.console.broken:
             raise BrokenPipeError
+        if status and self.machine.report:
+            complain(self.machine.report)
         return status
 
     def time_out(self) -> None:
@@ -101,7 +119,7 @@ class Run:
         if os.isatty(1):
             self.console.say(text)
         else:
-            os.write(2, text.replace("\n", "\r\n").encode(errors="surrogateescape"))
+            os.write(2, text.encode(errors="surrogateescape"))
 
     def actions(self) -> tuple[Action, ...]:
         rows = [Action("q", "quit: the machine is switched off", self.machine.stop), Action("p", "pause, and go on", self.pause)]

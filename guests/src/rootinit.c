@@ -6,6 +6,7 @@
 #define system_call(number, ...) syscall(number, __VA_ARGS__)
 #endif
 
+enum { SIGCHLD = 17, TIOCSCTTY = 0x540E };
 enum { O_RDONLY = 0, MS_NOATIME = 1024, MS_MOVE = 8192, EBUSY = 16, EEXIST = 17, AT_FDCWD = -100 };
 enum { REBOOT_MAGIC = 0xfee1dead, REBOOT_MAGIC2 = 672274793, REBOOT_POWER_OFF = 0x4321fedc };
 
@@ -13,11 +14,16 @@ static const char *const environment[] = {"HOME=/", "TERM=linux", "PATH=/usr/sbi
 
 static long call(long number, long a, long b, long c, long d, long e) { return system_call(number, a, b, c, d, e, 0L); }
 
+static void power_off(void) {
+    call(__NR_sync, 0, 0, 0, 0, 0);
+    call(__NR_reboot, REBOOT_MAGIC, REBOOT_MAGIC2, REBOOT_POWER_OFF, 0, 0);
+    call(__NR_exit_group, 1, 0, 0, 0, 0); /* not switched off: the kernel says that its first process has ended */
+}
+
 /* Nothing can go on: say why, and switch the machine off. */
 static void fail(const char *what, const char *name, long error) {
     say("rootinit: %s%s: error %d\n", what, name, -error);
-    call(__NR_reboot, REBOOT_MAGIC, REBOOT_MAGIC2, REBOOT_POWER_OFF, 0, 0);
-    call(__NR_exit_group, 1, 0, 0, 0, 0);
+    power_off();
 }
 
 static long mount(const char *from, const char *at, const char *type, long flags, const char *options) {
@@ -72,6 +78,23 @@ static long start(const char *path, char **arguments) {
     return call(__NR_execve, (long)path, (long)arguments, (long)environment, 0, 0);
 }
 
+/* A root without an init: a shell on the console, whose end is the machine's. */
+static void run_shell(char **arguments) {
+    mount("proc", "/proc", "proc", 0, "");
+    mount("sysfs", "/sys", "sysfs", 0, "");
+    long shell = call(__NR_clone, SIGCHLD, 0, 0, 0, 0), ended;
+    if (!shell) {
+        call(__NR_setsid, 0, 0, 0, 0, 0);
+        call(__NR_ioctl, 0, TIOCSCTTY, 1, 0, 0); /* so that Ctrl-C works */
+        long error = start("/bin/sh", arguments);
+        say("rootinit: cannot start /sbin/init, nor /bin/sh: error %d\n", -error);
+        call(__NR_exit_group, 1, 0, 0, 0, 0);
+    }
+    do ended = call(__NR_wait4, -1, 0, 0, 0, 0); /* also others, which have lost their parents */
+    while (ended != shell && ended > 0);
+    power_off();
+}
+
 int main(int argc, char **argv) {
     static char modules[8192], line[4097];
     if (call(__NR_getpid, 0, 0, 0, 0, 0) != 1) {
@@ -95,6 +118,5 @@ int main(int argc, char **argv) {
         say("rootinit: cannot start %s: error %d\n", init, -error);
     }
     start("/sbin/init", argv);
-    error = start("/bin/sh", argv);
-    fail("cannot start /sbin/init, nor ", "/bin/sh", error);
+    run_shell(argv);
 }

@@ -21,19 +21,35 @@ READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 WRITABLE = select.POLLOUT | select.POLLHUP | select.POLLERR
 
 
-def writer(descriptor: int) -> Callable[[bytes], int]:
-    """A function that writes what fits now and returns how many bytes that is; BlockingIOError: nothing."""
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISSOCK(mode):
-        connection = socket.socket(fileno=os.dup(descriptor))
-        return lambda data: connection.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-        try:                    # an open file of our own: O_NONBLOCK of the other one is not ours to set
-            own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            return lambda data: os.write(own, data)
-        except OSError:         # no /proc, or a terminal that belongs to another user
-            return lambda data: os.write(descriptor, data[:CHUNK])
-    return lambda data: os.write(descriptor, data)
+class Writer:
+    """Writes to a host file what fits now."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._own, self._most = descriptor, -1, 1 << 30
+        self._connection: socket.socket | None = None
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISSOCK(mode):
+            self._connection = socket.socket(fileno=os.dup(descriptor))
+        elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            self._most = CHUNK
+            try:                # an open file of our own: O_NONBLOCK of the other one is not ours to set
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+                self._descriptor = self._own = os.open(f"/proc/self/fd/{descriptor}", flags)
+                self._most = 1 << 30
+            except OSError:
+                return          # no /proc, or a terminal that belongs to another user: small pieces
+
+    def write(self, data: bytes) -> int:
+        """Returns how many bytes were written. Raises BlockingIOError if there is no room."""
+        if self._connection is not None:
+            return self._connection.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        return os.write(self._descriptor, data[:self._most])
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._own >= 0:
+            os.close(self._own)
 
 
 class Attachment:
@@ -48,7 +64,7 @@ class Attachment:
                  ended: Callable[[], None] | None = None, end_of_input: Callable[[], None] | None = None) -> None:
         self.console, self._filter, self._ended, self._end_of_input = console, filter, ended, end_of_input
         self._source: int | None = source
-        self._target, self._write = target, writer(target)
+        self._target, self._writer = target, Writer(target)
         self.broken = False     # the reader of the output is gone
         self._said = bytearray()        # the monitor's own lines, before the guest's
         self._closing = False
@@ -58,17 +74,18 @@ class Attachment:
         self._thread.start()
 
     def say(self, text: str) -> None:
-        """Show lines of the monitor's own, in place of none of the guest's."""
-        self._said += b"\r\n" + text.encode(errors="surrogateescape").replace(b"\n", b"\r\n")
+        """Show lines of the monitor's own, before what the guest has written since."""
+        self._said += b"\n" + text.encode(errors="surrogateescape")
         self._ring()
 
     def close(self) -> None:
-        """Show what is left, as long as that takes and there is a reader, and let go of the console."""
+        """Show what is left, as long as that takes and there is a reader, and let go of the console. Not for the callbacks."""
         self._closing = True
         self._ring()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._thread.join()
         self.console.attach(None)
+        self._writer.close()
+        os.close(self._bell)
 
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)
@@ -115,7 +132,7 @@ class Attachment:
 
     def _show(self, data: bytes) -> None:
         try:
-            count = len(data) if self.broken else self._write(data)
+            count = len(data) if self.broken else self._writer.write(data)
         except BlockingIOError:
             return
         except OSError as error:

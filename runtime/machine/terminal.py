@@ -64,7 +64,7 @@ class Terminal:
             return child, writing
         try:                    # a session of its own: no signal for this job, and none of the terminal's, reaches it
             os.setsid()
-            signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             for name in os.listdir("/proc/self/fd"):    # it must not keep pipes and locks of this process open
                 if int(name) not in (reading, self.descriptor):
                     os.closerange(int(name), int(name) + 1)

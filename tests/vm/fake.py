@@ -30,7 +30,15 @@ class Hart:
 
     def __init__(self, machine, hart_id, started=True):
         self.machine, self.hart_id, self.started, self.done = machine, hart_id, started, []
-        self.cpu = SimpleNamespace(x=[0] * 33, pc=0)
+        self.cpu = SimpleNamespace(x=[0] * 33, pc=0, address=id(self))
+        self.native = SimpleNamespace(flush_tlb=self.flush_tlb)
+
+    def flush_tlb(self, state, address, asid):
+        assert state == self.cpu.address
+        self.done.append(("flush", address, asid))
+
+    def send_ipi(self):
+        self.done.append(("ipi",))
 
     def start(self, pc, a0, a1):
         self.started = True
@@ -54,13 +62,14 @@ class Machine:
         self.lock, self.memory, self.console, self.done = threading.RLock(), Memory(), Console(), []
         self.harts = [Hart(self, n) for n in range(harts)]
         self.options = options
-        self._off, self._status = threading.Event(), 0
+        self._off, self._status, self.report, self.paused = threading.Event(), 0, "", False
 
-    def send_ipi(self, hart):
-        hart.done.append(("ipi",))
+    def in_each(self, harts, caller, work):
+        for hart in harts:
+            work(hart)
 
-    def remote_fence(self, harts, kind, start, size, asid):
-        self.done.append((kind, [hart.hart_id for hart in harts], start, size, asid))
+    def sync_code(self, hart):
+        hart.done.append(("fence.i",))
 
     def power_off(self, status):
         self.done.append(("off", status))
@@ -70,8 +79,22 @@ class Machine:
     def reset(self):
         self.done.append(("reset",))
 
+    def crash(self, report):
+        self.report = report
+        self.power_off(1)
+
     def run(self):
-        self._off.wait()
+        self.start()
+        self.wait()
+        return self.close()
+
+    def start(self):
+        self.done.append(("start",))
+
+    def wait(self, seconds=None):
+        return self._off.wait(seconds)
+
+    def close(self):
         return self._status
 
     def stop(self):
@@ -79,9 +102,11 @@ class Machine:
 
     def pause(self):
         self.done.append(("pause",))
+        self.paused = True
 
     def resume(self):
         self.done.append(("resume",))
+        self.paused = False
 
     def statistics(self):
         return "exits: none\n"

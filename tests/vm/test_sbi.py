@@ -83,27 +83,32 @@ def test_hart_masks(machine, hart, mask, base, reached):
     machine.harts[3].started = False
     error = SUCCESS if reached is not None else INVALID_PARAM
     assert call(hart, IPI, 0, mask, base) == (error, 0)
-    assert [other.hart_id for other in machine.harts if other.done] == (reached or [])
-    for function, arguments in ((0, ()), (1, (0x1000, 0x1000)), (2, (0x1000, 0x1000, 5))):
-        machine.done.clear()
-        assert call(hart, RFENCE, function, mask, base, *arguments) == (error, 0)
-        assert [done[1] for done in machine.done] == ([reached] if reached is not None else [])
+    for function, arguments in (None, ()), (0, ()), (1, (0x1000, 0x1000)), (2, (0x1000, 0x1000, 5)):
+        if function is not None:
+            assert call(hart, RFENCE, function, mask, base, *arguments) == (error, 0)
+        assert [other.hart_id for other in machine.harts if other.done] == (reached or [])
+        for other in machine.harts:
+            other.done.clear()
 
 
 @pytest.mark.parametrize(("function", "arguments", "error", "done"), [
-    (0, (), SUCCESS, ("fence.i", [0], 0, ALL, -1)),
-    (1, (0x5000, 0x2000), SUCCESS, ("sfence.vma", [0], 0x5000, 0x2000, -1)),
-    (1, (0, 0), SUCCESS, ("sfence.vma", [0], 0, ALL, -1)),              # "entire address space"
-    (1, (0x5000, ALL), SUCCESS, ("sfence.vma", [0], 0, ALL, -1)),
-    (1, (0xFFFF_FFFF_FFFF_F000, 0x1000), SUCCESS, ("sfence.vma", [0], 0xFFFF_FFFF_FFFF_F000, 0x1000, -1)),
-    (1, (0xFFFF_FFFF_FFFF_F000, 0x1001), INVALID_ADDRESS, None),
-    (2, (0x5000, 0x1000, 7), SUCCESS, ("sfence.vma", [0], 0x5000, 0x1000, 7)),
-    (2, (0x5000, 0x1000, 0xFFFF), SUCCESS, ("sfence.vma", [0], 0x5000, 0x1000, 0xFFFF)),
-    (2, (0x5000, 0x1000, 0x10000), INVALID_PARAM, None),
+    (0, (), SUCCESS, [("fence.i",)]),
+    (1, (0x5000, 0x2000), SUCCESS, [("flush", 0x5000, -1), ("flush", 0x6000, -1)]),
+    (1, (0x5FFF, 2), SUCCESS, [("flush", 0x5000, -1), ("flush", 0x6000, -1)]),
+    (1, (0, 0), SUCCESS, [("flush", -1, -1)]),              # "entire address space"
+    (1, (0x5000, ALL), SUCCESS, [("flush", -1, -1)]),
+    (1, (0x5000, 1 << 40), SUCCESS, [("flush", -1, -1)]),
+    (1, (0x5000, 0), SUCCESS, []),
+    (1, (0xFFFF_FFFF_FFFF_F000, 0x1000), SUCCESS, [("flush", 0xFFFF_FFFF_FFFF_F000, -1)]),
+    (1, (0xFFFF_FFFF_FFFF_F000, 0x1001), INVALID_ADDRESS, []),
+    (2, (0x5000, 0x1000, 7), SUCCESS, [("flush", 0x5000, 7)]),
+    (2, (0, 0, 7), SUCCESS, [("flush", -1, 7)]),
+    (2, (0x5000, 0x1000, 0xFFFF), SUCCESS, [("flush", 0x5000, 0xFFFF)]),
+    (2, (0x5000, 0x1000, 0x10000), INVALID_PARAM, []),
 ])
 def test_remote_fences(machine, hart, function, arguments, error, done):
     assert call(hart, RFENCE, function, 1, 0, *arguments) == (error, 0)
-    assert machine.done == ([done] if done else [])
+    assert machine.harts[0].done == done
 
 
 def test_hart_is_started_and_stopped(machine, hart):

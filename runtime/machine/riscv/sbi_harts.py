@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from dragoman.dbt.state import PAGE_SIZE
 from dragoman.runtime.machine.riscv import sbi_pmu
 from dragoman.runtime.machine.riscv.sbi_codes import (
     ALREADY_AVAILABLE,
@@ -14,7 +17,8 @@ from dragoman.runtime.machine.riscv.sbi_codes import (
 )
 
 ALL = (1 << 64) - 1             # as hart_mask_base: every hart; as size: the whole address space
-ANY_ASID = -1
+EVERY = -1                      # flush_tlb: each address, each ASID
+MOST_PAGES = 64                 # that are worth a fence each
 MOST_ASID = 0xFFFF              # the field of satp has 16 bits
 STARTED, STOPPED = 0, 1         # states of a hart (HSM table); it is never seen between two of them
 SUSPEND_RETENTIVE, SUSPEND_NON_RETENTIVE = 0x0000_0000, 0x8000_0000
@@ -40,38 +44,51 @@ def send_ipi(vcpu, mask: int, base: int, *_: int) -> Answer:       # type: ignor
     if harts is None:
         return INVALID_PARAM, 0
     for hart in harts:
-        vcpu.machine.send_ipi(hart)
+        hart.send_ipi()
     sbi_pmu.count([vcpu], "ipi_sent")
     sbi_pmu.count(harts, "ipi_received")
     return SUCCESS, 0
 
 
-# ---- remote fences: Machine.remote_fence returns when all targets have done it
+# ---- remote fences: each target does it in its own thread; Machine.in_each returns when all have
 
-def _fence(vcpu, mask: int, base: int, kind: str, event: str, start: int, size: int, asid: int) -> Answer:   # type: ignore[no-untyped-def]
-    harts = targets(vcpu.machine, mask, base)
-    if harts is None or asid > MOST_ASID:
+def remote_fence_i(vcpu, mask: int, base: int, *_: int) -> Answer:             # type: ignore[no-untyped-def]
+    return _fence(vcpu, mask, base, "fence_i", vcpu.machine.sync_code)
+
+
+def remote_sfence_vma(vcpu, mask: int, base: int, start: int, size: int, *_: int) -> Answer:     # type: ignore[no-untyped-def]
+    return _fence_pages(vcpu, mask, base, "sfence_vma", start, size, EVERY)
+
+
+def remote_sfence_vma_asid(vcpu, mask: int, base: int, start: int, size: int, asid: int, *_: int) -> Answer:     # type: ignore[no-untyped-def]
+    if asid > MOST_ASID:
         return INVALID_PARAM, 0
+    return _fence_pages(vcpu, mask, base, "sfence_vma_asid", start, size, asid)
+
+
+def _fence_pages(vcpu, mask: int, base: int, event: str, start: int, size: int, asid: int) -> Answer:       # type: ignore[no-untyped-def]
+    """Of the pages that have a byte in the range; of all addresses where they are many."""
     if (start, size) == (0, 0) or size == ALL:
         start, size = 0, ALL
     elif start + size > ALL + 1:
         return INVALID_ADDRESS, 0
-    vcpu.machine.remote_fence(harts, kind, start, size, asid)
+    first, end = start & -PAGE_SIZE, start + size
+    pages = range(first, end, PAGE_SIZE) if end - first <= MOST_PAGES * PAGE_SIZE else (EVERY,)
+
+    def flush(hart) -> None:                                       # type: ignore[no-untyped-def]
+        for page in pages:
+            hart.native.flush_tlb(hart.cpu.address, page, asid)
+    return _fence(vcpu, mask, base, event, flush)
+
+
+def _fence(vcpu, mask: int, base: int, event: str, work: Callable[..., None]) -> Answer:     # type: ignore[no-untyped-def]
+    harts = targets(vcpu.machine, mask, base)
+    if harts is None:
+        return INVALID_PARAM, 0
+    vcpu.machine.in_each(harts, vcpu, work)
     sbi_pmu.count([vcpu], f"{event}_sent")
     sbi_pmu.count(harts, f"{event}_received")
     return SUCCESS, 0
-
-
-def remote_fence_i(vcpu, mask: int, base: int, *_: int) -> Answer:             # type: ignore[no-untyped-def]
-    return _fence(vcpu, mask, base, "fence.i", "fence_i", 0, ALL, ANY_ASID)
-
-
-def remote_sfence_vma(vcpu, mask: int, base: int, start: int, size: int, *_: int) -> Answer:     # type: ignore[no-untyped-def]
-    return _fence(vcpu, mask, base, "sfence.vma", "sfence_vma", start, size, ANY_ASID)
-
-
-def remote_sfence_vma_asid(vcpu, mask: int, base: int, start: int, size: int, asid: int, *_: int) -> Answer:     # type: ignore[no-untyped-def]
-    return _fence(vcpu, mask, base, "sfence.vma", "sfence_vma_asid", start, size, asid)
 
 
 # ---- hart state management
