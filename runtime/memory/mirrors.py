@@ -232,12 +232,12 @@ def note_path(mmu: int, number: int, address: int) -> int:
         if used != 0 and has_changed_entry(memory, used, value) != 0:
             drop_entry(mmu, mirror, index)
             used = 0
+            if load64(mmu + U_OWED) != 0:           # before the mirror has the new value, which a sweep would take for the old one
+                pay(mmu)
+                return 0
         if used == 0:
             store64(mirror + MIRROR_USED, load64(mirror + MIRROR_USED) + 1)
         store64(mirror + 8 * index, value)
-    if load64(mmu + U_OWED) != 0:
-        pay(mmu)
-        return 0
     return 1
 
 

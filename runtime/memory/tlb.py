@@ -164,7 +164,7 @@ def translate(state: int, address: int, kind: int) -> int:
         if call4(load64(memory + M_WALK), state, address, kind, mmu + MMU_RESULT) != 0:
             return -1
         found = load64(mmu + W_PHYSICAL) | load64(mmu + W_RAW)
-        if number == 0:
+        if number == 0 or frame_of(memory, found & -PAGE_SIZE) < 0:     # devices are asked for anew each time, as explain_access does
             return found
         if load64(memory + M_TRACING) == 0:
             note_second(mmu, number, page, found)

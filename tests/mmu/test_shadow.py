@@ -6,6 +6,9 @@ What an access finds must be what the plain walker finds in some state that memo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,28 +22,52 @@ from tests.mmu.walker import Context, PlainMemory, Trap
 PAGES, ROOT = 8, BASE >> 12
 KINDS = "load", "store", "fetch"
 VALID, LEAF = 0x01, (0xDF, 0xCF, 0xDB, 0x5F, 0x57, 0x1F, 0xC7)    # all rights U, S; read and execute; no D; no D nor X; no A nor D
-places = st.sampled_from([0, 1, 511])
-pages = st.integers(0, PAGES - 1)
-entries = st.one_of(st.builds(lambda n, flags: ROOT + n << 10 | flags, pages, st.sampled_from([VALID, VALID, *LEAF])),
-                    st.sampled_from([0, 0x2000_00CF, 0x2000_00DF, 0x3000_00CF, 1]))      # none, 1 GiB or 2 MiB at BASE, elsewhere
-TABLES = {(0, 0): 1, (1, 0): 2, (1, 1): 2, (3, 0): 1, (3, 511): 1}                       # two roots that share a table
+TABLES = {(0, 0): 1, (1, 0): 2, (1, 1): 2, (3, 0): 1, (3, 511): 1, (0, 511): 3}          # two roots that share a table
 START = {place: ROOT + page << 10 | VALID for place, page in TABLES.items()} | {
     (2, n): ROOT + 4 + n << 10 | 0xDF for n in range(3)} | {(2, 511): ROOT + 7 << 10 | 0xCF}
-satps = [8 << 60 | asid << 44 | ROOT + root for asid in (1, 2) for root in (0, 3)] + [9 << 60 | 1 << 44 | ROOT]
-contexts = st.builds(lambda mode, satp, user, executable: Context(mode, satp, user, executable),
-                     st.sampled_from([0, 1, 1]), st.sampled_from(satps), st.booleans(), st.booleans())
-vas = st.builds(lambda parts: (lambda va: va | (-1 << 39) & (1 << 64) - 1 if va >> 38 & 1 else va)(
-    sum(p << 12 + 9 * n for n, p in enumerate(parts))), st.tuples(places, st.sampled_from([0, 0, 1]), st.sampled_from([0, 0, 511])))
-vcpus = st.integers(0, 1)
-steps = st.one_of(
-    st.tuples(st.just("enter"), vcpus, contexts),
-    st.tuples(st.just("access"), vcpus, vas, st.sampled_from(KINDS)),
-    st.tuples(st.just("access"), vcpus, vas, st.sampled_from(KINDS)),
-    st.tuples(st.just("write"), st.sampled_from([0, 1, 2]), st.one_of(st.sampled_from(list(START)), st.tuples(pages, places)), entries),
-    st.tuples(st.just("fence"), vcpus, st.one_of(st.none(), vas), st.sampled_from([None, 1, 2])),
-    st.tuples(st.just("poll"), vcpus))
-histories = st.lists(steps, min_size=5, max_size=60)
+SATPS = [8 << 60 | asid << 44 | ROOT + root for asid in (1, 2) for root in (0, 3)] + [9 << 60 | 1 << 44 | ROOT]
 BARE = Context(walker.M)
+
+
+def random_entry(random: Random) -> int:
+    if random.random() < 0.2:          # none; 1 GiB at BASE, 2 MiB at BASE, elsewhere
+        return random.choice([0, 0x2000_00CF, 0x2000_00DF, 0x3000_00CF])
+    return ROOT + random.randrange(PAGES) << 10 | random.choice([VALID, VALID, *LEAF])
+
+
+def random_va(random: Random) -> int:
+    va = random.choice([0, 1, 2, 511]) << 12 | random.choice([0, 0, 1]) << 21 | random.choice([0, 0, 511]) << 30
+    return va | (-1 << 39) & (1 << 64) - 1 if va >> 38 & 1 else va
+
+
+def random_context(random: Random) -> Context:
+    return Context(random.choice([0, 1, 1]), random.choice(SATPS), random.random() < 0.8, random.random() < 0.5)
+
+
+def random_history(random: Random, length: int) -> Iterator[tuple]:
+    """Steps of a Guest. Few pages, so that what is changed was used."""
+    vas = [random_va(random) for _ in range(4)]
+    contexts = [random_context(random) for _ in range(3)]
+    for n in range(2):
+        yield "enter", n, random.choice(contexts)
+    for _ in range(length):
+        n, what = random.randrange(2), random.random()
+        if what < 0.08:
+            yield "enter", n, random.choice(contexts)
+        elif what < 0.12:
+            yield "poll", n
+        elif what < 0.25:
+            place = random.choice(list(START)) if random.random() < 0.8 else (random.randrange(PAGES), random.choice([0, 1, 511]))
+            for who in (0, 1):          # by one of them, or by a device
+                yield "access", who, random.choice(vas), random.choice(KINDS)
+            entry = START[place] if place in START and random.random() < 0.3 else random_entry(random)
+            yield "write", random.randrange(3), place, entry
+            if random.random() < 0.7:
+                yield "fence", n, None, None
+        elif what < 0.35:
+            yield "fence", n, random.choice([None, *vas]), random.choice([None, 1, 2])
+        else:
+            yield "access", n, random.choice(vas), random.choice(KINDS)
 
 
 class Guest:
@@ -105,10 +132,12 @@ class Guest:
         assert self.machine.vcpus[n].access(va, access) in allowed, (hex(va), access, context, allowed)
 
 
-def run(machine: Machine, history) -> None:
+def run(machine: Machine, random: Random, length: int) -> int:
+    """Returns the number of accesses compared."""
     guest = Guest(machine)
-    for what, *arguments in history:
+    for what, *arguments in random_history(random, length):
         guest.step(what, *arguments)
+    return guest.accesses
 
 
 SCHEMES = {"tracing": True, "fences": False}
@@ -118,8 +147,25 @@ SCHEMES = {"tracing": True, "fences": False}
 def test_histories(scheme):
     machine = Machine(PAGES, vcpus=2, tracing=SCHEMES[scheme], compiled=True)
 
-    @settings(max_examples=400, deadline=None)
-    @given(histories)
-    def histories_of(history):
-        run(machine, history)
-    histories_of()
+    @settings(max_examples=100, deadline=None)
+    @given(st.integers(0, 1 << 32), st.sampled_from([20, 100, 400]))
+    def compare(seed, length):
+        run(machine, Random(seed), length)
+    compare()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_histories_as_python(scheme):
+    machine = Machine(PAGES, vcpus=2, tracing=SCHEMES[scheme])
+    for seed in range(2):
+        run(machine, Random(seed), 60)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_million_accesses(scheme):
+    machine = Machine(PAGES, vcpus=2, tracing=SCHEMES[scheme], compiled=True)
+    accesses = seed = 0
+    while accesses < 1_000_000:
+        accesses += run(machine, Random(seed), 200)
+        seed += 1
