@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import threading
 import time
 
@@ -16,7 +17,7 @@ from dragoman.runtime.memory.physical import PhysicalMemory
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
+    from typing import Any
 
     from dragoman.runtime.machine.options import MachineOptions
     from dragoman.runtime.machine.vcpu import Vcpu
@@ -32,9 +33,9 @@ class Machine:
     Raises MachineError, LoadError, OSError, MemoryError.
     """
 
-    def __init__(self, options: MachineOptions, architecture: ModuleType | None = None) -> None:
+    def __init__(self, options: MachineOptions, architecture: Any = None) -> None:
         if architecture is None:
-            from dragoman.runtime.machine.riscv import architecture
+            architecture = importlib.import_module("dragoman.runtime.machine.riscv.architecture")
         self.options, self.architecture = options, architecture
         self.ended = self.paused = False
         self.status = 0

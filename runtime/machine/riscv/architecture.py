@@ -67,6 +67,7 @@ def boot(machine: Machine) -> None:
     start = booting.boot(machine.memory, options.kernel, options.initrd, options.bios, bare=False, tree=machine.board.tree)
     for number, each in enumerate(machine.harts):
         registers = start.registers(number)
+        assert isinstance(each, Hart)
         each.privilege, each.a2 = start.privilege, registers.get(A0 + 2, 0)
         if number == 0 or start.all_harts:
             each.start(start.pc, registers[A0], registers[A0 + 1])
