@@ -85,6 +85,8 @@ MACHINE_OPTIONS = (
            "a connection to a forwarded port of this host is one to the guest: user,forward=tcp:2222:22", "user[,forward=...]", network),
     Option("--share", "shares", "a folder for the guest to mount: mount -t 9p -o trans=virtio TAG PLACE (default: the folder's name is "
            "the tag)", "DIR[,tag=TAG][,ro]", read_share, gather=True),
+    Option("--console", "console", "what the console is for the guest: serial, its ttyS0 (default), or virtio, its hvc0", "serial|virtio",
+           choice("serial", "virtio")),
     Option("--priority", "priority", "0 (default): shares the host's CPUs with other machines by turns; 1 to "
            f"{MOST_PRIORITY}: runs before all that have less", "N", whole),
     Option("--cap", "cap", "percent of a host CPU that each virtual CPU may use at most", "PERCENT", positive),

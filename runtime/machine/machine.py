@@ -9,6 +9,7 @@ import time
 
 from dragoman.dbt.paged_engine import PagedEngine
 from dragoman.runtime.machine.console import Console
+from dragoman.runtime.machine.equipment import Equipment
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.native import FOLDERS, Native
 from dragoman.runtime.memory.mmu import Memory
@@ -37,7 +38,7 @@ class Machine:
         if architecture is None:
             architecture = importlib.import_module("dragoman.runtime.machine.riscv.architecture")
         self.options, self.architecture = options, architecture
-        self.ended = self.paused = False
+        self.ended = self.paused = self.rebooting = False
         self.status = 0
         self.report = ""                                # why it ended, if that was no power-off
         self.events = Events()
@@ -53,6 +54,7 @@ class Machine:
         self.memory.tell = self.native.tell_written
         self.host_rate, self.clock_base = self._clock_rate()
         self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
+        self.equipment = Equipment(self)
         self.board = architecture.board(self)
         self._threads: list[threading.Thread] = []
         self._done = threading.Event()
@@ -75,6 +77,9 @@ class Machine:
         """Load what is to be booted and let the harts go."""
         self.boot()
         self.events.start()
+        self._start_harts()
+
+    def _start_harts(self) -> None:
         for hart in self.harts:
             thread = threading.Thread(target=self._run_hart, args=(hart,), name=f"hart{hart.hart_id}", daemon=True)
             self._threads.append(thread)
@@ -85,13 +90,41 @@ class Machine:
         self.architecture.boot(self)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until it has ended; False if the seconds are over first."""
-        return self._done.wait(seconds)
+        """Until it has ended; False if the seconds are over first. Reboots are made by who waits here."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while self._done.wait(None if until is None else max(0.0, until - time.monotonic())):
+            if not self.rebooting:
+                return True
+            self._reboot()
+        return False
+
+    def _reboot(self) -> None:
+        """Power off and on: new devices, empty memory, the same disks and console."""
+        self._join()
+        with self.lock:
+            self.equipment.close()
+            self.memory.release(self.memory.base, self.memory.size)
+            for hart in self.harts:
+                hart.power_on()
+            self.engine.flush(self.harts[0].cpu)
+            self.equipment = Equipment(self)
+            self.board = self.architecture.board(self)
+            self.ended = self.rebooting = False
+            self._done.clear()
+            self.boot()
+        self._start_harts()
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
 
     def close(self) -> int:
         """After its end: wind up, and return the status."""
-        for thread in self._threads:
-            thread.join()
+        self._join()
+        with self.lock:
+            self.board.uart.flush()
+            self.equipment.close()
         self.events.stop()
         return self.status
 
@@ -120,11 +153,13 @@ class Machine:
         self.end(CRASHED, report)
 
     def reset(self) -> None:
-        """Not yet: a reboot ends the machine."""
-        self.end(0, "reboot")
+        """The guest asks for a reboot."""
+        self.rebooting = not self.ended
+        self.end(0)
 
     def stop(self) -> None:
         """From outside: as if its power were cut."""
+        self.rebooting = False
         self.end(0, "stopped")
 
     def pause(self) -> None:
@@ -136,6 +171,11 @@ class Machine:
         self.paused = False
         for hart in self.harts:
             hart.kick()
+
+    def statistics(self) -> str:
+        """Lines for people."""
+        from dragoman.runtime.machine.statistics import report
+        return report(self)
 
     # --- the physical address space, for harts
     def read_physical(self, address: int, size: int) -> int:

@@ -108,6 +108,8 @@ class MachineOptions(RunOptions):
     """`user` and its options, as text: runtime/machine/network reads it; None: no network."""
     shares: tuple[Share, ...] = ()
 
+    console: str = "serial"
+    """What carries the console: "serial" (ttyS0) or "virtio" (hvc0)."""
     priority: int = 0
     """0: shares the host's CPUs with the other machines of this class; 1 to MOST_PRIORITY: before all that have less."""
     cap: int | None = None

@@ -113,6 +113,12 @@ class Vcpu:
         self.started = True
         self.do(begin)
 
+    def power_on(self) -> None:
+        """As before the first start, while its thread does not run."""
+        self.started = False
+        self.todo.clear()
+        self.native.forget_translations(self.cpu.address)
+
     def reset(self, pc: int, a0: int, a1: int) -> None:
         """Registers as at a start, in its own thread."""
         raise NotImplementedError

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from dragoman.dbt.state import EXITS
 from dragoman.runtime.machine.machine import Machine
 from dragoman.runtime.machine.riscv import board as boards
 from dragoman.runtime.machine.riscv import boot as booting
@@ -12,7 +15,8 @@ from dragoman.runtime.machine.riscv.hart import A0, TIME_BASE, Hart
 
 RAM = boards.RAM
 # What Python calls; more than these is in the image.
-NATIVE = ["on_exit", "raise_trap", "switch_context", "fetch_code", "translate", "flush_tlb", "give_up_writes", "take_dirty_code", "tell_written",
+NATIVE = ["on_exit", "raise_trap", "switch_context", "fetch_code", "translate", "flush_tlb", "forget_translations", "give_up_writes",
+          "take_dirty_code", "tell_written",
           "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits"]
 # Words of the MEMORY block (runtime/memory/frames.py) that are functions of this architecture.
 TRANSLATION = {"walk": "walk", "space": "address_space", "rights": "context_rights", "context": "context_bits", "pmp": "pmp_check"}
@@ -48,17 +52,25 @@ def board(machine: Machine) -> boards.Board:
     """The board with its devices, as the options want it."""
     options = machine.options
     made = boards.Board(machine.events)
-    extensions = [name for name in boards.EXTENSIONS if name != "svadu" or options.accessed == "hardware"]
-    settings = boards.BoardOptions(sink=machine.console.write, power_off=machine.power_off, reset=machine.reset,
-                                   bootargs=options.append, extensions=extensions)
-    made.build(machine.harts, machine.memory, settings, {})         # type: ignore[arg-type]
-    machine.console.on_input = lambda: machine.events.post(lambda: take_input(machine, made))
+    accessed = "svadu" if options.accessed == "hardware" else "svade"
+    settings = boards.BoardOptions(
+        sink=machine.console.write, power_off=machine.power_off, reset=machine.reset, bootargs=options.append,
+        extensions=[accessed if name == "svadu" else name for name in boards.EXTENSIONS],
+        clock=clock_from(options.rtc) if options.rtc is not None else time.time_ns)
+    transports = machine.equipment.connect(machine, made.line, boards.SLOTS)
+    made.build(machine.harts, machine.memory, settings, transports)         # type: ignore[arg-type]
+    if options.console == "serial":
+        def take_input() -> None:
+            made.uart.receive(machine.console.read(made.uart.room()))
+        made.uart.ready = take_input
+        machine.console.on_input = lambda: machine.events.post(take_input)
     return made
 
 
-def take_input(machine: Machine, made: boards.Board) -> None:
-    """What was typed, as far as the serial port has room."""
-    made.uart.receive(machine.console.read(made.uart.room()))
+def clock_from(seconds: int) -> Callable[[], int]:
+    """A clock that shows this many seconds since 1970 now, in ns."""
+    offset = seconds * 10 ** 9 - time.monotonic_ns()
+    return lambda: time.monotonic_ns() + offset
 
 
 def boot(machine: Machine) -> None:
@@ -71,6 +83,24 @@ def boot(machine: Machine) -> None:
         each.privilege, each.a2 = start.privilege, registers.get(A0 + 2, 0)
         if number == 0 or start.all_harts:
             each.start(start.pc, registers[A0], registers[A0 + 1])
+
+
+TRAPS = {0: "instruction address misaligned", 1: "instruction access fault", 2: "illegal instruction", 3: "breakpoint",
+         4: "load address misaligned", 5: "load access fault", 6: "store or AMO address misaligned", 7: "store or AMO access fault",
+         8: "call from U mode", 9: "call from S mode", 11: "call from M mode", 12: "instruction page fault", 13: "load page fault",
+         15: "store or AMO page fault"}
+INTERRUPTS = {1: "supervisor software", 3: "machine software", 5: "supervisor timer", 7: "machine timer", 9: "supervisor external",
+              11: "machine external"}
+SYSTEM = {"csr": "control and status registers", "mret": "mret", "sret": "sret", "wfi": "wfi", "sfence": "sfence.vma and its kind"}
+
+
+def exit_rows(hart: Hart) -> list[tuple[str, list[tuple[str, int]]]]:
+    """What a hart's compiled hook has counted: tables of (name, count)."""
+    def counts(kind: str, names: dict[Any, str]) -> list[tuple[str, int]]:
+        return sorted(((text, hart.register(f"stat_{kind}_{key}")) for key, text in names.items()), key=lambda row: -row[1])
+    return [("exits from native code, by reason", counts("exit", {name: name for name in EXITS})),
+            ("sensitive instructions that left native code", counts("system", SYSTEM)),
+            ("exceptions", counts("trap", TRAPS)), ("interrupts", counts("interrupt", INTERRUPTS))]
 
 
 service = sbi.handle

@@ -1,0 +1,84 @@
+"""The virtio devices that a machine's options ask for, in the order of their slots: disks, network, shares, and what all have."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from dragoman.runtime.machine.network.options import NetworkError, parse_network
+from dragoman.runtime.machine.network.stack import Network
+from dragoman.runtime.machine.options import MachineError
+from dragoman.runtime.machine.virtio.balloon import Balloon
+from dragoman.runtime.machine.virtio.block import Block
+from dragoman.runtime.machine.virtio.console import VirtioConsole
+from dragoman.runtime.machine.virtio.device import VirtioDevice
+from dragoman.runtime.machine.virtio.entropy import Entropy
+from dragoman.runtime.machine.virtio.net import Net
+from dragoman.runtime.machine.virtio.overlay import open_disk
+from dragoman.runtime.machine.virtio.p9 import P9
+from dragoman.runtime.machine.virtio.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dragoman.runtime.machine.device import InterruptLine
+    from dragoman.runtime.machine.machine import Machine
+
+MAC = bytes.fromhex("525400123456")     # locally administered; the network has one guest
+
+
+def complain(message: str) -> None:
+    """One line on standard error, from any thread."""
+    sys.stderr.write(f"dragoman: {message}\n")
+
+
+class Equipment:
+    """The devices of one machine. `transports` are what a board maps, by slot."""
+
+    def __init__(self, machine: Machine) -> None:
+        """Opens disks and folders, binds ports. Raises MachineError."""
+        options = machine.options
+        self.devices: list[VirtioDevice] = []
+        self.network: Network | None = None
+        try:
+            for number, disk in enumerate(options.disks):
+                self.devices.append(Block(open_disk(disk.path, disk.mode), f"disk{number}", complain))
+            if options.net is not None:
+                net = Net(MAC)
+                self.network = Network(machine.events, net.receive, parse_network(options.net))
+                net.connect(self.network)       # type: ignore[arg-type]
+                self.devices.append(net)
+            self.devices += [P9(share.path, share.tag, not share.writable) for share in options.shares]
+            self.devices += [Entropy(), Balloon(machine.memory.release)]
+            if options.console == "virtio":
+                self.devices.append(self._console(machine))
+        except NetworkError as error:
+            self.close()
+            raise MachineError(str(error)) from None
+        except Exception:
+            self.close()
+            raise
+        self.transports: dict[int, Transport] = {}
+
+    @staticmethod
+    def _console(machine: Machine) -> VirtioConsole:
+        device = VirtioConsole(machine.console.write, machine.console.read)
+        machine.console.on_input = lambda: machine.events.post(device.typed)
+        machine.console.on_resize = lambda columns, rows: machine.events.post(lambda: device.resize(columns, rows))
+        return device
+
+    def connect(self, machine: Machine, line: Callable[[int], InterruptLine], slots: int) -> dict[int, Transport]:
+        """Give each device a slot and its interrupt line. Raises MachineError if there are too many."""
+        if len(self.devices) > slots:
+            raise MachineError(f"{len(self.devices)} virtio devices: the board has {slots} slots for disks, network, shares, console, "
+                               "entropy and balloon")
+        self.transports = {slot: Transport(device, machine.memory, line(slot), machine.events, complain)
+                           for slot, device in enumerate(self.devices)}
+        return self.transports
+
+    def close(self) -> None:
+        """Let go of files, folders and sockets."""
+        for device in self.devices:
+            device.close()
+        if self.network is not None:
+            self.network.close()
