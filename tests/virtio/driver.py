@@ -103,6 +103,12 @@ class Driver:
         self.free = self.ram.base + 0x10000 * len(self.rings)
         self.put(0x70, 15)
 
+    def take_over(self, other: Driver, state) -> None:
+        """Go on as the driver of a device that was saved; both have the same RAM, and this one was not started."""
+        self.transport.restore(state)
+        self.rings, self.free = other.rings, other.free
+        self.events.run()
+
     def space(self, size: int) -> int:
         """Address of unused RAM."""
         address = self.free
@@ -157,6 +163,7 @@ class Ring:
         self.size = min(driver.get(0x34), 256)
         self.table = self.ram.base + 0x10000 * number
         self.available, self.used = self.table + 0x4000, self.table + 0x8000
+        self.ram.write(self.available, bytes(0x8000))
         driver.put(0x38, self.size)
         for register, address in ((0x80, self.table), (0x90, self.available), (0xA0, self.used)):
             driver.put(register, address & 0xFFFFFFFF)

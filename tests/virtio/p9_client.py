@@ -21,10 +21,10 @@ def string(text: bytes) -> bytes:
 
 
 class Client:
-    """Mounted: fid 0 is the root."""
+    """Mounted: fid 0 is the root. With the RAM of another client: not started, to go on with what that one saved."""
 
     def __init__(self, path, readonly=False, ram=None, mount=True):
-        self.driver = Driver(P9(os.fsencode(path), "share", readonly), ram or Ram(size=8 << 20))
+        self.driver = Driver(P9(os.fsencode(path), "share", readonly), ram or Ram(size=8 << 20), start=ram is None)
         self.next = 1
         if mount:
             assert self.call(100, struct.pack("<I", 128 << 10) + string(b"9P2000.L")) == struct.pack("<I", 128 << 10) + string(b"9P2000.L")

@@ -11,8 +11,9 @@ STATS_VQ = 1 << 1
 
 
 def balloon(ram=None, refuse=0):
+    """With the RAM of another driver: not started."""
     given = []
-    return Driver(Balloon(lambda *area: given.append(area)), ram, refuse), given
+    return Driver(Balloon(lambda *area: given.append(area)), ram, refuse, ram is None), given
 
 
 def pages(*numbers):
@@ -55,7 +56,7 @@ def test_statistics_are_held_until_asked_for():
     assert ring.waiting() == 1
     driver.ram.write(ring.used + 2, b"\0\0")      # as it was when it was saved
     other, _ = balloon(driver.ram)
-    other.transport.restore(state)
+    other.take_over(driver, state)
     other.device.ask()
     assert ring.waiting() == 1
 

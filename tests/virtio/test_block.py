@@ -32,9 +32,9 @@ def file(tmp_path):
 class Disk:
     """A driver's block layer."""
 
-    def __init__(self, image: Image, ram: Ram | None = None, refuse: int = 0):
+    def __init__(self, image: Image, ram: Ram | None = None, refuse: int = 0, start: bool = True):
         self.reports: list[str] = []
-        self.driver = Driver(Block(image, "serial", self.reports.append), ram or Ram(size=8 << 20), refuse)
+        self.driver = Driver(Block(image, "serial", self.reports.append), ram or Ram(size=8 << 20), refuse, start)
 
     def request(self, kind, sector=0, *data, room=0):
         return self.driver.request(struct.pack("<IIQ", kind, 0, sector), *data, room=(room, 1), indirect=True)
@@ -302,9 +302,8 @@ def test_a_snapshot_in_the_middle_of_requests(file):
     assert it.driver.contents(areas) == CONTENTS[7 * 512:8 * 512] + OK
     assert file.read_bytes()[9 * 512:10 * 512] == b"W" * 512
     it.close()
-    other = Disk(Image(bytes(file)), it.driver.ram)
-    other.driver.transport.restore(state)
-    other.driver.rings, other.driver.free = it.driver.rings, it.driver.free
+    other = Disk(Image(bytes(file)), it.driver.ram, start=False)
+    other.driver.take_over(it.driver, state)
     for _ in range(3):
         ring.take()
     assert other.read(9) == b"W" * 512
@@ -327,10 +326,9 @@ def test_a_temporary_overlay_is_part_of_a_snapshot(file):
     it.write(60, b"6" * 512)
     state = it.driver.transport.state()
     it.close()
-    other = disk(file, "cow", ram=it.driver.ram)
-    other.write(20, b"?" * 512)
-    other.driver.transport.restore(state)
-    other.driver.rings, other.driver.free = it.driver.rings, it.driver.free
+    other = disk(file, "cow", ram=it.driver.ram, start=False)
+    other.driver.device.image.write([memoryview(bytearray(b"?" * 512))], 20 * 512)
+    other.driver.take_over(it.driver, state)
     expected = bytearray(CONTENTS)
     expected[5 * 512:6 * 512], expected[60 * 512:61 * 512] = b"5" * 512, b"6" * 512
     assert other.read(0, SECTORS) == expected
@@ -342,4 +340,4 @@ def test_a_snapshot_of_another_disk_is_refused(file):
     it.close()
     file.write_bytes(CONTENTS + bytes(512))
     with pytest.raises(DiskError, match="snapshot"):
-        disk(file).driver.transport.restore(state)
+        disk(file, start=False).driver.transport.restore(state)

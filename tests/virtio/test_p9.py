@@ -291,11 +291,16 @@ def test_a_deep_tree(client, share):
 def test_a_snapshot_keeps_open_files(client, share):
     fid, folder = client.open(client.walk(b"sub", b"inner"), 2), client.open(client.walk(b"sub"))
     gone = client.walk(b"file")
+    writing = client.walk(b"sub", b"inner")
+    client.call(32, struct.pack("<I", writing) + string(b"user.x") + struct.pack("<QI", 4, 0))
+    client.write(writing, b"ab")
     state = client.driver.transport.state()
     (share / "file").unlink()
     other = Client(share, ram=client.driver.ram, mount=False)
-    other.driver.transport.restore(state)
-    other.driver.rings = client.driver.rings
+    other.driver.take_over(client.driver, state)
     assert other.read(fid) == b"inner" and other.write(fid, b"I") == 1 and b"inner" in other.list(folder)
+    assert other.write(writing, b"cd", 2) == 2
+    with refused("EINVAL"):
+        other.write(writing, b"e", 4)
     with refused("ENOENT"):
         other.stat(gone)

@@ -103,6 +103,21 @@ def test_any_register_at_any_width(accesses):
     assert len(driver.request(room=8)) == 8
 
 
+def test_what_was_made_available_before_the_driver_was_ready_is_served_then():
+    driver = Driver(Entropy())
+    driver.put(0x70, 0)
+    put = driver.put
+
+    def late(offset, value):
+        if (offset, value) == (0x70, 15):
+            driver.submit(room=(8,))
+            assert driver.rings[0].waiting() == 0
+        put(offset, value)
+    driver.put = late
+    driver.start()
+    assert driver.rings[0].waiting() == 1
+
+
 def test_entropy_fills_what_it_is_given():
     driver = Driver(Entropy(lambda size: b"\x5a" * size))
     assert driver.request(room=(10, 20)) == b"\x5a" * 30
@@ -118,10 +133,8 @@ def test_a_saved_device_goes_on_where_it_was():
     driver.submit(room=(5,), notify=False)
     state = driver.transport.state()
     other = Driver(Entropy(lambda size: b"2" * size), driver.ram, start=False)
-    other.rings, other.free = driver.rings, driver.free
-    other.transport.restore(state)
+    other.take_over(driver, state)                    # what was available is served without another notification
     assert other.get(0x70) == 15 and other.line.level == driver.line.level
-    other.events.run()                                # what was available is served without another notification
     _, length = other.rings[0].take()
     assert length == 5
     assert other.request(room=4) == b"2222"

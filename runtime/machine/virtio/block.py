@@ -40,7 +40,7 @@ class Block(VirtioDevice):
     device_id = 2
     queue_sizes = (_QUEUE_SIZE,)
 
-    def __init__(self, image: Image, serial: str = "", report: Callable[[str], None] = print):
+    def __init__(self, image: Image, serial: str, report: Callable[[str], None]):
         self.image, self._serial, self._report = image, serial.encode()[:20], report
         self.features = 1 << SEG_MAX | 1 << BLK_SIZE | 1 << FLUSH | 1 << TOPOLOGY
         self.features |= 1 << RO if image.readonly else 1 << DISCARD | 1 << WRITE_ZEROES

@@ -43,9 +43,6 @@ class VirtioConsole(VirtioDevice):
         self.columns, self.rows = columns & 0xFFFF, rows & 0xFFFF
         self.transport.config_changed()
 
-    def on_start(self) -> None:
-        self.typed()
-
     def on_notify(self, queue: Queue) -> None:
         if queue.number == TRANSMIT:
             self.serve(queue, self._transmit)

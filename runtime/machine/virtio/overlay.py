@@ -155,14 +155,14 @@ class Overlay(Image):
         if self.named:
             self.flush()
             return super().state()
-        pieces: list[tuple[int, bytes]] = []
+        pieces: list[list[Any]] = []
         block = self.map.find(1)
         while block >= 0:
             gap = self.map.find(0, block)
             end = min(len(self.map) if gap < 0 else gap, block + _PIECE)
             contents = bytearray((end - block) * BLOCK)
             read_all(self.fd, [memoryview(contents)], self.data + block * BLOCK)
-            pieces.append((block, bytes(contents)))
+            pieces.append([block, bytes(contents)])
             block = self.map.find(1, end)
         return {**super().state(), "blocks": pieces}
 

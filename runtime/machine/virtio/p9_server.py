@@ -60,7 +60,7 @@ class Server(Contents):
         """Fids by path. What has no name any more cannot be found again: its fids are stale after a restore."""
         return {"size": self.size, "fids": [{
             "number": number, "path": fid.node.path(), "uid": fid.uid, "flags": fid.flags if fid.file >= 0 else -1,
-            "xattr": None if fid.xattr is None else bytes(fid.xattr), "creates": fid.creates} for number, fid in self.fids.items()]}
+            "xattr": [] if fid.xattr is None else [bytes(fid.xattr)], "creates": list(fid.creates or ())} for number, fid in self.fids.items()]}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.drop_all()
@@ -72,8 +72,11 @@ class Server(Contents):
                 if path[:length] not in nodes:
                     nodes[path[:length]] = self.files.unknown(nodes[path[:length - 1]], path[length - 1])
             fid = Fid(self.files.hold(nodes[path]), saved["uid"])
-            fid.xattr = None if saved["xattr"] is None else bytearray(saved["xattr"])
-            fid.creates = tuple(saved["creates"]) if saved["creates"] else None
+            if saved["xattr"]:
+                fid.xattr = bytearray(saved["xattr"][0])
+            if saved["creates"]:
+                name, size, flags = saved["creates"]
+                fid.creates = name, size, flags
             self.fids[saved["number"]] = fid
             if saved["flags"] >= 0:
                 try:

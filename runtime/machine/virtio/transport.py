@@ -134,6 +134,8 @@ class Transport:
         self.status |= new
         if new & DRIVER_OK:
             self.device.on_start()
+            for queue in self.queues:      # Linux's balloon fills a queue, and notifies, before it says that it is ready
+                self.notified(queue)
 
     def _settle(self) -> None:
         for queue in self.queues:
