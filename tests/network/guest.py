@@ -31,7 +31,7 @@ class Guest:
         self.network = Network(self.events, self.receive, parse_network(text), resolver)
         self.checked = True
         if known:
-            self.network.restore({"leases": [], "neighbours": [[GUEST, MAC]]})
+            self.network.restore({"leases": [], "neighbours": [[GUEST, MAC]], "connections": []})
 
     def receive(self, frame, gso_size=0, csum_start=0, csum_offset=0):
         if self.is_full:

@@ -57,6 +57,13 @@ def test_a_lease(make_guest):
     assert (to, target, kind, address) == (MAC, GUEST, ACK, GUEST)
 
 
+def test_a_lease_is_in_the_state(make_guest):
+    first, second = make_guest(), make_guest()
+    exchange(first, message(REQUEST, option(50, ip("10.0.2.20"))))
+    second.network.restore(first.network.state())
+    assert exchange(second, message(DISCOVER))[3] == ip("10.0.2.20")
+
+
 def test_a_guest_that_asks_for_a_broadcast_gets_one(guest):
     assert exchange(guest, message(DISCOVER, flags=0x8000))[:3] == (b"\xff" * 6, EVERYONE, OFFER)
 

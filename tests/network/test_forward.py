@@ -117,3 +117,20 @@ def test_too_many_connections_wait(make_guest):
         guest.packet()
         guest.skip(1.1)
         assert wire.read_tcp(guest.packet()).source_port == second_port
+
+
+def test_data_flows_after_a_first_syn_was_lost(make_guest):
+    guest = make_guest("user,forward=tcp:0:22")
+    lost = []
+    guest.lose = lambda frame: not lost and not lost.append(frame)
+    client, port = dial(guest)
+    with client:
+        connection = Connection(guest, 22, port)
+        guest.until(lambda: lost)
+        guest.skip(1)
+        guest.until(lambda: connection.log)
+        connection.accept(connection.log[0])
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+        guest.until(lambda: connection.ended)
+        assert connection.received == b"hello"

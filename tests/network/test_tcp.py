@@ -7,7 +7,7 @@ import pytest
 
 from . import wire
 from .guest import Connection, data
-from .wire import ACK, FIN, GUEST, RST, SYN, ip
+from .wire import ACK, FIN, RST, SYN, ip
 
 
 def ended(guest):
@@ -200,13 +200,25 @@ def test_more_connections_than_may_be_are_refused(guest, sockets):
     assert not Connection(guest, 41000, port).connect().is_reset
 
 
-def test_connections_are_not_kept_in_a_snapshot_but_leases_are(make_guest, guest, joined):
+def test_a_restored_guest_has_its_lease_and_hears_that_its_connections_are_gone(make_guest, guest, joined):
     connection, peer = joined()
+    peer.sendall(b"hello")
+    guest.until(lambda: connection.received == b"hello")
+    guest.settle()
+    state = guest.network.state()
     other = make_guest(known=False)
-    other.network.restore(guest.network.state())
+    other.is_full = True
+    other.network.restore(state)
+    other.settle()
+    other.is_full = False
+    other.network.resume()
+    reset = wire.read_tcp(other.packet())
+    assert (reset.flags, reset.source, reset.source_port, reset.target_port) == (RST | ACK, wire.GATEWAY, connection.peer_port, connection.port)
+    assert (reset.sequence, reset.acknowledgment) == (connection.expected, connection.sequence)
     other.send(wire.tcp(connection.port, connection.peer_port, connection.sequence, connection.expected, ACK, b"hello?"))
     assert wire.read_tcp(other.packet()).flags == RST
-    guest.network.restore(guest.network.state())
+    guest.network.restore(state)  # back in time, in the same process
     with pytest.raises(ConnectionResetError):
         peer.recv(1)
-    assert guest.network.state() == {"leases": [], "neighbours": [[GUEST, wire.MAC]]}
+    guest.until(lambda: connection.is_reset)
+    assert guest.network.state() == {**state, "connections": []}

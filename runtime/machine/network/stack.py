@@ -27,6 +27,7 @@ class Network:
 
     All calls and callbacks are made with the machine's lock held, on `events` (machine/events.py). `receive(frame)` takes a
     frame for the guest; where it returns False, the frame is not taken, and `resume` tells when the guest has buffers again.
+    It may be called from within `send`.
     There is no IPv6: no router advertisement is sent, and frames of other types are dropped.
 
     Raises NetworkError where a port cannot be forwarded.
@@ -90,16 +91,18 @@ class Network:
         """The guest has given its device buffers for frames, after `receive` returned False."""
         self._tcp.resume()
 
-    def state(self) -> dict[str, list[list[bytes]]]:
-        """What a snapshot keeps: leases and neighbours, not connections."""
+    def state(self) -> dict[str, list[list[Any]]]:
+        """What a snapshot keeps: leases, neighbours, and which connections to end when it is restored."""
         return {"leases": [[mac, address] for mac, address in self._dhcp.leases.items()],
-                "neighbours": [[address, mac] for address, mac in self._link.neighbours.items()]}
+                "neighbours": [[address, mac] for address, mac in self._link.neighbours.items()],
+                "connections": self._tcp.state()}
 
-    def restore(self, state: dict[str, list[list[bytes]]]) -> None:
-        """Takes what `state` gave, here or elsewhere. The guest's connections are answered by a reset when it next sends; forwarded ports stay."""
+    def restore(self, state: dict[str, list[list[Any]]]) -> None:
+        """Takes what `state` gave, here or elsewhere. The guest's connections are reset; forwarded ports and `offload` stay as they are."""
         self.reset()
         self._dhcp.leases = {bytes(mac): bytes(address) for mac, address in state["leases"]}
         self._link.neighbours = {bytes(address): bytes(mac) for address, mac in state["neighbours"]}
+        self._tcp.restore(state["connections"])
 
     def reset(self) -> None:
         """The guest starts anew: ends all connections and flows, forgets who is there. Leases stay."""

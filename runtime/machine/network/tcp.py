@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from . import icmp, resolver
@@ -43,6 +44,7 @@ class Tcp:
         self._scheduled: dict[Connection, None] = {}
         self._is_posted = False
         self._waiting: dict[Connection, None] = {}  # for buffers of the guest
+        self._resets: list[tuple[Key, int, int]] = []  # what `restore` has to send
         self._timer: Any = None
         self._timer_at = 0.0
 
@@ -131,6 +133,7 @@ class Tcp:
 
     def resume(self) -> None:
         """The guest has buffers again."""
+        self._send_resets()
         waiting, self._waiting = self._waiting, {}
         for connection in waiting:
             self.schedule(connection)
@@ -153,9 +156,27 @@ class Tcp:
         """Ends all connections, the guest's side without a word: it learns it when it sends."""
         for connection in list(self.connections.values()):
             connection.abort(tell_guest=False)
+        self._resets.clear()
         if self._timer is not None:
             self.events.cancel(self._timer)
             self._timer = None
+
+    def state(self) -> list[list[Any]]:
+        """The connections that the guest believes in: its address and port, the peer's, our next number, its next number."""
+        return [[*key, connection.sender.nxt, connection.receiver.nxt] for key, connection in self.connections.items()]
+
+    def restore(self, state: list[list[Any]]) -> None:
+        """Has the guest told soon that connections of `state` are gone: one that only waits for data would never ask."""
+        self._resets = [((bytes(guest), port, bytes(peer), peer_port), sequence, acknowledgment)
+                        for guest, port, peer, peer_port, sequence, acknowledgment in state]
+        self.events.post(self._send_resets)
+
+    def _send_resets(self) -> None:
+        while self._resets:
+            key, sequence, acknowledgment = self._resets[-1]
+            if key not in self.connections and not self.emit(key, RST | ACK, sequence, acknowledgment, 0, b"", b"", 0):
+                return  # again when the guest has buffers
+            self._resets.pop()
 
     def _open(self, key: Key, segment: Segment) -> None:
         """Begins a connection of the guest."""
@@ -186,7 +207,8 @@ class Tcp:
 
     def _prepare(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what waits for more does so in the guest
+        with suppress(OSError):  # the peer may have reset it already
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what waits for more does so in the guest
 
     def _add(self, connection: Connection) -> None:
         self.connections[connection.key] = connection

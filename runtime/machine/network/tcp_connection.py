@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .tcp_receiver import SHIFT, Receiver
@@ -234,10 +235,8 @@ class Connection:
         if tell_guest:
             # What was sent last may be ahead of what the guest has: then it asks back (RFC 5961, 3.2) and gets the exact number.
             self._tcp.emit(self.key, RST | ACK, self.sender.nxt, self.receiver.nxt, 0, b"", b"", 0)
-        try:
+        with suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # on, 0 seconds: close resets
-        except OSError:
-            pass
         self._close()
 
     def _close(self) -> None:

@@ -122,7 +122,8 @@ class Sender:
             self.nxt = self.una
         elif self.una != self.highest:
             self._retries += 1
-            self._lost()
+            if is_established:  # a lost SYN says nothing of the guest's buffers, whose segment size is not known then
+                self._lost()
             self.nxt = self.una
         return self._retries <= (RETRIES if is_established else SYN_RETRIES)
 

@@ -6,6 +6,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from . import dhcp, icmp, resolver
@@ -143,7 +144,8 @@ class Udp:
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         except OSError:
             return None
-        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        with suppress(OSError):  # then the guest does not hear of closed ports
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         flow = self._flows[guest] = Flow(guest, sock, 0.0)
         self._events.watch(sock.fileno(), readable=lambda: self._readable(flow))
         return flow
@@ -166,7 +168,7 @@ class Udp:
             except OSError:
                 return
             for level, kind, data in control:
-                if (level, kind) != (socket.IPPROTO_IP, _IP_RECVERR) or len(data) < _ERROR.size:
+                if not address or (level, kind) != (socket.IPPROTO_IP, _IP_RECVERR) or len(data) < _ERROR.size:
                     continue
                 _, origin, message, code, *_ = _ERROR.unpack_from(data)
                 if (origin, message) == (_FROM_ICMP, icmp.UNREACHABLE):
