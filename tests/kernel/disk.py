@@ -59,13 +59,15 @@ def copy(image: Path, output: Path) -> None:
     run("cp", "--sparse=always", "--reflink=auto", image, output)
 
 
-def set_owners(image: Path, owners: Owners) -> None:
-    """Gives each file of an image the mode and owner that its package says: the folder's files were this user's."""
+def set_owners(image: Path, root: Path, owners: Owners) -> None:
+    """Gives each file of an image the mode and owner that its package says, else root: the folder's files were this user's."""
     lines = []
-    for path, (mode, user, group) in owners.items():
-        lines += [f'set_inode_field "{path}" uid {user}', f'set_inode_field "{path}" gid {group}']
-        if mode & 0o7000:  # without root rights, these bits may have been lost
-            lines.append(f'set_inode_field "{path}" mode 0{(0o40000 if mode & 0o1000 else 0o100000) | mode:o}')
+    for path in root.rglob("*"):
+        name = f"/{path.relative_to(root)}"
+        mode, user, group = owners.get(name, (0, 0, 0))
+        lines += [f'set_inode_field "{name}" uid {user}', f'set_inode_field "{name}" gid {group}']
+        if mode & 0o7000:  # these bits are lost where files are not unpacked by root
+            lines.append(f'set_inode_field "{name}" mode 0{path.stat().st_mode & 0o170000 | mode:o}')
     run("debugfs", "-w", "-f", "-", image, text="\n".join(lines) + "\n")
 
 
@@ -75,9 +77,8 @@ def make_image(image: Path) -> None:
         os.chmod(folder, 0o755)
         owners = make_root(Path(folder))
         run("mke2fs", "-q", "-t", "ext4", "-L", "debian", "-E", "root_owner=0:0", "-d", folder, image, SIZE)
-        subprocess.run(["chmod", "-R", "u+rwX", folder], check=False)
-    if os.getuid():
-        set_owners(image, owners)
+        if os.getuid():
+            set_owners(image, Path(folder), owners)
 
 
 def check(image: Path) -> None:
