@@ -59,8 +59,8 @@ class Console:
 
     def shell(self, command: str, seconds: float) -> tuple[str, int]:
         """What one command prints in a shell at its prompt, and its status."""
-        self.send(f"{command}; echo \"[$?]\"\n")
-        self.expect(r'echo "\[\$\?\]"\r*\n', seconds)  # the terminal's echo of what is typed
+        self.send(f'echo "<""begin>"; {command}; echo "[$?]"\n')  # the terminal's echo of this has neither mark
+        self.expect(r"<begin>\r*\n", seconds)
         start = self.seen
         found = self.expect(r"\[(\d+)\]\r*\n", seconds)
         text = bytes(self.output[start:self.seen - len(found[0])])

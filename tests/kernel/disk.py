@@ -25,7 +25,7 @@ from tests.real.fetch import CACHE, CannotFetch
 
 SIZE = "600M"
 MODULES = (*modules.SETS["disk"], *modules.SETS["network"], "virtio_rng")
-RECIPE = ("root.py", "disk.py")  # what decides an image's content, beside Debian
+RECIPE = Path(__file__).with_name("root.py")  # what decides an image's content, beside Debian
 
 
 def run(*command: str | Path, text: str | None = None) -> str:
@@ -41,8 +41,7 @@ def run(*command: str | Path, text: str | None = None) -> str:
 
 def kept(kind: str, make: Callable[[Path], None]) -> Path:
     """An image of the cache folder, made the first time, by what the recipe now says."""
-    recipe = b"".join((Path(__file__).parent / name).read_bytes() for name in RECIPE)
-    image = CACHE / "kernel" / f"disk-{kind}-{hashlib.sha256(recipe).hexdigest()[:12]}.img"
+    image = CACHE / "kernel" / f"disk-{kind}-{hashlib.sha256(RECIPE.read_bytes()).hexdigest()[:12]}.img"
     if not image.exists():
         image.parent.mkdir(parents=True, exist_ok=True)
         partial = image.with_name(f"{image.name}.{os.getpid()}")
@@ -59,13 +58,15 @@ def copy(image: Path, output: Path) -> None:
     run("cp", "--sparse=always", "--reflink=auto", image, output)
 
 
-def set_owners(image: Path, owners: Owners) -> None:
-    """Gives each file of an image the mode and owner that its package says: the folder's files were this user's."""
+def set_owners(image: Path, root: Path, owners: Owners) -> None:
+    """Gives each file of an image the mode and owner that its package says, else root: the folder's files were this user's."""
     lines = []
-    for path, (mode, user, group) in owners.items():
-        lines += [f'set_inode_field "{path}" uid {user}', f'set_inode_field "{path}" gid {group}']
-        if mode & 0o7000:  # without root rights, these bits may have been lost
-            lines.append(f'set_inode_field "{path}" mode 0{(0o40000 if mode & 0o1000 else 0o100000) | mode:o}')
+    for path in root.rglob("*"):
+        name = f"/{path.relative_to(root)}"
+        mode, user, group = owners.get(name, (0, 0, 0))
+        lines += [f'set_inode_field "{name}" uid {user}', f'set_inode_field "{name}" gid {group}']
+        if mode & 0o7000:  # these bits are lost where files are not unpacked by root
+            lines.append(f'set_inode_field "{name}" mode 0{path.stat().st_mode & 0o170000 | mode:o}')
     run("debugfs", "-w", "-f", "-", image, text="\n".join(lines) + "\n")
 
 
@@ -75,9 +76,8 @@ def make_image(image: Path) -> None:
         os.chmod(folder, 0o755)
         owners = make_root(Path(folder))
         run("mke2fs", "-q", "-t", "ext4", "-L", "debian", "-E", "root_owner=0:0", "-d", folder, image, SIZE)
-        subprocess.run(["chmod", "-R", "u+rwX", folder], check=False)
-    if os.getuid():
-        set_owners(image, owners)
+        if os.getuid():
+            set_owners(image, Path(folder), owners)
 
 
 def check(image: Path) -> None:
@@ -107,7 +107,7 @@ def configure(target: Path) -> None:
         initrd.write_bytes(initramfs("disk", MODULES))
         with Console(qemu.command(vmlinux(), initrd=initrd, disk=target, network=True)) as console:
             start = time.monotonic()
-            console.expect(r"^CONFIGURED \d+", 600)
+            console.expect(r"^CONFIGURED \d+", 1500)
             print(f"configured after {time.monotonic() - start:.1f} s", flush=True)
             log_in(console, 120)
             print(f"logged in after {time.monotonic() - start:.1f} s", flush=True)

@@ -28,7 +28,8 @@ printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/poli
 for tool in insserv update-rc.d; do mv /usr/sbin/$tool /usr/sbin/$tool.real; ln -s ../bin/true /usr/sbin/$tool; done
 dpkg --force-unsafe-io --force-depends --configure base-passwd base-files &&
 dpkg --force-unsafe-io --configure -a || {{ echo "CONFIGURE-FAILED $?"; exec setsid sh -c 'exec sh </dev/ttyS0 >/dev/ttyS0 2>&1'; }}
-for tool in insserv update-rc.d; do mv /usr/sbin/$tool.real /usr/sbin/$tool; done; insserv
+for tool in insserv update-rc.d; do mv /usr/sbin/$tool.real /usr/sbin/$tool; done
+(cd /etc/init.d && insserv -d $(grep -l "^### BEGIN INIT INFO" *))
 rm /usr/sbin/policy-rc.d
 echo root:{PASSWORD} | chpasswd
 sed -i '/tty[1-6]$/d; /getty.*tty/d' /etc/inittab

@@ -65,6 +65,14 @@ def test_console_waits_types_and_ends(tmp_path):
     assert log.read_bytes() == b"one\ngot two\n"
 
 
+def test_console_takes_a_command_s_output_from_its_echo():
+    with Console(["cat"]) as echo, pytest.raises(ConsoleError, match="are over"):
+        echo.shell("true", 0.2)
+    with Console(["sh"]) as console:
+        assert console.shell("echo a; echo b", 10) == ("a\nb\n", 0)
+        assert console.shell("(exit 7)", 10) == ("", 7)
+
+
 @pytest.mark.parametrize("script, seconds, why", [("echo some", 10, "it ended"), ("echo some; read x", 0.2, "are over")])
 def test_console_says_what_it_waited_for(script, seconds, why):
     with Console(["sh", "-c", script]) as console, pytest.raises(ConsoleError, match=rf"(?s)no 'more'.*{why}.*some"):

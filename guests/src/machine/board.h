@@ -109,3 +109,26 @@ HELPER void start_harts(void (*function)(long hart)) {
     asm volatile("fence rw, w" ::: "memory");
     harts_run = 1;
 }
+
+/* How many harts the machine has: nodes called cpu@N of the device tree that it starts with (Devicetree specification, 5). */
+extern uint8_t *device_tree;
+HELPER uint32_t tree_word(const uint8_t *at) { return at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]; }
+HELPER long count_harts(void) {
+    enum { MAGIC = 0xd00dfeed, BEGIN_NODE = 1, PROPERTY = 3, END = 9 };
+    if (!device_tree || tree_word(device_tree) != MAGIC) return 1;
+    const uint8_t *at = device_tree + tree_word(device_tree + 8), *end = device_tree + tree_word(device_tree + 4);
+    long count = 0;
+    while (at < end) {
+        uint32_t token = tree_word(at), length = 0;
+        at += 4;
+        if (token == END) break;
+        if (token == BEGIN_NODE) {
+            count += at[0] == 'c' && at[1] == 'p' && at[2] == 'u' && at[3] == '@';
+            while (at[length++]) {}
+        } else if (token == PROPERTY) {
+            length = tree_word(at) + 8;
+        }
+        at += (length + 3) & ~3u;
+    }
+    return count;
+}

@@ -33,6 +33,8 @@ _start:
     mul t1, t1, t2
     add sp, sp, t1
     bnez t0, wait
+    la t1, device_tree
+    sd a1, (t1)
     la t1, bss_start
     la t2, bss_end
 1:  sd zero, (t1)
@@ -57,11 +59,13 @@ wait:
     j park
 
     .data
-    .globl harts_run
+    .globl device_tree
     .globl harts_function
+    .globl harts_run
     .align 3
+device_tree: .dword 0               # all in .data, since hart 0 clears .bss
 harts_function: .dword 0
-harts_run: .word 0                  # in .data, since hart 0 clears .bss while others wait
+harts_run: .word 0
 
     .text
 # void enter(struct trap *trap, long mode, uint64_t function, uint64_t a, uint64_t b, uint64_t offset)
