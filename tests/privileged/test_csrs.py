@@ -3,6 +3,7 @@
 import pytest
 
 from dragoman.dbt.compiled import clock
+from dragoman.runtime.machine.riscv import csrs
 from tests.privileged.hart import FS, MASK, MPP_S, SD, SPP, TVM, XL, Hart, M, S, U
 
 ONES = MASK
@@ -199,3 +200,10 @@ def test_a_monitor_starts_harts_in_s_mode():
     hart = Hart(monitor=True)
     assert (hart["mode"], hart["medeleg"], hart["mideleg"], hart["mcounteren"]) == (S, 0xB1FF, 0x222, 7)
     assert hart.write(0x14D, 5) == 5
+    assert hart["menvcfg"] == 1 << 63
+
+
+def test_a_monitor_may_switch_hardware_updates_of_page_tables_on():
+    hart = Hart()
+    csrs.reset(hart.address, 3, True, accessed=True)
+    assert (hart["menvcfg"], hart["mhartid"]) == (1 << 63 | 1 << 61, 3)

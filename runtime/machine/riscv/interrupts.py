@@ -102,7 +102,7 @@ def host_clock_of(state, ticks):
     if scale == 0 or wanted < 0:
         return NEVER
     reciprocal = wrap(NEVER) // lshr(scale, 1) if lshr(scale, 1) != 0 else wrap(NEVER)
-    if wanted > (NEVER >> 2) // (reciprocal + 1):
+    if wanted > (NEVER >> 2) // reciprocal:
         return NEVER
     passed = wanted * reciprocal
     left = wanted - multiply_high(passed, scale)
