@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -23,10 +24,13 @@ def start(kept: Kept, options: MachineOptions, lock: int, make: Callable | None 
     process = os.fork()
     if not process:
         os.close(reading)
+        status = HOST_FAILED
         try:
-            os._exit(_live(kept, options, writing, make))
+            status = _live(kept, options, writing, make)
+        except Exception:
+            traceback.print_exc()       # into the log
         finally:
-            os._exit(HOST_FAILED)
+            os._exit(status)
     os.close(writing)
     os.close(lock)
     with open(reading, "rb") as pipe:
@@ -64,11 +68,11 @@ def _live(kept: Kept, options: MachineOptions, ready: int, make: Callable | None
     os.close(ready)
     machine.wait()
     status = machine.close()
+    kept.ended(status)
     if machine.report:
         os.write(2, f"{machine.report}\n".encode(errors="surrogateescape"))
     if options.stats:
         os.write(2, machine.statistics().encode(errors="surrogateescape"))
-    kept.ended(status)
     control.close()
     os.unlink(kept.socket)
     return status

@@ -125,7 +125,7 @@ class Run:
         rows = [Action("q", "quit: the machine is switched off", self.machine.stop), Action("p", "pause, and go on", self.pause)]
         if hasattr(self.machine, "snapshot"):
             rows.append(Action("s", "write a snapshot into this folder", self.snapshot))
-        return (*rows, Action("i", "statistics", self.machine.statistics))
+        return (*rows, Action("i", "statistics", lambda: self.machine.statistics()))
 
     def pause(self) -> str:
         self.paused = not self.paused
