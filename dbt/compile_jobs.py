@@ -11,7 +11,8 @@ from dragoman.dbt.pack import make_entry, request_key
 from dragoman.dbt.state import RECORD_SIZE
 from dragoman.dbt.store import IMAGE
 
-LIBRARIES = ("stencils", "paged-stencils")               # made in this process alone; the others take several, before the first start
+# Made in this process alone; the others take several, before the first start.
+LIBRARIES = tuple(kind for kind in engine_image.KINDS if kind.endswith("stencils"))
 _ISA = regions.Isa(riscv.FORMS, riscv.PINNED)
 _decoder: list[decode.Decoder] = []
 

@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Sequence
 
 from dragoman.dbt.image import Image
-from dragoman.dbt.memory_model import Flat, Paged
+from dragoman.dbt.memory_model import MODELS, Model
 
 STENCILS_BASE = 0x5800_0000
-KINDS = ("engine", "counting", "stencils", "paged-engine", "paged-counting", "paged-stencils")
+KINDS = tuple(model + kind for model in MODELS for kind in ("engine", "counting", "stencils"))
 
 
 Functions = Callable[[], Sequence[Callable[..., int | None]]]
@@ -24,7 +24,7 @@ def build(kind: str, functions: Functions | None = None) -> Image:
     from dragoman.dbt import stencils
     from dragoman.dbt.host.linker import link
     from dragoman.dbt.isa import riscv
-    model = Paged if kind.startswith("paged") else Flat
+    model = MODELS[kind[:kind.find("-") + 1]]
     if kind.endswith("stencils"):
         return link([], STENCILS_BASE, blobs={"library": stencils.build(riscv, True, model=model)})
     from dragoman.dbt import compiled, decode
@@ -71,7 +71,7 @@ def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
     return result
 
 
-def _native(isa, count: bool, model: type[Flat] | type[Paged]) -> bytes:    # type: ignore[no-untyped-def]
+def _native(isa, count: bool, model: Model) -> bytes:    # type: ignore[no-untyped-def]
     """Natives, handlers and host stubs as one object."""
     from dragoman.dbt import interpreter, llvm, natives
     from dragoman.dbt.host import x86_64

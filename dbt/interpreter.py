@@ -8,7 +8,7 @@ head_miss (not decoded yet). So nothing is patched but headers. Registers are in
 from __future__ import annotations
 
 from dragoman.dbt.lower import lower
-from dragoman.dbt.memory_model import Flat, Paged, miss_name
+from dragoman.dbt.memory_model import Flat, Model, miss_name
 from dragoman.dbt.natives import NativeSite, code_of, probe
 from dragoman.dbt.recipe import Form
 from dragoman.dbt.sites import PINS, Lowered, function
@@ -93,9 +93,6 @@ class HandlerSite(NativeSite):
         self.go("@miss", target=address, **pins)
         self.start(found)
         self.go(code_of(self, entry), target=address, **pins)
-
-
-Model = type[Flat] | type[Paged]
 
 
 def handler(form: Form, pinned: tuple[int, ...], count: bool = False, model: Model = Flat) -> str:

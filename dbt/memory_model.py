@@ -28,7 +28,7 @@ ACCESS_SIZES = (1, 2, 4, 8)
 class Flat:
     """host = mem + guest address; what cannot be accessed is a host fault."""
     jump_bits = JUMP_CACHE_BITS
-    paged = False
+    paged = strict = False
 
     @staticmethod
     def access(site: Site, address: str, size: int, write: bool) -> str:
@@ -39,14 +39,20 @@ class Paged:
     """A tag is compared with the page of the last byte, so that an access across two pages misses, too."""
     jump_bits = VIEW_JUMP_BITS
     paged = True
+    strict = False
 
-    @staticmethod
-    def access(site: Site, address: str, size: int, write: bool) -> str:
+    @classmethod
+    def page(cls, site: Site, address: str, size: int) -> str:
+        """What the tag must be."""
+        last = site.emit(f"add i64 {address}, {size - 1}") if size > 1 else address
+        return site.emit(f"and i64 {last}, {-PAGE_SIZE}")
+
+    @classmethod
+    def access(cls, site: Site, address: str, size: int, write: bool) -> str:
         index = x86_64_paging.index(site, address, site.now["mem"])
         slot = site.emit(f"getelementptr i64, ptr {site.now['mem']}, i64 {index}")
         tag = site.emit(f"load i64, ptr {Paged.at(site, slot, VIEW_WRITE if write else VIEW_READ)}, align 8")
-        last = site.emit(f"add i64 {address}, {size - 1}") if size > 1 else address
-        page = site.emit(f"and i64 {last}, {-PAGE_SIZE}")
+        page = cls.page(site, address, size)
         hit, missed = site.name(), site.name()
         site.do(f"br i1 {site.emit(f'icmp ne i64 {tag}, {page}')}, label %{missed}, label %{hit}, !prof !0")
         site.start(hit)
@@ -60,6 +66,19 @@ class Paged:
     @staticmethod
     def at(site: Site, slot: str, array: int) -> str:
         return site.emit(f"getelementptr i8, ptr {slot}, i64 {array - VIEW_BIAS}")
+
+
+class Strict(Paged):
+    """A misaligned access matches no tag: a machine whose hardware does not do them."""
+    strict = True
+
+    @classmethod
+    def page(cls, site: Site, address: str, size: int) -> str:
+        return site.emit(f"and i64 {address}, {-PAGE_SIZE | size - 1}")
+
+
+Model = type[Flat] | type[Paged]
+MODELS: dict[str, Model] = {"": Flat, "paged-": Paged, "strict-": Strict}     # by the beginning of images' names
 
 
 def miss_name(size: int, write: bool) -> str:

@@ -7,15 +7,15 @@ All have the shared convention (sites.py). `leave_REASON` and whatever ends in a
 
 from __future__ import annotations
 
-from dragoman.dbt.memory_model import MISSES, Flat, Paged
+from dragoman.dbt.memory_model import MISSES, Flat, Model
 from dragoman.dbt.sites import PINS, Site, function
-from dragoman.dbt.state import CACHE, EXITS, OFFSET, RECORD_PC, register_offset
+from dragoman.dbt.state import ACCESS_PLAIN, ACCESS_WRITE, CACHE, EXITS, OFFSET, RECORD_PC, register_offset
 
 
 class NativeSite(Site):
     """Code that knows the pinned registers: `pinned` is the register number of each slot."""
 
-    def __init__(self, pinned: tuple[int, ...], model: type[Flat] | type[Paged] = Flat):
+    def __init__(self, pinned: tuple[int, ...], model: Model = Flat):
         super().__init__()
         self.pinned, self.model = pinned, model
 
@@ -71,7 +71,7 @@ def _leaves(pinned: tuple[int, ...]) -> list[str]:
     return texts
 
 
-def _dispatch(pinned: tuple[int, ...], model: type[Flat] | type[Paged]) -> str:
+def _dispatch(pinned: tuple[int, ...], model: Model) -> str:
     site = NativeSite(pinned, model)
     entry, hit = probe(site, "%target")
     site.do(f"br i1 {hit}, label %hit, label %miss")
@@ -100,16 +100,26 @@ def _poll(pinned: tuple[int, ...]) -> str:
 
 
 def _refused(site: NativeSite, access: int, pc: str) -> None:
-    """The runtime's business: a page fault, a device, an access across pages."""
-    site.set_field("access", str(access))
+    """The runtime's business: a page fault, a device, an access across pages; a misaligned one, if nobody does them."""
+    reason = str(EXITS["memory"])
+    if site.model.strict:
+        site.set_field("access", str(access | ACCESS_PLAIN))
+        aligned = site.emit(f"icmp eq i64 {site.emit(f'and i64 %target, {(access & ACCESS_WRITE - 1) - 1}')}, 0")
+        reason = site.emit(f"select i1 {aligned}, i64 {reason}, i64 {EXITS['misaligned']}")
+    else:
+        site.set_field("access", str(access))
     site.set_field("exit_data", site.now["target"])
-    site.set_field("exit_reason", str(EXITS["memory"]))
+    site.set_field("exit_reason", reason)
     site.set_field("pc", pc)
     site.do("ret void")
 
 
 def _fill(site: NativeSite, access: int) -> None:
     """Ask the runtime for the page of `target`; falls into %filled, or goes to %refused."""
+    if site.model.strict:
+        misaligned = site.emit(f"icmp ne i64 {site.emit(f'and i64 %target, {(access & ACCESS_WRITE - 1) - 1}')}, 0")
+        site.do(f"br i1 {misaligned}, label %refused, label %aligned")
+        site.start("aligned")
     cache = site.emit(f"load ptr, ptr {site.field_pointer('cache')}, align 8")
     pointer = site.emit(f"getelementptr i8, ptr {cache}, i64 {CACHE['tlb_fill']}")
     fill = site.emit(f"load ptr, ptr {pointer}, align 8")
@@ -117,11 +127,11 @@ def _fill(site: NativeSite, access: int) -> None:
     site.do(f"br i1 {site.emit(f'icmp ne i64 {done}, 0')}, label %filled, label %refused")
 
 
-def _misses(pinned: tuple[int, ...]) -> list[str]:
+def _misses(pinned: tuple[int, ...], model: Model) -> list[str]:
     """TLB misses. `target`: the guest address; `free`: stencil code that tries again, or the interpreter's record."""
     texts = []
     for name, access in MISSES.items():
-        site = NativeSite(pinned, Paged)
+        site = NativeSite(pinned, model)
         site.store_pins()
         _fill(site, access)
         site.start("refused")
@@ -131,7 +141,7 @@ def _misses(pinned: tuple[int, ...]) -> list[str]:
         site.start("filled")
         site.go("%free", target="undef", free="undef", **site.load_pins())
         texts.append(function(name, site.lines))
-        site = NativeSite(pinned, Paged)
+        site = NativeSite(pinned, model)
         _fill(site, access)
         site.start("refused")
         pointer = site.emit(f"getelementptr i8, ptr %free, i64 {RECORD_PC}")
@@ -175,7 +185,7 @@ _YIELD = """define void @yield_host() noinline {
 }"""
 
 
-def text(pinned: tuple[int, ...], model: type[Flat] | type[Paged] = Flat) -> str:
+def text(pinned: tuple[int, ...], model: Model = Flat) -> str:
     """The module's text without triple and metadata; `resolve_block`, `on_poll` are compiled functions (translate.py)."""
     cast = "%s = ptrtoint ptr %state to i64"
     resolve = locked("resolve", ["ptr %state", "i64 %pc"], "resolve_block", ["i64 %s", "i64 %pc"])
@@ -184,7 +194,7 @@ def text(pinned: tuple[int, ...], model: type[Flat] | type[Paged] = Flat) -> str
     call = locked("locked_call", ["ptr %state", "i64 %f", "i64 %a", "i64 %b", "i64 %c"], "invoke",
                   ["i64 %f", "i64 %a", "i64 %b", "i64 %c"])
     return "\n".join([
-        *_leaves(pinned), _dispatch(pinned, model), *(_misses(pinned) if model.paged else ()),
+        *_leaves(pinned), _dispatch(pinned, model), *(_misses(pinned, model) if model.paged else ()),
         _miss(pinned, "miss", "resolve"), _miss(pinned, "absent", "resolve_direct"),
         _poll(pinned), _YIELD,
         _lock_alone("take_lock", _TAKE), _lock_alone("drop_lock", _DROP),

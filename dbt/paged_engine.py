@@ -30,11 +30,12 @@ class PagedEngine(Engine):
     make_cpu = PagedCpu
 
     def __init__(self, options, functions: Callable[[], Sequence[Callable]], folders: Sequence[str],    # type: ignore
-                 inline: bool = True) -> None:
-        """folders: where the sources of the functions are. inline: sensitive instructions may be rewritten into code."""
+                 inline: bool = True, strict: bool = False) -> None:
+        """folders: where the sources of the functions are. inline: sensitive instructions may be rewritten into code. strict:
+        misaligned accesses leave with "misaligned"."""
         self.inline = inline
         store = Store.open(options.cold)
-        super().__init__(options, 0, Images(store.path, "paged-", functions, f"-{digest(folders)}"), store)
+        super().__init__(options, 0, Images(store.path, "strict-" if strict else "paged-", functions, f"-{digest(folders)}"), store)
         symbols = self.image.symbols
         for name, value in {"tlb_fill": symbols["tlb_fill"], "fetch": symbols["fetch_code"], "code_base": 0,
                             "jump_mask": (1 << VIEW_JUMP_BITS) - 1, "decoders": ctypes.addressof(self._decoders)}.items():

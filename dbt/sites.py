@@ -7,7 +7,7 @@ appears in none. Values are pairs (text, LLVM type).
 from __future__ import annotations
 
 from dragoman.dbt import state
-from dragoman.dbt.memory_model import Flat, Paged
+from dragoman.dbt.memory_model import Flat, Model
 
 Lowered = tuple[str, str]
 
@@ -26,7 +26,7 @@ class Site:
     """Collects IR lines for one place in the code. Subclasses decide where things live."""
     shared = False              # memory is seen by other threads: accesses stay as they are written
     count_instructions = False  # the counting build: cycle and instret are exact
-    model: type[Flat] | type[Paged] = Flat      # of memory
+    model: Model = Flat      # of memory
 
     def __init__(self, prefix: str = "", label: str = "entry"):
         self.lines: list[str] = []

@@ -134,6 +134,7 @@ VIEW_SIZE = VIEW_JUMPS + (16 << VIEW_JUMP_BITS)
 VIEWS = 16                     # of a virtual CPU
 assert VIEW_SPACE + 48 <= VIEW_FETCHED and VIEW_FETCHED + (1 << FETCHED_BITS - 3) <= VIEW_JUMPS
 ACCESS_WRITE = 0x100
+ACCESS_PLAIN = 0x200          # of exit "misaligned": no atomic operation, but a load or store
 
 # --- the code cache's control block, shared by the threads of a process
 CACHE, CACHE_SIZE = _layout("""

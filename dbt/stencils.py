@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dragoman.dbt import llvm
 from dragoman.dbt.host import elf
 from dragoman.dbt.lower import METADATA, lower
-from dragoman.dbt.memory_model import Flat, Paged, miss_name
+from dragoman.dbt.memory_model import Flat, Model, miss_name
 from dragoman.dbt.natives import NativeSite, code_of, probe
 from dragoman.dbt.recipe import Form, Recorder, record
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PINS, Lowered, function
@@ -54,7 +54,7 @@ class StencilSite(NativeSite):
     """Operands are where the shape says; a write to a slot renames the argument that is passed on."""
 
     def __init__(self, pinned: tuple[int, ...], form: Form, shape: tuple[int, int, int], wide: bool = False,
-                 model: type[Flat] | type[Paged] = Flat):
+                 model: Model = Flat):
         super().__init__(pinned, model)
         # LLVM would fold a register's load into the operation and then need a register for the immediate.
         # A statement of no code between them keeps the load apart.
@@ -165,7 +165,7 @@ class Plan:
     """
 
     def __init__(self, isa, full: bool, count: bool = False,        # type: ignore[no-untyped-def]
-                 model: type[Flat] | type[Paged] = Flat):
+                 model: Model = Flat):
         self.isa, self.pinned, self.count, self.model = isa, isa.PINNED, count, model
         self.forms = list(isa.FORMS)
         self.wide: dict[str, int] = {}
@@ -227,7 +227,7 @@ def form_words(isa) -> bytes:                   # type: ignore[no-untyped-def]
     return struct.pack(f"<{len(words)}I", *words)
 
 
-def build(isa, full: bool, count: bool = False, model: type[Flat] | type[Paged] = Flat) -> bytes:  # type: ignore[no-untyped-def]
+def build(isa, full: bool, count: bool = False, model: Model = Flat) -> bytes:  # type: ignore[no-untyped-def]
     """Compile the library; count: for the counting build. No IR passes: there is nothing to optimise in one instruction."""
     plan = Plan(isa, full, count, model)
     return _pack(plan, *_cut(elf.read(llvm.emit(llvm.parse(plan.text()))), len(plan.stencils)))

@@ -45,7 +45,7 @@ class Machine:
         self.lock = self.events.lock
         self.console = Console()
         functions = architecture.functions
-        self.engine = PagedEngine(options, functions, FOLDERS, options.inline)
+        self.engine = PagedEngine(options, functions, FOLDERS, options.inline, options.misaligned == "trap")
         functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
         self.memory = PhysicalMemory(architecture.RAM, options.memory)
@@ -77,6 +77,8 @@ class Machine:
         """Load what is to be booted and let the harts go."""
         self.boot()
         self.events.start()
+        if self.console.on_input is not None:
+            self.console.on_input()                     # what was typed before
         self._start_harts()
 
     def _start_harts(self) -> None:

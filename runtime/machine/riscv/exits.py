@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, load16, load64, store64, wrap
-from dragoman.dbt.state import ASK_BLOCKS, CACHE, EXITS, OFFSET
+from dragoman.dbt.state import ACCESS_PLAIN, ACCESS_WRITE, ASK_BLOCKS, CACHE, EXITS, OFFSET
 from dragoman.runtime.machine.riscv.context import switch_context
 from dragoman.runtime.machine.riscv.interrupts import pending_interrupt, update_timers
 from dragoman.runtime.machine.riscv.sensitive import DONE, ILLEGAL, count_at, execute
@@ -85,7 +85,11 @@ def on_call(state):
 
 @compiled("i8(i8)")
 def on_misaligned(state):
-    """An atomic operation: lr loads, all others count as stores (3.1.15)."""
+    """A load or store, where hardware does not do them; or an atomic operation: lr loads, all others count as stores (3.1.15)."""
+    access = load64(state + S_ACCESS)
+    if access & ACCESS_PLAIN != 0:
+        store64(state + S_ACCESS, 0)
+        return raise_trap(state, STORE_MISALIGNED if access & ACCESS_WRITE != 0 else LOAD_MISALIGNED, load64(state + S_DATA))
     load = instruction_bits(state) >> 27 & 31 == LOAD_RESERVED
     return raise_trap(state, LOAD_MISALIGNED if load else STORE_MISALIGNED, load64(state + S_DATA))
 
