@@ -7,6 +7,7 @@ import ctypes
 import pytest
 
 from dragoman.dbt.state import ACCESS_WRITE, VIEW_JUMPS, VIEWS
+from dragoman.runtime.machine.riscv import pmp
 from dragoman.runtime.memory import requests, tlb
 from dragoman.runtime.memory.frames import REQUEST_PROTECT
 from tests.mmu.machine import BASE, PAGE, Machine, signed
@@ -234,6 +235,32 @@ def test_an_access_across_pages(machine):
     assert vcpu.access(PAGE - 3, "store", 8) == ("crossing", BASE + 21 * PAGE - 3)
     assert vcpu.mmu.word("physical_next") == BASE + 25 * PAGE
     assert machine.call(tlb.tlb_fill, vcpu.state, signed(PAGE - 8), 8 | ACCESS_WRITE) == 1
+
+
+@pytest.mark.parametrize(("denied", "found"), [
+    (20, {"load": ("fault", 5), "store": ("fault", 7), "fetch": ("fault", 1)}),      # the page itself
+    (2, {"load": ("fault", 5), "store": ("fault", 7), "fetch": ("fault", 1)}),       # its page table
+    (21, dict.fromkeys(("load", "store", "fetch"), BASE + 20 * PAGE))])
+def test_memory_protection(machine, denied, found):
+    """Access faults, not page faults (Privileged Architecture, 3.7.2); entry 0 denies a page, entry 1 allows all."""
+    table(machine, 0, 20)
+    vcpu = machine.vcpus[0]
+    machine.memory.set(pmp=machine.address_of(pmp.pmp_check))
+    vcpu["pmpaddr0"], vcpu["pmpaddr1"] = BASE + denied * PAGE >> 2 | 0x1FF, (1 << 54) - 1        # NAPOT, 4 KiB
+    vcpu["pmpcfg0"] = 0x1F << 8 | 0x18
+    vcpu.enter(Context(S, satp(1, 0)))
+    assert {access: vcpu.access(0, access) for access in found} == found
+
+
+def test_memory_protection_of_a_read_only_page(machine):
+    table(machine, 0, 20)
+    vcpu = machine.vcpus[0]
+    machine.memory.set(pmp=machine.address_of(pmp.pmp_check))
+    vcpu["pmpaddr0"], vcpu["pmpaddr1"] = BASE + 20 * PAGE >> 2 | 0x1FF, (1 << 54) - 1
+    vcpu["pmpcfg0"] = 0x1F << 8 | 0x19                       # entry 0: read
+    vcpu.enter(Context(S, satp(1, 0)))
+    assert vcpu.access(0, "load") == BASE + 20 * PAGE
+    assert vcpu.access(0, "store") == ("fault", 7)
 
 
 def test_modes_have_views_of_their_own(machine):
