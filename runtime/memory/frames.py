@@ -28,7 +28,7 @@ walk            function of the instruction set (state, address, kind, result) -
 space           function (state, kind) -> what identifies the address space, 0: accesses are not translated
 rights          function (state, kind) -> 16 nibbles of RIGHT bits: what the present context may do with RAW bits of an entry
 context         function (state) -> what translations of code depend on, below 4096; 0: nothing
-pmp             function (state, physical address, RIGHT bit, mode) -> 1: physical memory protection allows it; 0: there is none
+pmp             function (state, physical address, RIGHT bits, mode) -> 1: memory protection allows all of them; 0: there is no protection
 asid_shift      where the address space's identifier has its ASID
 asid_mask
 soft_bits       bits of a page-table entry that may become 1 with no effect on what was made from it (accessed, dirty)

@@ -96,13 +96,21 @@ def context_rights(state: int, kind: int) -> int:
 def protected_rights(state: int, page: int, mode: int) -> int:
     """RIGHT bits that physical memory protection leaves for this page."""
     check = load64(load64(state + S_MEMORY) + M_PMP)
-    if check == 0:
-        return RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE
+    rights = RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE
+    if check == 0 or call4(check, state, page, rights, mode) & 1 != 0:
+        return rights
     rights = 0
     for bit in range(3):
         if call4(check, state, page, 1 << bit, mode) & 1 != 0:
             rights |= 1 << bit
     return rights
+
+
+@compiled("i8(i8,i8,i8)")
+def may_access(state: int, table: int, right: int) -> int:
+    """1 if memory protection lets a walk, which counts as S-mode, do this with a page table."""
+    check = load64(load64(state + S_MEMORY) + M_PMP)
+    return 1 if check == 0 or call4(check, state, table, right, S_MODE) & 1 != 0 else 0
 
 
 @compiled("i8(i8,i8,i8,i8)")
@@ -129,7 +137,7 @@ def walk(state: int, address: int, kind: int, result: int) -> int:
     table, level = (satp & PPN_MASK) << 12, levels - 1
     while level >= 0:
         at = table + ((lshr(address, 12 + 9 * level) & 511) << 3)
-        if at < base or at - base >= size or protected_rights(state, table, S_MODE) & RIGHT_READ == 0:
+        if at < base or at - base >= size or may_access(state, table, RIGHT_READ) == 0:
             return access_fault(kind)
         entry = load_acquire(host + at - base)
         if entry & V == 0 or entry & (R | W) == W or entry & RESERVED != 0:
@@ -155,7 +163,7 @@ def walk(state: int, address: int, kind: int, result: int) -> int:
     if wanted != entry:
         if lshr(load64(state + S_MENVCFG), ADUE) & 1 == 0:
             return page_fault(kind)                     # Svade
-        if protected_rights(state, table, S_MODE) & RIGHT_WRITE == 0:
+        if may_access(state, table, RIGHT_WRITE) == 0:
             return access_fault(kind)
         if compare_and_swap64(host + at - base, entry, wanted) == 0:
             return walk(state, address, kind, result)   # changed meanwhile: from the beginning
