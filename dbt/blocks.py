@@ -71,7 +71,7 @@ C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
-S_DEADLINE, S_CODE_PAGE, S_DATA = OFFSET["deadline"], OFFSET["code_page"], OFFSET["exit_data"]
+S_DEADLINE, S_CODE_PAGE, S_DATA, S_REQUEST = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "request"))
 S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
     OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT = (
@@ -326,7 +326,8 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
     store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
     store32(state + S_BUDGET, load64(state + S_RESET))
-    if load64(state + S_PENDING) != 0 or load64(cache + C_STOP) != 0 or clock() >= load64(state + S_DEADLINE):
+    asked = load64(state + S_PENDING) | load64(state + S_REQUEST) | load64(cache + C_STOP)
+    if asked != 0 or clock() >= load64(state + S_DEADLINE):
         store64(state + S_REASON, EXIT_POLL)
         return 0
     goal = load64(cache + C_GOAL)

@@ -58,6 +58,7 @@ class Machine:
         self.board = architecture.board(self)
         self._threads: list[threading.Thread] = []
         self._done = threading.Event()
+        self.parking = threading.Condition()            # told when a hart parks
 
     def _clock_rate(self) -> tuple[float, int]:
         """Ticks of the host's clock in a second, and its present value."""
@@ -145,6 +146,8 @@ class Machine:
                 self.ended, self.status, self.report = True, status, report
         for hart in self.harts:
             hart.kick()
+        with self.parking:
+            self.parking.notify_all()
         self._done.set()
 
     def power_off(self, status: int = 0) -> None:
@@ -165,9 +168,13 @@ class Machine:
         self.end(0, "stopped")
 
     def pause(self) -> None:
+        """No hart runs guest code when this returns, until `resume`. For any thread but harts' own, and without the lock: a hart
+        may be about to access a device."""
         self.paused = True
         for hart in self.harts:
             hart.kick()
+        with self.parking:
+            self.parking.wait_for(lambda: self.ended or not self._threads or all(hart.parked for hart in self.harts))
 
     def resume(self) -> None:
         self.paused = False

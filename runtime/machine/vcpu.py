@@ -41,18 +41,18 @@ class VirtualMemory:
     def load(self, address: int, size: int) -> int:
         machine = self.vcpu.machine
         value = shift = 0
-        for physical, count in self._parts(address, size, 0):
+        for physical, count in self.parts(address, size, 0):
             value |= machine.read_physical(physical, count) << shift
             shift += 8 * count
         return value
 
     def store(self, address: int, size: int, value: int) -> None:
-        parts = self._parts(address, size, ACCESS_WRITE)
+        parts = self.parts(address, size, ACCESS_WRITE)
         for physical, count in parts:
             self.vcpu.machine.write_physical(physical, count, value & (1 << 8 * count) - 1)
             value >>= 8 * count
 
-    def _parts(self, address: int, size: int, write: int) -> list[tuple[int, int]]:
+    def parts(self, address: int, size: int, write: int) -> list[tuple[int, int]]:
         """(physical address, bytes) for each page. Raises Refused."""
         found = []
         while size:
@@ -68,7 +68,7 @@ class Vcpu:
     def __init__(self, machine: Machine, cpu: PagedCpu, hart_id: int) -> None:
         self.machine, self.cpu, self.hart_id = machine, cpu, hart_id
         self.native, self.words = machine.native, cpu.words
-        self.started = False
+        self.started = self.parked = False
         self.todo: list[Callable[[], None]] = []        # what others want done in this thread
         self._wake = _thread.allocate_lock()            # held while nobody has kicked it
         self._wake.acquire()
@@ -115,7 +115,7 @@ class Vcpu:
 
     def power_on(self) -> None:
         """As before the first start, while its thread does not run."""
-        self.started = False
+        self.started = self.parked = False
         self.todo.clear()
         self.native.forget_translations(self.cpu.address)
 
@@ -134,7 +134,7 @@ class Vcpu:
         while not machine.ended:
             self.take_requests()
             if not self.started or machine.paused:
-                self.rest()
+                self.park()
                 continue
             reason = cpu.run()
             exits[reason] = exits.get(reason, 0) + 1
@@ -144,6 +144,14 @@ class Vcpu:
             elif not machine.engine.handle(cpu, reason):
                 raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
         cpu.detach()
+
+    def park(self) -> None:
+        """Not started, or paused: until somebody kicks it. Whoever pauses the machine waits for this."""
+        self.parked = True
+        with self.machine.parking:
+            self.machine.parking.notify_all()
+        self.rest()
+        self.parked = False
 
     def take_requests(self) -> None:
         """Do what others have asked for."""
@@ -242,6 +250,39 @@ class Vcpu:
 
     def on_stuck(self) -> None:
         self.machine.crash(f"hart {self.hart_id}: a trap in the first instruction of the trap handler at {self.cpu.pc:#x}, again and again")
+
+    # --- for who looks in from outside, while it is parked
+    def peek(self, address: int, size: int) -> bytes:
+        """Memory as a load sees it. Raises LookupError where that would fault, BusError where nothing answers."""
+        return b"".join(self.machine.read_physical(physical, count).to_bytes(count, "little")
+                        for at in range(address, address + size, 8)
+                        for physical, count in self._parts(at, min(8, address + size - at), 0))
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Memory as a store changes it. Raises as peek; all or nothing of each 8 bytes is written."""
+        for at in range(0, len(data), 8):
+            part = data[at:at + 8]
+            for physical, count in self._parts(address + at, len(part), ACCESS_WRITE):
+                self.machine.write_physical(physical, count, int.from_bytes(part[:count], "little"))
+                part = part[count:]
+
+    def _parts(self, address: int, size: int, write: int) -> list[tuple[int, int]]:
+        try:
+            return self._memory.parts(address & MASK, size, write)
+        except Refused as refused:
+            raise LookupError(f"{refused.address:#x} cannot be {'written' if write else 'read'}") from None
+
+    def step_paused(self) -> None:
+        """One instruction, or a trap or interrupt instead."""
+        self.cpu.exit_reason = EXITS["check"]
+        before = self.cpu.pc
+        self.call_hook()                                # an interrupt that is due
+        if self.cpu.pc == before:
+            self.step()
+
+    def write_system_register(self, name: str, value: int) -> None:
+        """As the guest's own instruction would, as far as the value is legal."""
+        raise NotImplementedError
 
     # --- memory
     def translate(self, address: int, access: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dragoman.dbt.compiled import wrap
 from dragoman.dbt.isa.riscv.system_registers import M_MODE, S_MODE
+from dragoman.runtime.machine.riscv.csr_table import NUMBERS
 from dragoman.runtime.machine.riscv.csrs import reset
 from dragoman.runtime.machine.riscv.interrupts import MEI, MSI, SEI, SSI
 from dragoman.runtime.machine.vcpu import MASK, Vcpu
@@ -67,6 +68,13 @@ class Hart(Vcpu):
 
     def interrupt_pending(self) -> bool:
         return bool(self.native.enabled_pending(self.cpu.address))
+
+    def write_system_register(self, name: str, value: int) -> None:
+        if name in NUMBERS:
+            self.native.csr_write(self.cpu.address, NUMBERS[name], wrap(value))
+        else:
+            self.set_register(name, value)
+        self.native.switch_context(self.cpu.address)
 
     def wait(self) -> None:
         """As the instruction wfi."""

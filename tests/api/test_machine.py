@@ -1,0 +1,109 @@
+"""`dragoman.machine.Machine`: run, pause, step, registers, memory, a device of one's own, console."""
+
+import struct
+import threading
+
+import pytest
+
+from dragoman.machine import Machine, MachineError
+from dragoman.runtime.machine.bus import BusError
+
+RAM, UART, FINISHER, MINE = 0x8000_0000, 0x1000_0000, 0x10_0000, 0x3000_0000
+# Encodings by the unprivileged manual; assembled with GNU as and compared.
+ADDI_A0_1, JUMP_BACK = 0x0015_0513, 0xFFDF_F06F         # addi a0, a0, 1; j .-4
+LUI_A1_MINE, LW_A2, SW_A2 = 0x3000_05B7, 0x0005_A603, 0x00C5_A223    # lui a1, 0x30000; lw a2, 0(a1); sw a2, 4(a1)
+
+
+@pytest.fixture
+def firmware(tmp_path):
+    """Writes code that starts in machine mode at the beginning of RAM."""
+    def write(*words):
+        path = tmp_path / "firmware.bin"
+        path.write_bytes(struct.pack(f"<{len(words)}I", *words))
+        return str(path)
+    return write
+
+
+@pytest.fixture
+def counter(firmware):
+    machine = Machine(bios=firmware(ADDI_A0_1, JUMP_BACK), memory="16M", compiler="off")
+    machine.start(paused=True)
+    yield machine
+    machine.stop()
+    machine.wait()
+
+
+def test_starts_paused_at_the_first_instruction(counter):
+    assert counter.harts[0].registers["pc"] == RAM
+    assert counter.harts[0].registers["mode"] == 3
+
+
+def test_steps_one_instruction_at_a_time(counter):
+    registers = counter.harts[0].registers
+    before = registers["a0"]
+    counter.step()
+    assert (registers["pc"], registers["a0"]) == (RAM + 4, before + 1)
+    counter.step()
+    assert (registers["pc"], registers["a0"]) == (RAM, before + 1)
+
+
+def test_runs_between_pauses(counter):
+    registers = counter.harts[0].registers
+    counter.resume()
+    threading.Event().wait(0.05)
+    counter.pause()
+    first = registers["x10"]
+    assert first > 100 and registers["pc"] in (RAM, RAM + 4)
+    assert registers["a0"] == first                     # it stands still
+
+
+def test_registers_are_changed(counter):
+    registers = counter.harts[0].registers
+    registers["a0"], registers["zero"], registers["ft0"], registers["mscratch"] = 41, 5, 1 << 63, 7
+    counter.step()
+    assert [registers[name] for name in ("a0", "x0", "f0", "mscratch")] == [42, 0, 1 << 63, 7]
+    registers["misa"] = 0                               # read-only here: a write is ignored (privileged manual 3.1.1)
+    assert registers["misa"] != 0
+    with pytest.raises(KeyError):
+        registers["a99"] = 1
+
+
+def test_memory_is_read_and_written(counter):
+    assert counter.read(RAM, 8) == struct.pack("<II", ADDI_A0_1, JUMP_BACK)
+    counter.write(RAM + 0x1000, b"dragoman")
+    assert counter.harts[0].read(RAM + 0x1002, 5) == b"agoma"
+    counter.harts[0].write(RAM + 0x1003, b"XYZ")
+    assert counter.read(RAM + 0x1000, 8) == b"draXYZan"
+    with pytest.raises(BusError):
+        counter.harts[0].read(0x5000_0000, 4)
+
+
+def test_a_device_of_ones_own_answers(firmware):
+    class Doubler:
+        size, seen = 8, 21
+
+        def read(self, offset, size):
+            return self.seen * 2
+
+        def write(self, offset, size, value):
+            self.written = offset, size, value
+    machine = Machine(bios=firmware(LUI_A1_MINE, LW_A2, SW_A2, JUMP_BACK), memory="16M", compiler="off")
+    device = Doubler()
+    machine.add_device(MINE, device)
+    machine.start(paused=True)
+    for _ in range(3):
+        machine.step()
+    assert device.written == (4, 4, 42)
+    machine.stop()
+    assert machine.wait() == 0
+
+
+def test_a_file_that_is_not_there_is_one_line():
+    machine = Machine(kernel="/no/such/kernel", memory="16M", compiler="off")
+    with pytest.raises(Exception, match="/no/such/kernel: No such file"):
+        machine.start()
+
+
+def test_options_that_cannot_be_are_refused():
+    with pytest.raises(MachineError):
+        Machine(bios="x", cpus=99)
