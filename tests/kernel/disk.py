@@ -109,10 +109,10 @@ def configure(target: Path) -> None:
             start = time.monotonic()
             console.expect(r"^CONFIGURED \d+", 1500)
             print(f"configured after {time.monotonic() - start:.1f} s", flush=True)
-            log_in(console, 120)
+            log_in(console, 600)
             print(f"logged in after {time.monotonic() - start:.1f} s", flush=True)
             console.send("poweroff\n")
-            console.finish(60)
+            console.finish(300)
             print(f"off after {time.monotonic() - start:.1f} s", flush=True)
     check(target)
 
