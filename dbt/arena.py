@@ -15,6 +15,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _mmap = _libc.mmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_munmap = _libc.munmap
+_munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -43,6 +45,11 @@ class Arena:
         os.ftruncate(descriptor, self.size)
         return descriptor
 
+    def close(self) -> None:
+        """Give the memory back; nothing may run or write there any more."""
+        for address in (self.run, self.write):
+            _munmap(address, self.size)
+
     def snapshot(self, used: list[tuple[int, int]]) -> int:
         """Before a fork: a descriptor of a copy of the used (offset, size), since the two mappings of one memory make it
         shared with a child."""
@@ -70,3 +77,8 @@ class Tables:
         for name, size in sizes.items():
             self.addresses[name] = start
             start += size + 0xFFF & ~0xFFF
+        self._all = start - total, total
+
+    def close(self) -> None:
+        """Give the memory back."""
+        _munmap(*self._all)

@@ -60,6 +60,12 @@ class PagedEngine(Engine):
         cpu.hook = self.image.symbols["on_exit"]
         return cpu                                          # type: ignore[return-value]
 
-    def code_changed_on(self, pages: Sequence[int], every: bool = False) -> list[int]:
-        """Drop what was translated from these physical pages and is not the same any more; the pages that have code left."""
-        return [page for page in pages if self.locked("verify_page", page, int(every))]
+    def close(self) -> None:
+        """Give all memory back, for who makes several machines one after the other; no CPU of it runs again."""
+        self.arena.close()
+        self.tables.close()
+        for decoder in self.decoders.values():
+            decoder.close()
+        for image in (self.image, self.images.stencils()):
+            if image is not None:
+                image.unmap()

@@ -118,6 +118,7 @@ class Machine:
         options["shares"] = tuple(read_share(text) if isinstance(text, str) else text for text in options.get("shares", ()))
         self.options = MachineOptions(**options)
         check(self.options)
+        self._statistics = ""                           # at the end
         self._monitor = Monitor(self.options)
         self.harts = [Hart(vcpu) for vcpu in self._monitor.harts]
 
@@ -138,7 +139,10 @@ class Machine:
     def wait(self) -> int:
         """Until the guest has switched itself off, or `stop`; the exit status."""
         self._monitor.wait()
-        return self._monitor.close()
+        status = self._monitor.close()
+        self._statistics = self._monitor.statistics()
+        self._monitor.release()
+        return status
 
     def stop(self) -> None:
         """Cut the power."""
@@ -196,4 +200,4 @@ class Machine:
 
     def statistics(self) -> str:
         """What `--stats` prints."""
-        return self._monitor.statistics()
+        return self._statistics or self._monitor.statistics()

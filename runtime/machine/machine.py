@@ -131,6 +131,10 @@ class Machine:
         self.events.stop()
         return self.status
 
+    def release(self) -> None:
+        """After `close`: give the translator's memory back. Nothing of the machine is used any more."""
+        self.engine.close()
+
     def _run_hart(self, hart: Vcpu) -> None:
         try:
             hart.run()
@@ -231,7 +235,7 @@ class Machine:
         while True:
             count = self.native.take_dirty_code(hart.cpu.address, ctypes.addressof(pages), PAGES)
             for page in pages[:count]:
-                self.engine.locked("verify_page", page)
+                self.engine.locked("sync_page", page, self.translation.address)
             if count < PAGES:
                 return
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, fetch_add, fetch_and, fetch_or, load64, lshr, store32, store64
-from dragoman.dbt.state import PAGE_BITS, PAGE_SIZE
+from dragoman.dbt.pages import verify_page
+from dragoman.dbt.state import PAGE_BITS
 from dragoman.runtime.memory.flush import drop_writes
 from dragoman.runtime.memory.frames import (
     FRAME_CODE,
@@ -136,9 +137,11 @@ def take_dirty_code(state: int, pages: int, limit: int) -> int:
     return taken
 
 
-@compiled("void(i8,i8)")
-def release_code(memory: int, physical: int) -> None:
-    """No translation is made from this page any more. To be called under the lock under which translations are made."""
-    frame = frame_of(memory, physical & -PAGE_SIZE)
-    if frame >= 0:
+@compiled("i8(i8,i8,i8,i8)")
+def sync_page(cache: int, page: int, memory: int, every: int) -> int:
+    """Under the translator's lock: drop what was translated from this physical page and is not the same any more (every: all of it);
+    a page without translations is no page of code any more. Returns how many blocks are left."""
+    left, frame = verify_page(cache, page, every, 0), frame_of(memory, page)
+    if left == 0 and frame >= 0:
         fetch_and(load64(memory + M_FRAMES) + 8 * frame, ~FRAME_CODE)
+    return left

@@ -99,9 +99,8 @@ def test_a_device_of_ones_own_answers(firmware):
 
 
 def test_a_file_that_is_not_there_is_one_line():
-    machine = Machine(kernel="/no/such/kernel", memory="16M", compiler="off")
-    with pytest.raises(Exception, match="/no/such/kernel: No such file"):
-        machine.start()
+    with pytest.raises(MachineError, match="/no/such/kernel: No such file"):
+        Machine(kernel="/no/such/kernel", memory="16M", compiler="off")
 
 
 def test_options_that_cannot_be_are_refused():

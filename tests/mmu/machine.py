@@ -38,7 +38,7 @@ def callback(function, arguments):
 def natives():
     """What a machine and its tests call, compiled and linked together."""
     functions = [*FUNCTIONS.values(), tlb.select_view, tlb.tlb_fill, tlb.fetch_code, tlb.flush_tlb, tlb.forget_translations, tlb.explain_access,
-                 tlb.explain_fetch, requests.give_up_writes, requests.take_dirty_code, requests.release_code, requests.tell_written]
+                 tlb.explain_fetch, requests.give_up_writes, requests.take_dirty_code, requests.sync_page, requests.tell_written]
     return link([compiled.build(functions)]).map().symbols
 
 
