@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MASK = (1 << 64) - 1
 LOOK = 1                                    # request: the machine has something for this CPU
 MANY = 4096
+STEPS = 64                                  # of the oracle between two looks for interrupts
 
 
 class Refused(oracle.GuestFault):
@@ -216,6 +217,8 @@ class Vcpu:
         except BusError:
             self.access_fault(cpu.exit_data, bool(cpu.access & ACCESS_WRITE))
             return None
+        if outcome.reason == "illegal":                 # or what only machines have: the hook knows
+            outcome = outcome._replace(reason="system", value=int.from_bytes(self._code(), "little"))
         if outcome.reason is not None:
             cpu.exit_reason, cpu.exit_data = EXITS[outcome.reason], outcome.value
             self.call_hook()
@@ -224,11 +227,9 @@ class Vcpu:
 
     def _decoded(self) -> listing.Record | None:
         """The instruction at pc, which has been fetched before; None where it lies on two pages."""
-        pc = self.cpu.pc
-        host = self.native.fetch_code(self.cpu.address, pc)
-        if not host or pc & 0xFFF == 0xFFE:
+        pc, code = self.cpu.pc, self._code()
+        if not code:
             return None
-        code = ctypes.string_at(host, 4 if ctypes.c_uint8.from_address(host).value & 3 == 3 else 2)
         known = self._records.get((code, pc))
         if known is None:
             if len(self._records) > MANY:
@@ -236,9 +237,29 @@ class Vcpu:
             known = self._records[code, pc] = listing.decode(code, pc)
         return known
 
+    def _code(self) -> bytes:
+        """The bytes of the instruction at pc; none where it lies on two pages."""
+        pc = self.cpu.pc
+        host = self.native.fetch_code(self.cpu.address, oracle.signed(pc, 64))
+        if not host or pc & PAGE_SIZE - 1 == PAGE_SIZE - 2:
+            return b""
+        return ctypes.string_at(host, 4 if ctypes.c_uint8.from_address(host).value & 3 == 3 else 2)
+
     def on_emulate(self) -> None:
-        """Instructions under a rounding mode that the host lacks."""
-        self.step()
+        """An instruction that rounds in a way that the host lacks; or all of them, for as long as they are to round so."""
+        steps = 0
+        while not (self.machine.ended or self.machine.paused or self.cpu.request):
+            self.step()
+            if not self.rounds_as_no_host():
+                return
+            steps += 1
+            if steps % STEPS == 0:                      # interrupts
+                self.cpu.exit_reason = EXITS["poll"]
+                self.call_hook()
+
+    def rounds_as_no_host(self) -> bool:
+        """Whether the dynamic rounding mode is the oracle's, and floating point is on."""
+        raise NotImplementedError
 
     def on_service(self) -> None:
         """A call into the monitor that is the guest's firmware."""
@@ -307,6 +328,8 @@ class Vcpu:
         """As native code does at an exit."""
         if not self.native.on_exit(self.cpu.address):
             reason = self.cpu.exit_reason
+            if reason == EXITS["emulate"]:              # the caller is at it, or the next exit will be
+                return
             handler = _HANDLERS.get(reason)
             if handler is None:
                 raise RuntimeError(f"hart {self.hart_id}: {EXIT_NAMES.get(reason, reason)} at {self.cpu.pc:#x}")

@@ -106,3 +106,27 @@ def test_a_file_that_is_not_there_is_one_line():
 def test_options_that_cannot_be_are_refused():
     with pytest.raises(MachineError):
         Machine(bios="x", cpus=99)
+
+
+def test_rounding_that_no_host_has(firmware):
+    """1 + 2**-24 is a tie: to nearest, ties to max magnitude (rmm, 4) gives 1 + 2**-23 (unprivileged manual, F, rounding modes)."""
+    words = (0x0000_6537,                               # lui a0, 6: mstatus.FS
+             0x3005_2073,                               # csrs mstatus, a0
+             0x0022_5073,                               # csrwi frm, 4
+             0x00A5_F553,                               # fadd.s fa0, fa1, fa0, dyn
+             0x3000_55F3,                               # csrrwi a1, mstatus, 0: floating point is off again
+             0x0000_006F)                               # j .
+    machine = Machine(bios=firmware(*words), memory="16M", compiler="off")
+    machine.start(paused=True)
+    registers = machine.harts[0].registers
+    registers["fa0"], registers["fa1"] = 0xFFFF_FFFF_3380_0000, 0xFFFF_FFFF_3F80_0000
+    machine.resume()
+    while True:
+        threading.Event().wait(0.02)
+        machine.pause()
+        if registers["pc"] == RAM + 20:
+            break
+        machine.resume()
+    assert registers["fa0"] == 0xFFFF_FFFF_3F80_0001
+    machine.stop()
+    machine.wait()

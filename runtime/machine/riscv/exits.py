@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, load16, load64, store64, wrap
+from dragoman.dbt.isa.riscv.csr import FIRST_MODE_HOSTS_LACK
+from dragoman.dbt.isa.riscv.system_registers import MSTATUS_FS
 from dragoman.dbt.state import ACCESS_PLAIN, ACCESS_WRITE, ASK_BLOCKS, CACHE, EXITS, OFFSET
 from dragoman.runtime.machine.riscv.context import switch_context
 from dragoman.runtime.machine.riscv.interrupts import pending_interrupt, update_timers
@@ -20,11 +22,12 @@ from dragoman.runtime.memory.frames import M_DIRTY_CODE, S_MEMORY
 from dragoman.runtime.memory.mmu import MMU, mmu_of
 from dragoman.runtime.memory.tlb import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch, fetch_code
 
-(SYSTEM, SYSCALL, BREAKPOINT_EXIT, ILLEGAL_EXIT, MISALIGNED, MEMORY_EXIT, FETCH, POLL, CHECK, CODE_CHANGED, DEVICE, SERVICE, STUCK) = (
+(SYSTEM, SYSCALL, BREAKPOINT_EXIT, ILLEGAL_EXIT, MISALIGNED, MEMORY_EXIT, FETCH, POLL, CHECK, CODE_CHANGED, DEVICE, SERVICE, STUCK, EMULATE) = (
     EXITS[name] for name in ("system", "syscall", "breakpoint", "illegal", "misaligned", "memory", "fetch", "poll", "check",
-                             "code_changed", "device", "service", "stuck"))
+                             "code_changed", "device", "service", "stuck", "emulate"))
 S_PC, S_REASON, S_DATA, S_ACCESS, S_PENDING, S_REQUEST, S_CACHE, S_MODE_WORD, S_MONITOR = (
     OFFSET[name] for name in ("pc", "exit_reason", "exit_data", "access", "pending", "request", "cache", "mode", "monitor"))
+S_FRM, S_MSTATUS = OFFSET["frm"], OFFSET["mstatus"]
 STAT_EXITS = OFFSET["stat_exit_miss"]
 C_STOP, C_ASK = CACHE["stop"], CACHE["ask"]
 LAST_HALFWORD, PAGE_OFFSET, WORD_MASK = 0xFFE, 0xFFF, 0xFFFFFFFF
@@ -146,7 +149,17 @@ def on_code_changed(state):
 
 @compiled("i8(i8)")
 def on_exit(state):
-    """1: go on at the state's pc; 0: to Python, for exit_reason."""
+    """1: go on at the state's pc; 0: to Python, for exit_reason: also where what comes rounds in a way that the host lacks."""
+    if handle_exit(state) == 0:
+        return 0
+    if load64(state + S_FRM) < FIRST_MODE_HOSTS_LACK or load64(state + S_MSTATUS) & MSTATUS_FS == 0:
+        return 1
+    store64(state + S_REASON, EMULATE)
+    return 0
+
+
+@compiled("i8(i8)")
+def handle_exit(state):
     reason = load64(state + S_REASON)
     count_at(state, STAT_EXITS + 8 * reason)
     if reason == SYSTEM:

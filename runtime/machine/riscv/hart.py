@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dragoman.dbt.compiled import wrap
-from dragoman.dbt.isa.riscv.system_registers import M_MODE, S_MODE
+from dragoman.dbt.isa.riscv.csr import FIRST_MODE_HOSTS_LACK
+from dragoman.dbt.isa.riscv.system_registers import M_MODE, MSTATUS_FS, S_MODE
 from dragoman.runtime.machine.riscv.csr_table import NUMBERS
 from dragoman.runtime.machine.riscv.csrs import reset
 from dragoman.runtime.machine.riscv.interrupts import MEI, MSI, SEI, SSI
@@ -75,6 +76,9 @@ class Hart(Vcpu):
         else:
             self.set_register(name, value)
         self.native.switch_context(self.cpu.address)
+
+    def rounds_as_no_host(self) -> bool:
+        return self.cpu.frm >= FIRST_MODE_HOSTS_LACK and self.register("mstatus") & MSTATUS_FS != 0
 
     def wait(self) -> None:
         """As the instruction wfi."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dragoman.dbt.compiled import compiled, load64, store64, wrap
 from dragoman.dbt.isa.riscv.system_registers import MSTATUS_TVM, MSTATUS_TW
 from dragoman.dbt.state import EXITS, OFFSET, X
-from dragoman.runtime.machine.riscv.csr_table import NUMBERS
-from dragoman.runtime.machine.riscv.csrs import FIRST_MODE_HOSTS_LACK, csr_allowed, csr_changeable, csr_read, csr_write
+from dragoman.runtime.machine.riscv.csrs import csr_allowed, csr_changeable, csr_read, csr_write
 from dragoman.runtime.machine.riscv.interrupts import enabled_pending
 from dragoman.runtime.machine.riscv.traps import do_mret, do_sret
 from dragoman.runtime.memory.tlb import flush_tlb
@@ -16,8 +15,7 @@ ILLEGAL, DONE, LEFT = range(3)      # LEFT: it is for Python, with the reason in
 MRET, SRET, WFI, SFENCE_W_INVAL, SFENCE_INVAL_IR = 0x30200073, 0x10200073, 0x10500073, 0x18000073, 0x18100073
 SFENCE_VMA, SINVAL_VMA = 0b0001001, 0b0001011           # funct7
 PAGE_MASK, ASID_MASK = -4096, 0xFFFF
-EXIT_WAIT, EXIT_EMULATE = EXITS["wait"], EXITS["emulate"]
-FRM, FCSR = NUMBERS["frm"], NUMBERS["fcsr"]
+EXIT_WAIT = EXITS["wait"]
 
 S_PC, S_REASON, S_MODE_WORD, S_MSTATUS = (OFFSET[name] for name in ("pc", "exit_reason", "mode", "mstatus"))
 STAT_CSR, STAT_MRET, STAT_SRET, STAT_WFI, STAT_SFENCE = (
@@ -28,16 +26,6 @@ STAT_CSR, STAT_MRET, STAT_SRET, STAT_WFI, STAT_SFENCE = (
 def count_at(state, word):
     """One more, in a word of the state."""
     store64(state + word, load64(state + word) + 1)
-
-
-@compiled("i8(i8,i8,i8)")
-def rounds_as_no_host(number, value, mode):
-    """Whether a write to fcsr or frm sets a rounding mode that is the oracle's."""
-    if number == FCSR:
-        mode = value >> 5 & 7
-    elif number == FRM:
-        mode = value & 7
-    return 1 if mode >= FIRST_MODE_HOSTS_LACK else 0
 
 
 @compiled("i8(i8,i8)")
@@ -56,9 +44,6 @@ def execute_csr(state, word):
             value = csr_changeable(state, number) | operand
         elif operation & 3 == 3:
             value = csr_changeable(state, number) & ~operand
-        if rounds_as_no_host(number, value, 0) != 0:
-            store64(state + S_REASON, EXIT_EMULATE)
-            return LEFT
         csr_write(state, number, value)
     if rd != 0:
         store64(state + X + 8 * rd, old)
