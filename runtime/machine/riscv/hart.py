@@ -56,7 +56,7 @@ class Hart(Vcpu):
         """Privileged manual 3.4, or SBI's hart_start where the monitor is the firmware."""
         cpu = self.cpu
         cpu.reset_registers()
-        reset(cpu.address, self.hart_id, self.privilege != M_MODE)
+        reset(cpu.address, self.hart_id, self.privilege != M_MODE, self.machine.options.accessed == "hardware")
         self.native.switch_context(cpu.address)
         self.native.update_timers(cpu.address)
         cpu.pc, cpu.x[A0], cpu.x[A1], cpu.x[A2] = pc, a0, a1, self.a2
