@@ -200,10 +200,12 @@ def test_a_monitor_starts_harts_in_s_mode():
     hart = Hart(monitor=True)
     assert (hart["mode"], hart["medeleg"], hart["mideleg"], hart["mcounteren"]) == (S, 0xB1FF, 0x222, 7)
     assert hart.write(0x14D, 5) == 5
-    assert hart["menvcfg"] == 1 << 63
+    assert hart["menvcfg"] == 1 << 63 | 1 << 61     # what the device tree tells of: Sstc, and Svadu alone, which is then always on
 
 
-def test_a_monitor_may_switch_hardware_updates_of_page_tables_on():
+def test_without_svadu_there_is_no_adue():
     hart = Hart()
-    csrs.reset(hart.address, 3, True, accessed=True)
-    assert (hart["menvcfg"], hart["mhartid"]) == (1 << 63 | 1 << 61, 3)
+    csrs.reset(hart.address, 3, True, svadu=False)
+    assert (hart["menvcfg"], hart["mhartid"]) == (1 << 63, 3)
+    hart["mode"] = M
+    assert hart.write(0x30A, 1 << 63 | 1 << 61) == 1 << 63

@@ -1,6 +1,9 @@
 /* Page tables: every permission, superpages, accessed and dirty, canonical addresses, faults and their values. */
 #include "access.h"
 
+#define MENVCFG 0x30a
+#define ADUE (1ul << 61)
+
 typedef uint16_t __attribute__((may_alias)) parcel;
 static uint64_t *const huge = (uint64_t *)(RAM + 4 * MEGAPAGE); /* behind this program, 2 MiB and a page more */
 
@@ -98,15 +101,13 @@ static void superpages(void) {
     }
 }
 
-/* 4.3.1: hardware sets A and D, or the access faults so that software does; the choice must be one for all. */
-static void accessed_dirty(void) {
-    group(space.scheme == SV39 ? "Sv39 accessed and dirty" : "Sv48 accessed and dirty");
+/* 4.3.1: hardware sets A and D, or the access faults so that software does; the choice must be one for all. Returns it. */
+static int choice_of_accessed_dirty(void) {
     const uint64_t leaf = V | R | W | X;
     uint64_t *e = walk(&space, HERE, 0);
     fill(frames[0], 1);
     map(&space, HERE, frames[0], 0, leaf);
     int hardware = access(LOAD, S_MODE, HERE).cause == ECALL_S;
-    say("# accessed and dirty: %s\n", hardware ? "set by the machine" : "faults");
     for (enum access kind = LOAD; kind <= FETCH; kind++) {
         for (uint64_t before = 0; before <= (A | D); before += A) {
             uint64_t needed = A | (kind == STORE ? D : 0);
@@ -126,6 +127,23 @@ static void accessed_dirty(void) {
     map(&space, HERE, huge, 1, leaf);
     expect_access("2 MiB", STORE, S_MODE, HERE + 5 * PAGE, hardware ? 0 : STORE_PAGE);
     expect("its entry", *walk(&space, HERE, 1) & (A | D), hardware ? A | D : 0);
+    return hardware;
+}
+
+/* Svadu: where menvcfg.ADUE can be set, it is what decides. */
+static void accessed_dirty(void) {
+    group(space.scheme == SV39 ? "Sv39 accessed and dirty" : "Sv48 accessed and dirty");
+    clear_csr(MENVCFG, ADUE);
+    int without = choice_of_accessed_dirty();
+    clear_here();
+    set_csr(MENVCFG, ADUE);
+    fence_all();
+    int svadu = (read_csr(MENVCFG) & ADUE) != 0, with = choice_of_accessed_dirty();
+    clear_csr(MENVCFG, ADUE);
+    fence_all();
+    if (svadu) expect("without ADUE, with it", without << 1 | with, 1);
+    else expect("without Svadu there is one choice", with, without);
+    say("# accessed and dirty: %s\n", svadu ? "set by the machine where ADUE says so" : without ? "set by the machine" : "faults");
 }
 
 /* The bits above the address's highest must be equal to it (4.4.1, 4.5.1). */

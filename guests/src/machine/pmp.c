@@ -5,7 +5,9 @@ enum { PMP_R = 1, PMP_W = 2, PMP_X = 4, TOR = 1 << 3, NA4 = 2 << 3, NAPOT = 3 <<
 #define ALL_RIGHTS (PMP_R | PMP_W | PMP_X)
 #define HERE 0x1000000000ul
 
-static uint64_t area[2 * 512] __attribute__((aligned(2 * PAGE)));
+static uint64_t area[4 * 512] __attribute__((aligned(2 * PAGE)));
+static uint64_t grain; /* the machine's granularity in bytes: 4, or more up to a page */
+static uint64_t unit;  /* the smallest NAPOT region in bytes */
 static const uint64_t access_fault[] = {LOAD_ACCESS, STORE_ACCESS, FETCH_ACCESS};
 enum access { LOAD, STORE, FETCH };
 
@@ -27,6 +29,15 @@ static void set_all(int n, uint8_t rights) { set_entry(n, -1, rights ? NAPOT | r
 static void clear(void) {
     set_all(3, ALL_RIGHTS);
     for (int n = 0; n < 3; n++) set_entry(n, 0, 0);
+}
+
+/* 3.7.1: what is off reads an address with zeros below the granularity. */
+static void find_grain(void) {
+    write_csr(pmpcfg0, 0);
+    write_csr(pmpaddr0, -1ul);
+    uint64_t lowest = read_csr(pmpaddr0);
+    grain = (lowest & -lowest) * 4;
+    unit = grain < 8 ? 8 : grain;
 }
 
 static struct trap access(enum access kind, long mode, const void *at) {
@@ -62,41 +73,63 @@ static void regions(void) {
     group("regions");
     clear();
     uint8_t *base = (uint8_t *)area;
-    for (uint64_t size = 8; size <= 2 * PAGE; size *= 2) {
+    for (uint64_t size = unit; size <= 2 * PAGE; size *= 2) {
         set_entry(0, napot(base, size), NAPOT | PMP_R);
         expect_access("first word", STORE, S_MODE, base, 0);
         expect_access("first word", LOAD, S_MODE, base, 1);
         expect_access("last word", STORE, U_MODE, base + size - 8, 0);
-        if (size < 2 * PAGE) expect_access("behind it", STORE, S_MODE, base + size, 1);
+        expect_access("behind it", STORE, S_MODE, base + size, 1);
     }
-    set_entry(0, (uint64_t)(base + 64) >> 2, 0);
-    set_entry(1, (uint64_t)(base + 256) >> 2, TOR);
-    for (int at = 0; at < 512; at += 8) expect_access("top of range", LOAD, S_MODE, base + at, at < 64 || at >= 256);
-    set_entry(1, (uint64_t)(base + 64) >> 2, TOR);
-    expect_access("an empty range matches nothing", LOAD, S_MODE, base + 64, 1);
+    set_entry(0, (uint64_t)(base + unit) >> 2, 0);
+    set_entry(1, (uint64_t)(base + 3 * unit) >> 2, TOR);
+    for (uint64_t at = 0; at < 4 * unit; at += unit == 8 ? 8 : unit / 2)
+        expect_access("top of range", LOAD, S_MODE, base + at, at < unit || at >= 3 * unit);
+    set_entry(1, (uint64_t)(base + unit) >> 2, TOR);
+    expect_access("an empty range matches nothing", LOAD, S_MODE, base + unit, 1);
     clear();
-    set_entry(0, (uint64_t)(base + 1024) >> 2, TOR | PMP_R | PMP_X);
-    expect_access("from 0 where it is the first", STORE, S_MODE, base + 1016, 0);
-    expect_access("its end", STORE, S_MODE, base + 1024, 1);
+    set_entry(0, (uint64_t)(base + 2 * unit) >> 2, TOR | PMP_R | PMP_X);
+    expect_access("from 0 where it is the first", STORE, S_MODE, base + 2 * unit - 8, 0);
+    expect_access("its end", STORE, S_MODE, base + 2 * unit, 1);
     clear();
     set_entry(0, (uint64_t)(base + 8) >> 2, NA4);
+    if (grain > 4) {
+        expect("four bytes cannot be selected", read_csr(pmpcfg0) & NAPOT, 0);
+        return;
+    }
     expect("four bytes", call(S_MODE, load_word, (uint64_t)base + 8, 0).cause, LOAD_ACCESS);
     expect("four bytes further", call(S_MODE, load_word, (uint64_t)base + 12, 0).cause, ECALL_S);
+}
+
+/* 3.7.1: bits of an address below the granularity read as ones where it is NAPOT, but for the highest of them, else as zeros. */
+static void granularity(void) {
+    uint64_t below = grain / 4 - 1;
+    group("granularity");
+    clear();
+    expect("it is a power of two", grain & (grain - 1), 0);
+    set_entry(0, 0x12345678, NAPOT);
+    expect("NAPOT", read_csr(pmpaddr0) & below / 2, below / 2);
+    set_entry(0, 0x12345678, TOR);
+    expect("TOR", read_csr(pmpaddr0), 0x12345678 & ~below);
+    write_csr(pmpcfg0, read_csr(pmpcfg0) | NAPOT);
+    expect("what was written is kept", read_csr(pmpaddr0) & ~(below / 2), 0x12345678 & ~(below / 2));
+    clear();
 }
 
 static void order(void) {
     group("the lowest entry counts");
     clear();
-    set_entry(0, napot(area, 64), NAPOT);
-    set_entry(1, napot(area, PAGE), NAPOT | PMP_R);
-    expect_access("0", LOAD, S_MODE, area, 0);
-    expect_access("1", LOAD, S_MODE, area + 8, 1);
-    expect_access("1", STORE, S_MODE, area + 8, 0);
-    expect_access("3", STORE, S_MODE, area + 512, 1);
-    /* It must match all bytes, whatever its rights. */
-    set_entry(0, (uint64_t)area >> 2, NA4 | ALL_RIGHTS);
-    expect("half an access", call(S_MODE, load, (uint64_t)area, 0).cause, LOAD_ACCESS);
-    expect("all of it", call(S_MODE, load_word, (uint64_t)area, 0).cause, ECALL_S);
+    uint8_t *base = (uint8_t *)area;
+    set_entry(0, napot(base, unit), NAPOT);
+    set_entry(1, napot(base, 2 * unit), NAPOT | PMP_R);
+    expect_access("0", LOAD, S_MODE, base, 0);
+    expect_access("1", LOAD, S_MODE, base + unit, 1);
+    expect_access("1", STORE, S_MODE, base + unit, 0);
+    expect_access("3", STORE, S_MODE, base + 2 * unit, 1);
+    if (grain == 4) { /* an entry must match all bytes, whatever its rights */
+        set_entry(0, (uint64_t)area >> 2, NA4 | ALL_RIGHTS);
+        expect("half an access", call(S_MODE, load, (uint64_t)area, 0).cause, LOAD_ACCESS);
+        expect("all of it", call(S_MODE, load_word, (uint64_t)area, 0).cause, ECALL_S);
+    }
     group("no entry");
     clear();
     set_entry(0, (uint64_t)area >> 2, TOR | ALL_RIGHTS); /* this program's code and data in front of it */
@@ -141,12 +174,13 @@ static void translated(void) {
 static void locked(void) {
     group("locked entries");
     clear();
-    set_entry(1, (uint64_t)(area + 8) >> 2, 0);
-    set_entry(2, (uint64_t)(area + 16) >> 2, TOR | PMP_R | LOCK);
+    uint8_t *base = (uint8_t *)area + unit;
+    set_entry(1, (uint64_t)base >> 2, 0);
+    set_entry(2, (uint64_t)(base + unit) >> 2, TOR | PMP_R | LOCK);
     for (size_t j = 0; j < LENGTH(modes); j++) {
-        expect_access("load", LOAD, modes[j], area + 8, 1);
-        expect_access("store", STORE, modes[j], area + 8, 0);
-        expect_access("store in front of it", STORE, modes[j], area + 7, 1);
+        expect_access("load", LOAD, modes[j], base, 1);
+        expect_access("store", STORE, modes[j], base, 0);
+        expect_access("store in front of it", STORE, modes[j], base - 8, 1);
     }
     uint64_t configuration = read_csr(pmpcfg0), top = read_csr(pmpaddr2), bottom = read_csr(pmpaddr1);
     write_csr(pmpcfg0, 0);
@@ -158,6 +192,8 @@ static void locked(void) {
 }
 
 int main(void) {
+    find_grain();
+    granularity();
     rights();
     regions();
     order();

@@ -15,6 +15,7 @@ from dragoman.runtime.machine.devices.finisher import PASS, RESET, Finisher
 from dragoman.runtime.machine.devices.plic import SOURCES, Plic, Source
 from dragoman.runtime.machine.devices.rtc import Rtc
 from dragoman.runtime.machine.devices.uart import Uart
+from dragoman.runtime.machine.virtio.empty_slot import EmptySlot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ PLIC = 0xC00_0000
 UART, UART_SOURCE = 0x1000_0000, 10
 VIRTIO, VIRTIO_STRIDE, VIRTIO_SIZE, VIRTIO_SOURCE = 0x1000_1000, 0x1000, 0x1000, 1   # of slot 0; slot n follows
 SLOTS = 8
+EMPTY_SLOT = EmptySlot()
 RAM = 0x8000_0000
 
 TIME_BASE = 10_000_000       # Hz
@@ -93,8 +95,10 @@ class Board:
         self.finisher = Finisher(options.power_off, options.reset)
         self.plic.connect([target for hart in harts for target in (hart.set_machine_external, hart.set_supervisor_external)])
         windows: dict[int, Device] = {FINISHER: self.finisher, RTC: self.rtc, CLINT: self.clint, PLIC: self.plic, UART: self.uart}
-        for slot, device in self.devices.items():
+        for slot in self.devices:
             self.line(slot)
+        for slot in range(SLOTS):               # as on QEMU's board, where drivers without a device tree look at each
+            device = self.devices.get(slot, EMPTY_SLOT)
             if device.size > VIRTIO_SIZE:
                 raise ValueError(f"the device in slot {slot} has {device.size} bytes of registers, {VIRTIO_SIZE} at most")
             windows[VIRTIO + slot * VIRTIO_STRIDE] = device

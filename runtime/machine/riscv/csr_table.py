@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from functools import cache
 
 from dragoman.dbt.compiled import wrap
 from dragoman.dbt.isa.riscv.system_registers import (
@@ -99,20 +100,19 @@ ROWS, ROW_SIZE = 4096, 40
 ROW_WORD, ROW_READABLE, ROW_WRITABLE, ROW_KIND, ROW_INDEX = range(0, ROW_SIZE, 8)
 
 
-def _build() -> ctypes.Array[ctypes.c_char]:
+@cache
+def _build(svadu: bool) -> ctypes.Array[ctypes.c_char]:
     data = ctypes.create_string_buffer(ROWS + ROW_SIZE * (len(_ROWS) + 1))
     assert len(_ROWS) < 256
     for at, (number, name, word, readable, writable, kind) in enumerate(_ROWS, 1):
         index = int("".join(filter(str.isdigit, name)) or 0)
+        writable &= ALL if svadu or name != "menvcfg" else ~ADUE
         row = (OFFSET[word], wrap(readable), wrap(writable), kind, index)
         data[number] = bytes((at,))
         struct.pack_into("<5q", data, ROWS + ROW_SIZE * at, *row)
     return data
 
 
-_TABLE = _build()
-
-
-def address() -> int:
-    """Of the table, for the word `csr_table`. It lives as long as the process."""
-    return ctypes.addressof(_TABLE)
+def address(svadu: bool = True) -> int:
+    """Of the table, for the word `csr_table`. It lives as long as the process. Without Svadu, menvcfg.ADUE is read-only 0 (3.1.18)."""
+    return ctypes.addressof(_build(svadu))

@@ -262,20 +262,20 @@ def write_timer(state, kind, word, value):
 
 # --- Python's side
 
-def reset(state: int, hart: int, monitor: bool, accessed: bool = False) -> None:
+def reset(state: int, hart: int, monitor: bool, svadu: bool = True) -> None:
     """System registers of the CPU state at this address as at power-on (3.4).
 
     monitor: it is the firmware: harts start in S mode with everything delegated, all counters and all memory open, Sstc on;
-    accessed: and hardware updates accessed and dirty bits (Svadu).
+    svadu: hardware can update accessed and dirty bits; under the monitor it does.
     """
     for name in NAMES:
         if not name.startswith("stat_"):
             store64(state + OFFSET[name], 0)
-    words = {"mode": M_MODE, "mstatus": MSTATUS_XL, "misa": wrap(MISA), "mhartid": hart, "csr_table": csr_table.address(),
+    words = {"mode": M_MODE, "mstatus": MSTATUS_XL, "misa": wrap(MISA), "mhartid": hart, "csr_table": csr_table.address(svadu),
              "mtimecmp": -1, "stimecmp": -1, "trap_pc": -1, "mcycle": -clock(), "minstret": -raw_counter(state, INSTRET)}
     if monitor:
         words |= {"monitor": 1, "mode": S_MODE, "medeleg": csr_table.DELEGABLE & ~(1 << 9), "mideleg": SUPERVISOR_INTERRUPTS,
-                  "mcounteren": csr_table.COUNTERS, "menvcfg": wrap(csr_table.STCE | csr_table.ADUE * accessed)}
+                  "mcounteren": csr_table.COUNTERS, "menvcfg": wrap(csr_table.STCE | csr_table.ADUE * svadu)}
         open_pmp(state)
     for name, value in words.items():
         store64(state + OFFSET[name], value)
