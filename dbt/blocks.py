@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dragoman.dbt.breaks import is_break, until_break
 from dragoman.dbt.code_cache import (
     R_CHANGES,
     R_CODE,
@@ -74,8 +75,8 @@ C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], C
 S_DEADLINE, S_CODE_PAGE, S_DATA, S_REQUEST = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "request"))
 S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
     OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
-EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT = (
-    EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count"))
+EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT, EXIT_STOP = (
+    EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count", "stop"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET, N_HEAD_FAR = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret", "head_far"))
 
@@ -154,6 +155,7 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     count = decode_block(load64(cache + C_DECODER), load64(cache + C_CODE_BASE) + pc, pc, end, body, maximum)
     if load16(body + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
         return 0
+    count = until_break(cache, body, count)
     handlers, forms = load64(cache + C_HANDLERS), load64(cache + C_FORMS)
     for n in range(count):
         record = body + n * RECORD_SIZE
@@ -221,6 +223,10 @@ def resolve_linked(cache: int, state: int, pc: int) -> int:
         store64(state + S_PC, pc)
         store64(state + S_DATA, pc)
         store64(state + S_REASON, EXIT_FETCH)
+        return 0
+    if is_break(cache, pc) != 0:
+        store64(state + S_PC, pc)
+        store64(state + S_REASON, EXIT_STOP)
         return 0
     row = find_row(cache, pc)
     code = load64(row + R_CODE) if row != 0 else 0

@@ -5,6 +5,7 @@ A unit runs on past branches, jumps and calls while what follows is new. Layout 
 
 from __future__ import annotations
 
+from dragoman.dbt.breaks import is_break, until_break
 from dragoman.dbt.code_cache import (
     R_CODE,
     R_COUNTED,
@@ -287,7 +288,9 @@ def put_jump_to(cache: int, pc: int) -> None:
 
 @compiled("i8(i8,i8,i8)")
 def is_new(cache: int, pc: int, unit: int) -> int:
-    """1 if the block at `pc` has no code and is not in this unit."""
+    """1 if the block at `pc` has no code, but may have, and is not in this unit."""
+    if is_break(cache, pc) != 0:
+        return 0
     row = make_row(cache, pc)
     return 1 if load64(row + R_CODE) == 0 and load64(row + R_UNIT) != unit else 0
 
@@ -360,6 +363,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
                 return 0
             put_jump_to(cache, pc)      # the block before falls to here
             break
+        count = until_break(cache, scratch, count)
         row, entry = make_row(cache, pc), load64(cache + C_CURSOR)
         if blocks == 0:
             start = entry

@@ -34,6 +34,8 @@ from dragoman.dbt.state import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dragoman.dbt.ranges import Splice
     from dragoman.dbt.tiering import Tiering
 
@@ -112,6 +114,7 @@ class Engine:
         self._started = self.locked("read_clock"), perf_counter()
         self.cpus: dict[int, EngineCpu] = {}
         self._tiering: Tiering | None = None            # made when something has become hot
+        self.breaks: frozenset[int] = frozenset()       # guest addresses before which native code stops
         self._promotes = _thread.allocate_lock()        # held while it works, and while the process is copied
 
     # --- set-up
@@ -270,6 +273,19 @@ class Engine:
     def code_changed(self, start: int = 0, end: int = 1 << 63) -> None:
         """The guest says that code in changeable ranges may have changed (fence.i): drop what differs, exactly."""
         self.locked("verify_code", start, min(end, (1 << 63) - 1))
+
+    def set_breaks(self, addresses: Iterable[int]) -> None:
+        """Native code leaves with "stop" before these guest addresses from now on, and before no others. Who is in native code
+        meanwhile may miss a new one."""
+        breaks = frozenset(addresses)
+        table = sorted(address - (address >> 63 << 64) for address in breaks)
+        words = (ctypes.c_int64 * len(table))(*table)
+        with self._promotes:                            # who is just about to put a region to use sees it
+            changed, self.breaks = breaks ^ self.breaks, breaks
+            self.locked("set_break_table", ctypes.addressof(words), len(table))
+            self._break_table = words
+            for address in changed:
+                self.locked("invalidate_code", address, address + 1)
 
     def read_code(self, pc: int, size: int) -> bytes | None:
         """A copy of guest code; None if not all of it can be executed and read."""

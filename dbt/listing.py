@@ -57,11 +57,11 @@ def _decoder() -> decoder.Decoder:
     return _local.decoder
 
 
-def decode(code: bytes, pc: int = 0) -> Record:
-    """The first instruction of `code`; of form fetch if it is cut."""
+def decode(code: bytes, pc: int = 0, own: decoder.Decoder | None = None) -> Record:
+    """The first instruction of `code`; of form fetch if it is cut. own: of the caller's thread; none: as a process has it."""
     source = ctypes.create_string_buffer(code, max(len(code), 1))
     record = ctypes.create_string_buffer(state.RECORD_SIZE)
-    decoder.decode_one(_decoder().address, ctypes.addressof(source), _signed(pc), len(code), ctypes.addressof(record))
+    decoder.decode_one((own or _decoder()).address, ctypes.addressof(source), _signed(pc), len(code), ctypes.addressof(record))
     return unpack(record.raw)
 
 

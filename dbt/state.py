@@ -98,6 +98,7 @@ EXITS = {
     "wait": 17,         # set by the hook: the guest waits for an interrupt; pc is where to go on
     "service": 18,      # set by the hook: the call instruction at pc is for the monitor
     "stuck": 19,        # set by the hook: the guest can make no step any more (a trap in the trap handler's first instruction)
+    "stop": 20,         # a debugger wants to stop before the instruction at pc (breaks.py)
 }
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
 
@@ -198,6 +199,8 @@ crossing        first row whose instruction lies on two pages (page_next)
 ask             what the log wants to see: ASK_REPORT, ASK_BLOCKS; 0: there is no log
 stop            nonzero: every thread is to leave native code at its next poll
 goal            a state to stop at (GOAL_*), for comparing engines; 0: none
+breaks          addresses before which native code stops: signed, ascending (breaks.py)
+break_count
 flushes         how often the whole cache was emptied
 stat_blocks     blocks translated
 stat_instructions   instructions in them

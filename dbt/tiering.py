@@ -141,7 +141,9 @@ class Tiering:
 
     def _install(self, entry: Entry) -> int:
         """DONE, NO_ROOM, or STALE: it is not of the guest's code as it is now, or does not heed what is wished now;
-        UNREADABLE: of another version of this format, as if it were not there."""
+        UNREADABLE: of another version of this format, or with an address to stop at: as if it were not there."""
+        if any(pc <= address < pc + len(code) for address in self.engine.breaks for pc, code in entry.pieces):
+            return UNREADABLE                           # it would run on past where it is to stop
         if entry.options != self.wishes or not entry.matches(self.engine.read_code):
             return STALE
         try:

@@ -44,6 +44,15 @@ def network(text: str) -> str:
     return text
 
 
+def debugger(text: str) -> str:
+    path = text.removeprefix("unix:")
+    if path == text and not (text.isascii() and text.isdigit() and int(text) < 1 << 16):
+        raise ValueError("is not a port or unix:PATH")
+    if not path or "\0" in path:
+        raise ValueError("has no path")
+    return text
+
+
 def moment(text: str) -> int:
     """Seconds since 1970 of a time in UTC."""
     from datetime import UTC, datetime
@@ -104,6 +113,9 @@ RUN_ONLY = (
 )
 ENGINE_OPTIONS = _as_for_run("engine", "threshold", "compiler", "code_size", "cold", "count")
 SEEING_OPTIONS = (
+    Option("-g --gdb", "gdb", "let gdb debug the machine: (gdb) target remote :PORT, or PATH; `monitor help` there lists what else can be "
+           "asked. Whoever can connect rules the guest", "PORT|unix:PATH", debugger),
+    Option("--gdb-wait", "gdb_wait", "make no step before the debugger says so"),
     *_as_for_run("lockstep"),
     Option("-d", "log", f"print some of {', '.join(LOG_ITEMS)}; `-d help` explains them", "ITEMS", log_items, gather=True),
     Option("-D --log-file", "log_file", "write -d to this file instead of standard error", "FILE", os.fsencode),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from dragoman.runtime.machine.gdb.server import Server
     from dragoman.runtime.machine.options import MachineOptions
     from dragoman.runtime.machine.vcpu import Vcpu
 
@@ -56,6 +57,7 @@ class Machine:
         self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
         self.equipment = Equipment(self)
         self.board = architecture.board(self)
+        self.gdb: Server | None = None
         self._threads: list[threading.Thread] = []
         self._done = threading.Event()
         self.parking = threading.Condition()            # told when a hart parks
@@ -77,6 +79,10 @@ class Machine:
     def start(self) -> None:
         """Load what is to be booted and let the harts go."""
         self.boot()
+        if self.options.gdb is not None:
+            from dragoman.runtime.machine.gdb.server import Server
+            self.gdb = Server(self, self.options.gdb, self.options.gdb_wait)
+            self.gdb.start()
         self.events.start()
         if self.console.on_input is not None:
             self.console.on_input()                     # what was typed before
@@ -124,6 +130,8 @@ class Machine:
 
     def close(self) -> int:
         """After its end: wind up, and return the status."""
+        if self.gdb is not None:
+            self.gdb.close()
         self._join()
         with self.lock:
             self.board.uart.flush()

@@ -126,6 +126,10 @@ class MachineOptions(RunOptions):
     """Seconds since 1970 that the clock shows at the start; None: the host's time."""
     timeout: float | None = None
     """Seconds after which the machine is ended; None: never."""
+    gdb: str | None = None
+    """Where a debugger may connect: a port of this host's loopback address, or unix:PATH."""
+    gdb_wait: bool = False
+    """No virtual CPU makes a step until the debugger lets it."""
     name: str = ""
     """Of a machine that `dragoman vm start` keeps, else empty."""
 
@@ -160,6 +164,8 @@ def _check_combinations(options: MachineOptions) -> None:
         raise OptionsError("which kernel? give --kernel FILE, --root DIR or --bios FILE")
     if options.kernel is None and (options.initrd is not None or options.append):
         raise OptionsError("--initrd and --append are for a kernel: give --kernel FILE too")
+    if options.gdb_wait and options.gdb is None:
+        raise OptionsError("--gdb-wait: where is the debugger to connect? give --gdb PORT or --gdb unix:PATH too")
     if "\0" in options.append or len(os.fsencode(options.append)) > 4095:
         raise OptionsError("--append: a command line has at most 4095 bytes, none of them 0")
     tags = [share.tag for share in options.shares]

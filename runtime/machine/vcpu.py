@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dragoman.dbt.paged_engine import PagedCpu
+    from dragoman.runtime.machine.gdb.control import HartControl
     from dragoman.runtime.machine.machine import Machine
 
 MASK = (1 << 64) - 1
@@ -38,6 +39,7 @@ class VirtualMemory:
 
     def __init__(self, vcpu: Vcpu) -> None:
         self.vcpu = vcpu
+        self.seen: Callable[[int, int, bool], None] | None = None       # told of each access: address, size, whether it wrote
 
     def load(self, address: int, size: int) -> int:
         machine = self.vcpu.machine
@@ -45,6 +47,8 @@ class VirtualMemory:
         for physical, count in self.parts(address, size, 0):
             value |= machine.read_physical(physical, count) << shift
             shift += 8 * count
+        if self.seen is not None:
+            self.seen(address, size, False)
         return value
 
     def store(self, address: int, size: int, value: int) -> None:
@@ -52,9 +56,12 @@ class VirtualMemory:
         for physical, count in parts:
             self.vcpu.machine.write_physical(physical, count, value & (1 << 8 * count) - 1)
             value >>= 8 * count
+        if self.seen is not None:
+            self.seen(address, size, True)
 
     def parts(self, address: int, size: int, write: int) -> list[tuple[int, int]]:
         """(physical address, bytes) for each page. Raises Refused."""
+        self.vcpu.cpu.exit_data, self.vcpu.cpu.access = address, size | write
         found = []
         while size:
             count = min(size, 0x1000 - (address & 0xFFF))
@@ -73,7 +80,8 @@ class Vcpu:
         self.todo: list[Callable[[], None]] = []        # what others want done in this thread
         self._wake = _thread.allocate_lock()            # held while nobody has kicked it
         self._wake.acquire()
-        self._memory = VirtualMemory(self)
+        self.memory = VirtualMemory(self)
+        self.control: HartControl | None = None         # a debugger's
         self._records: dict[tuple[bytes, int], listing.Record] = {}     # decoded, of those that access devices
         self.exits: dict[int, int] = {}                 # to Python, by reason
 
@@ -134,6 +142,8 @@ class Vcpu:
         cpu.attach()
         while not machine.ended:
             self.take_requests()
+            if self.control is not None and self.control.takes_turn():
+                continue
             if not self.started or machine.paused:
                 self.park()
                 continue
@@ -185,6 +195,9 @@ class Vcpu:
 
     def on_device(self) -> None:
         """One instruction that accesses a device; by the oracle, if it is no plain load or store, or crosses a page."""
+        if self.control is not None and self.memory.seen is not None:
+            self.control.stepper.step()
+            return
         cpu, record = self.cpu, self._decoded()
         plain = plain_access(emulate.meaning(record)[0]) if record is not None else None
         address = cpu.exit_data
@@ -206,11 +219,11 @@ class Vcpu:
         else:
             cpu.pc += record.length
 
-    def step(self) -> oracle.Outcome | None:
-        """The instruction at pc by the oracle; None if it has trapped."""
+    def step(self, record: listing.Record | None = None) -> oracle.Outcome | None:
+        """The instruction at pc, decoded or not, by the oracle; None if it has trapped."""
         cpu = self.cpu
         try:
-            outcome = emulate.step(cpu, self._memory, self._decoded())
+            outcome = emulate.step(cpu, self.memory, record or self._decoded())
         except Refused as fault:
             self.refuse(fault.address)
             return None
@@ -269,6 +282,11 @@ class Vcpu:
         """Code pages were written to since they were translated: what has changed goes. pc is behind the fence."""
         self.machine.sync_code(self)
 
+    def on_stop(self) -> None:
+        """A debugger has a breakpoint here."""
+        if self.control is not None:
+            self.control.met_breakpoint()
+
     def on_stuck(self) -> None:
         self.machine.crash(f"hart {self.hart_id}: a trap in the first instruction of the trap handler at {self.cpu.pc:#x}, again and again")
 
@@ -305,6 +323,15 @@ class Vcpu:
         """As the guest's own instruction would, as far as the value is legal."""
         raise NotImplementedError
 
+    # --- time
+    def time(self) -> int:
+        """The guest's, in its ticks."""
+        raise NotImplementedError
+
+    def skip_time(self, ticks: int) -> None:
+        """So many of the last ticks have not been: the machine stood still."""
+        raise NotImplementedError
+
     # --- memory
     def translate(self, address: int, access: int) -> int:
         """Physical address of guest `address` for an access within a page. Raises Refused."""
@@ -339,4 +366,5 @@ class Vcpu:
 _HANDLERS = {
     EXITS["poll"]: Vcpu.on_poll, EXITS["wait"]: Vcpu.on_wait, EXITS["device"]: Vcpu.on_device, EXITS["service"]: Vcpu.on_service,
     EXITS["code_changed"]: Vcpu.on_code_changed, EXITS["emulate"]: Vcpu.on_emulate, EXITS["stuck"]: Vcpu.on_stuck,
+    EXITS["stop"]: Vcpu.on_stop,
 }

@@ -16,7 +16,7 @@ of memory (physical.py), private for a clone, and its reference counts are those
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, fetch_and, fetch_or, load64, lshr, wrap
-from dragoman.dbt.state import OFFSET, PAGE_BITS, _layout
+from dragoman.dbt.state import OFFSET, PAGE_BITS, PAGE_SIZE, _layout
 
 MEMORY, MEMORY_SIZE = _layout("""
 ram_base        guest-physical address of RAM, page-aligned
@@ -38,6 +38,8 @@ table_mask
 states          addresses of CPU states by number of the virtual CPU, 0: none
 dirty           bitmap: frames with code that was perhaps written over
 dirty_code      how many these are
+watches         guest addresses of pages whose accesses are made outside native code, since a debugger watches them
+watch_count     how many there are
 """)
 MAX_VCPUS = 16
 KIND_READ, KIND_WRITE, KIND_EXECUTE = range(3)
@@ -54,6 +56,7 @@ M_TRACING, M_WALK, M_SPACE, M_RIGHTS, M_CONTEXT, M_PMP = (MEMORY[n] for n in ("t
 M_ASID_SHIFT, M_ASID_MASK, M_SOFT, M_LEAF = (MEMORY[n] for n in ("asid_shift", "asid_mask", "soft_bits", "leaf_bits"))
 M_TABLE_SHIFT, M_TABLE_MASK = MEMORY["table_shift"], MEMORY["table_mask"]
 M_STATES, M_DIRTY, M_DIRTY_CODE = MEMORY["states"], MEMORY["dirty"], MEMORY["dirty_code"]
+M_WATCHES, M_WATCH_COUNT = MEMORY["watches"], MEMORY["watch_count"]
 
 
 @compiled("i8(i8,i8)")
@@ -61,6 +64,16 @@ def frame_of(memory: int, physical: int) -> int:
     """Number of the frame that holds a physical address, -1: it is not RAM."""
     offset = physical - load64(memory + M_BASE)
     return offset >> PAGE_BITS if offset >= 0 and offset < load64(memory + M_SIZE) else -1
+
+
+@compiled("i8(i8,i8)")
+def is_watched(memory: int, address: int) -> int:
+    """1 if a debugger watches something on the guest page of this address: no TLB has it."""
+    table, page = load64(memory + M_WATCHES), address & -PAGE_SIZE
+    for n in range(load64(memory + M_WATCH_COUNT)):
+        if load64(table + 8 * n) == page:
+            return 1
+    return 0
 
 
 # --- bitmaps of frames: word 0 how many words of bits, word 1 how many words of a summary (a bit for each word of bits), both follow

@@ -24,6 +24,10 @@ from dragoman.dbt.state import (
 )
 from dragoman.runtime.memory.frames import M_STATES, MAX_VCPUS, MEMORY, MEMORY_SIZE, S_MEMORY, S_VIEWS, bitmap_words
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _MAP_NORESERVE = 0x4000         # <asm-generic/mman-common.h>; Python's mmap does not have it in 3.11
 SECOND_BITS = 14               # entries of the second level: 512 KiB, which stay in the host's second-level cache
 SPACES, NUMBERS = 64, 4095     # address spaces known at a time; numbers that they get one after the other
@@ -156,6 +160,11 @@ class Memory:
     def place_bitmap(self, address: int) -> None:
         """An empty bitmap of frames."""
         (ctypes.c_int64 * 2).from_address(address)[:] = list(self.bitmap)
+
+    def watch(self, pages: Sequence[int]) -> None:
+        """Guest pages (addresses) that no TLB is to have from now on. Who holds translations of them has to forget them."""
+        self._watches = (ctypes.c_int64 * len(pages))(*pages)
+        self.set(watches=ctypes.addressof(self._watches), watch_count=len(pages))
 
     def attach(self, state: int) -> Mmu:
         """Give the CPU state at this address views, tables and a number; raises ValueError beyond MAX_VCPUS."""

@@ -50,6 +50,7 @@ from dragoman.runtime.memory.frames import (
     S_MEMORY,
     TRACERS,
     frame_of,
+    is_watched,
 )
 from dragoman.runtime.memory.mirrors import forget_all, note_path, pay, sync_tables, trace_path
 from dragoman.runtime.memory.mmu import (
@@ -187,7 +188,7 @@ def tlb_fill(state: int, address: int, access: int) -> int:
     found = translate(state, address, kind)
     memory = load64(state + S_MEMORY)
     frame = frame_of(memory, found & -PAGE_SIZE) if found != -1 else -1
-    if frame < 0:
+    if frame < 0 or is_watched(memory, address) != 0:
         count(mmu, U_REFUSED)
         return 0
     view, page = load64(state + S_VIEW), address & -PAGE_SIZE

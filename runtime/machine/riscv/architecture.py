@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from dragoman.dbt.state import EXITS
 from dragoman.runtime.machine.machine import Machine
@@ -13,10 +14,13 @@ from dragoman.runtime.machine.riscv import boot as booting
 from dragoman.runtime.machine.riscv import sbi
 from dragoman.runtime.machine.riscv.hart import A0, TIME_BASE, Hart
 
+if TYPE_CHECKING:
+    from dragoman.runtime.machine.riscv.debug_walk import Walk
+
 RAM = boards.RAM
 # What Python calls; more than these is in the image.
-NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations", "give_up_writes",
-          "take_dirty_code", "tell_written", "sync_page",
+NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_read", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations",
+          "give_up_writes", "take_dirty_code", "tell_written", "sync_page",
           "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits"]
 # Words of the MEMORY block (runtime/memory/frames.py) that are functions of this architecture.
 TRANSLATION = {"walk": "walk", "space": "address_space", "rights": "context_rights", "context": "context_bits", "pmp": "pmp_check"}
@@ -101,6 +105,12 @@ def exit_rows(hart: Hart) -> list[tuple[str, list[tuple[str, int]]]]:
     return [("exits from native code, by reason", counts("exit", {name: name for name in EXITS})),
             ("sensitive instructions that left native code", counts("system", SYSTEM)),
             ("exceptions", counts("trap", TRAPS)), ("interrupts", counts("interrupt", INTERRUPTS))]
+
+
+def debugging() -> tuple[ModuleType, Callable[[Hart, int], Walk]]:
+    """For gdb: the registers, and how a hart translates an address."""
+    from dragoman.runtime.machine.riscv import debug_walk, gdb_registers
+    return gdb_registers, debug_walk.walk
 
 
 service = sbi.handle

@@ -18,7 +18,7 @@ from dragoman.runtime.machine.riscv.traps import (
     STORE_MISALIGNED,
     take_trap,
 )
-from dragoman.runtime.memory.frames import M_DIRTY_CODE, S_MEMORY
+from dragoman.runtime.memory.frames import M_DIRTY_CODE, S_MEMORY, is_watched
 from dragoman.runtime.memory.mmu import MMU, mmu_of
 from dragoman.runtime.memory.tlb import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch, fetch_code
 
@@ -117,11 +117,11 @@ def raise_refused(state):
 
 @compiled("i8(i8)")
 def on_memory(state):
-    """An access that the TLB could not be filled for: a fault, or one that Python makes: to a device, or across pages."""
+    """An access that the TLB could not be filled for: a fault, or one that Python makes: to a device, across pages, watched."""
     why = explain_access(state, load64(state + S_DATA), load64(state + S_ACCESS))
     if why == REFUSED_FAULT:
         return raise_refused(state)
-    if why == NOT_REFUSED:
+    if why == NOT_REFUSED and is_watched(load64(state + S_MEMORY), load64(state + S_DATA)) == 0:
         return 1
     store64(state + S_REASON, DEVICE)
     return 0

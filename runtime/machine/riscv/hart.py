@@ -35,6 +35,10 @@ class Hart(Vcpu):
         self.set_register("clock_offset", self.register("clock_offset") + ticks - self.time())
         self.kick()
 
+    def skip_time(self, ticks: int) -> None:
+        self.set_register("clock_offset", self.register("clock_offset") - ticks)
+        self.do(self.refresh_timers)
+
     @property
     def timecmp(self) -> int:
         return self.register("mtimecmp")
