@@ -68,7 +68,7 @@ class Vcpu:
     def __init__(self, machine: Machine, cpu: PagedCpu, hart_id: int) -> None:
         self.machine, self.cpu, self.hart_id = machine, cpu, hart_id
         self.native, self.words = machine.native, cpu.words
-        self.started = False
+        self.started = self.standing = False
         self.todo: list[Callable[[], None]] = []        # what others want done in this thread
         self._wake = _thread.allocate_lock()            # held while nobody has kicked it
         self._wake.acquire()
@@ -133,8 +133,8 @@ class Vcpu:
         cpu.attach()
         while not machine.ended:
             self.take_requests()
-            if not self.started or machine.paused:
-                self.rest()
+            if not self.started or machine.paused or machine.still.held:
+                self.stand()
                 continue
             reason = cpu.run()
             exits[reason] = exits.get(reason, 0) + 1
@@ -144,6 +144,13 @@ class Vcpu:
             elif not machine.engine.handle(cpu, reason):
                 raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
         cpu.detach()
+
+    def stand(self) -> None:
+        """Rest between two instructions, where its state can be saved; who holds the machine still hears of it."""
+        self.standing = True
+        self.machine.still.noted()
+        self.rest()
+        self.standing = False
 
     def take_requests(self) -> None:
         """Do what others have asked for."""
