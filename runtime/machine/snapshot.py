@@ -65,7 +65,7 @@ def _fill(machine: Machine, options: dict[str, Any], file: int) -> None:
 
 
 def options_of(saved: SnapshotFile, changes: dict[str, Any]) -> MachineOptions:
-    """The options of a machine that a snapshot was taken of, some of them changed. Raises SnapshotError."""
+    """The options of the machine that a snapshot was taken of, some of them changed. Raises SnapshotError."""
     try:
         options = snapshot_options.options(saved.state["options"], changes)
     except WRONG as error:

@@ -16,7 +16,7 @@ SIMPLE = (int, float, str, bytes, type(None))
 
 def values(options: MachineOptions) -> dict[str, Any]:
     """What snapshot_values.pack takes."""
-    kept = {name: value for name, value in vars(options).items() if name not in OF_A_RUN and isinstance(value, SIMPLE)}
+    kept: dict[str, Any] = {name: value for name, value in vars(options).items() if name not in OF_A_RUN and isinstance(value, SIMPLE)}
     for name in FILES:
         path = getattr(options, name)
         if path is not None:
