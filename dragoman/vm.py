@@ -77,6 +77,9 @@ def _as_for_run(*fields: str) -> tuple[Option, ...]:
     return tuple(option for option in RUN_OPTIONS if option.field in fields)
 
 
+RESTORE = Option("--restore", "restore", "go on from a snapshot: its options are the machine's, all but --net's details, --priority and "
+                 "--cap, which can be given anew", "FILE", os.fsencode)
+CHANGEABLE = ("net", "priority", "cap")         # of a machine that is restored
 MACHINE_OPTIONS = (
     Option("--kernel", "kernel", "the kernel: a riscv64 Image, also gzip'd, or an ELF file", "FILE", os.fsencode),
     Option("--initrd", "initrd", "the kernel's initial RAM disk", "FILE", os.fsencode),
@@ -123,7 +126,7 @@ SEEING_OPTIONS = (
     Option("--stats", "stats", "at the end print exits by reason, instructions, times and what devices did on standard error"),
     Option("-h --help", "help", "print this"),
 )
-VM_RUN_OPTIONS = (*MACHINE_OPTIONS, *RUN_ONLY, *ENGINE_OPTIONS, *SEEING_OPTIONS)
+VM_RUN_OPTIONS = (*MACHINE_OPTIONS, RESTORE, *RUN_ONLY, *ENGINE_OPTIONS, *SEEING_OPTIONS)
 KEPT_OPTIONS = tuple(option for option in VM_RUN_OPTIONS if option.field not in ("timeout", "lockstep", "help"))
 
 RUN_USAGE = "dragoman vm run --kernel FILE [options], or: dragoman vm run --root DIR [options]"
@@ -160,12 +163,31 @@ def machine_options(fields: dict) -> MachineOptions:
         fields["log"] = frozenset(item for use in fields["log"] for item in use)
     if "log_ranges" in fields:
         fields["log_ranges"] = tuple(item for use in fields["log_ranges"] for item in use)
+    if "restore" in fields:
+        return restored(fields)
     for name in ("disks", "shares"):
         fields[name] = tuple(fields.get(name, ()))
     fields["inline"] = not fields.pop("no_inline", False)
     root = fields.pop("root", None)
     options = MachineOptions(**fields) if root is None else rooted(root, fields)
     check(options)
+    return options
+
+
+def restored(fields: dict) -> MachineOptions:
+    """Options of a snapshot, with those of this run. Raises MachineError."""
+    from dragoman.runtime.machine.snapshot import options_of
+    from dragoman.runtime.machine.snapshot_file import SnapshotFile
+    for option in (*MACHINE_OPTIONS, *(option for option in RUN_ONLY if option.field != "timeout")):
+        if option.field in fields and option.field not in CHANGEABLE:
+            raise UsageError(f"vm run: --restore: the snapshot says what {option.names[-1]} is; leave it away")
+    saved = SnapshotFile.open(fields["restore"])
+    try:
+        options = options_of(saved, {**fields, "restore": os.path.abspath(fields["restore"])})
+        if (options.net is None) != (options_of(saved, {}).net is None):
+            raise UsageError("vm run: --net: a machine keeps the network card that it had, or had not, in the snapshot")
+    finally:
+        saved.close()
     return options
 
 
@@ -208,6 +230,8 @@ def command(words: list[str]) -> int:
     name = words[0] if words else "--help"
     if name == "run":
         return run(words[1:])
+    if name == "restore" and len(words) > 1 and not words[1].startswith("-"):
+        return run(["--restore", *words[1:]])
     from dragoman.vm_manager import COMMANDS
     from dragoman.vm_manager import command as manage
     if name in COMMANDS:

@@ -10,13 +10,13 @@ from typing import Any
 from dragoman.runtime.machine.control import Control, listen
 from dragoman.runtime.machine.host_signals import HostSignals
 from dragoman.runtime.machine.options import MachineOptions
-from dragoman.vm_run import HOST_FAILED, failure
+from dragoman.vm_run import HOST_FAILED, failure, machine_of
 from dragoman.vm_store import HostError, Kept
 
 READY = b"+"                    # what the starter is told when the machine runs; else a line that says why it does not
 
 
-def start(kept: Kept, options: MachineOptions, lock: int, make: Callable | None = None) -> int:
+def start(kept: Kept, options: MachineOptions, lock: int, make: Callable = machine_of) -> int:
     """Run the machine in a process of its own, which holds the lock; returns its process id when it runs.
 
     Call it from a process without threads. Raises HostError, with the reason, if it does not come to run."""
@@ -41,7 +41,7 @@ def start(kept: Kept, options: MachineOptions, lock: int, make: Callable | None 
     return process
 
 
-def _live(kept: Kept, options: MachineOptions, ready: int, make: Callable | None) -> int:
+def _live(kept: Kept, options: MachineOptions, ready: int, make: Callable) -> int:
     """All of the new process; returns its exit status."""
     os.setsid()
     log = os.open(kept.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -51,9 +51,6 @@ def _live(kept: Kept, options: MachineOptions, ready: int, make: Callable | None
     signals = HostSignals(None)
     kept.forget_status()
     try:
-        if make is None:
-            from dragoman.runtime.machine.machine import Machine
-            make = Machine
         machine: Any = make(options)
         control = Control(machine, listen(kept.socket))
         machine.start()

@@ -9,6 +9,7 @@ from dragoman.arguments import UsageError, help_text, parse
 from dragoman.cli import complain, say
 from dragoman.runtime.machine.control import Lines
 from dragoman.runtime.machine.options import MachineError, MachineOptions
+from dragoman.vm_snapshots import clone, restore, snapshot
 from dragoman.vm_store import STOPPED, Kept, KeptError, answer, names
 
 STOP_PATIENCE = 10.0            # seconds that a machine's process has for its end
@@ -127,6 +128,9 @@ ON_ONE: dict[str, tuple[Callable[[Kept], int], str]] = {
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "create": (create, "keep a machine's options under a name"),
     "list": (list_all, "show the machines that are kept, and whether they run"),
+    "snapshot": (snapshot, "write a machine's whole state to a file"),
+    "restore": (restore, "run a machine on this terminal that goes on from a snapshot"),
+    "clone": (clone, "start another machine that goes on from where one is"),
     **{name: (_on_one(name, text, act), text) for name, (act, text) in ON_ONE.items()},
 }
 

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from dragoman.cli import complain
 from dragoman.runtime.machine.attachment import Attachment
@@ -14,19 +15,27 @@ from dragoman.runtime.machine.menu import Action, Menu
 from dragoman.runtime.machine.options import MachineError, MachineOptions
 from dragoman.runtime.machine.terminal import Terminal
 
+if TYPE_CHECKING:
+    from dragoman.runtime.machine.machine import Machine
+
 HOST_FAILED, TIMED_OUT = 1, 124
 
 
-def run_here(options: MachineOptions, make: Callable | None = None) -> int:
+def machine_of(options: MachineOptions) -> Machine:
+    """A machine that will boot, or go on from a snapshot. Raises as Machine does."""
+    from dragoman.runtime.machine.machine import Machine
+    if options.restore is None:
+        return Machine(options)
+    return Machine.restore(options.restore, **vars(options))
+
+
+def run_here(options: MachineOptions, make: Callable = machine_of) -> int:
     """Make the machine, run it until it ends, leave the terminal as it was; returns the exit status.
 
-    `make` makes a machine of options; none: Machine itself. Raises BrokenPipeError if the output lost its reader."""
+    `make` makes a machine of options. Raises BrokenPipeError if the output lost its reader."""
     terminal = Terminal(0) if os.isatty(0) else None
     signals = HostSignals(terminal)
     try:
-        if make is None:
-            from dragoman.runtime.machine.machine import Machine
-            make = Machine
         return Run(make(options), options, terminal, signals).live()
     except BrokenPipeError:
         raise
@@ -123,9 +132,7 @@ class Run:
 
     def actions(self) -> tuple[Action, ...]:
         rows = [Action("q", "quit: the machine is switched off", self.machine.stop), Action("p", "pause, and go on", self.pause)]
-        if hasattr(self.machine, "snapshot"):
-            rows.append(Action("s", "write a snapshot into this folder", self.snapshot))
-        return (*rows, Action("i", "statistics", lambda: self.machine.statistics()))
+        return (*rows, Action("s", "write a snapshot into this folder", self.snapshot), Action("i", "statistics", lambda: self.machine.statistics()))
 
     def pause(self) -> str:
         self.paused = not self.paused
@@ -137,5 +144,5 @@ class Run:
         try:
             self.machine.snapshot(path)
         except (MachineError, OSError) as error:
-            return f"no snapshot: {error}\n"
+            return f"no snapshot: {failure(error)[0]}\n"
         return f"snapshot: {path}\n"

@@ -59,11 +59,19 @@ class Kept:
 
     def create(self, words: list[str]) -> None:
         """Keep its options, as given in this folder. Raises KeptError if there is one of this name."""
+        self._create(os.getcwd(), words)
+
+    def copy(self, other: Kept, words: list[str]) -> None:
+        """Keep another one's options, and more. Raises KeptError."""
+        folder, known = other.options()
+        self._create(folder, [*known, *words])
+
+    def _create(self, folder: str, words: list[str]) -> None:
         try:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             raise KeptError(f"there is a machine {self.name} already: dragoman vm rm {self.name} takes it away") from None
-        write_whole(f"{self.path}/machine", json.dumps({"version": VERSION, "folder": os.getcwd(), "options": words}).encode())
+        write_whole(f"{self.path}/machine", json.dumps({"version": VERSION, "folder": folder, "options": words}).encode())
 
     def options(self) -> tuple[str, list[str]]:
         """The folder it was created in, and its options. Raises KeptError."""

@@ -51,6 +51,18 @@ class Console:
                 self._wake()            # there is room again
         return data
 
+    # ---- snapshots
+
+    def state(self) -> dict[str, bytes]:
+        """What was typed and not read; and the output that is kept while nobody looks. Else it is shown by who looks here."""
+        with self._lock:
+            return {"input": bytes(self._input), "output": b"" if self.attached else bytes(self._output)}
+
+    def restore(self, state: dict[str, bytes]) -> None:
+        """Before anybody looks."""
+        with self._lock:
+            self._input[:], self._output[:] = state["input"][:INPUT_LIMIT], state["output"][-KEPT:]
+
     # ---- the attachment's side
 
     def attach(self, wake: Callable[[], None] | None) -> None:

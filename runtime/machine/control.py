@@ -45,6 +45,13 @@ def listen(path: str) -> socket.socket:
     return made
 
 
+def _text(error: Exception) -> str:
+    """One line for the user."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 class Lines:
     """Lines of JSON over a connection."""
 
@@ -84,6 +91,7 @@ class Control:
         self._console = threading.Lock()        # held while a client has the console
         self.requests: dict[str, Callable[[dict], dict]] = {
             "status": self._status, "pause": self._pause, "resume": self._resume, "stop": self._stop, "resize": self._resize,
+            "snapshot": self._snapshot,
             "statistics": lambda request: {"text": machine.statistics()},
         }
         threading.Thread(target=self._accept, name="control", daemon=True).start()
@@ -119,7 +127,10 @@ class Control:
                     if request.get("do") == "console":
                         self._carry(connection, lines)
                         return
-                    lines.write(**self._answer(request))
+                    if request.get("do") == "clone":
+                        self._hand_over(lines)
+                    else:
+                        lines.write(**self._answer(request))
         except (OSError, ValueError):           # the client is gone, or is none of ours
             return
         finally:
@@ -132,7 +143,7 @@ class Control:
         try:
             return {"ok": True, **call(request)}
         except (MachineError, OSError) as error:
-            return {"ok": False, "error": str(error)}
+            return {"ok": False, "error": _text(error)}
 
     def _carry(self, connection: socket.socket, lines: Lines) -> None:
         """The connection is the console until the client or the machine ends."""
@@ -153,6 +164,20 @@ class Control:
         finally:
             self._console.release()
 
+    def _hand_over(self, lines: Lines) -> None:
+        """A clone's snapshot, as a file of this process that is there until the client says that it has it, or goes."""
+        from dragoman.runtime.machine.snapshot import hand_over
+        try:
+            file = hand_over(self.machine)
+        except (MachineError, OSError) as error:
+            lines.write(ok=False, error=_text(error))
+            return
+        try:
+            lines.write(ok=True, path=f"/proc/{os.getpid()}/fd/{file}")
+            lines.read()
+        finally:
+            os.close(file)
+
     # ---- requests
 
     def _status(self, request: dict) -> dict:
@@ -166,6 +191,13 @@ class Control:
 
     def _resume(self, request: dict) -> dict:
         self.machine.resume()
+        return {}
+
+    def _snapshot(self, request: dict) -> dict:
+        path = request.get("path")
+        if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+            raise MachineError("a snapshot needs an absolute path")
+        self.machine.snapshot(os.fsencode(path), request.get("stop") is True)
         return {}
 
     def _stop(self, request: dict) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dragoman.runtime.machine.network.options import NetworkError, parse_network
 from dragoman.runtime.machine.network.stack import Network
@@ -75,6 +75,20 @@ class Equipment:
         self.transports = {slot: Transport(device, machine.memory, line(slot), machine.events, complain)
                            for slot, device in enumerate(self.devices)}
         return self.transports
+
+    def state(self) -> dict[str, Any]:
+        """Requests that are under way are completed first, so RAM, interrupt lines and harts are to be saved behind this."""
+        return {"devices": [{"id": device.device_id, **device.transport.state()} for device in self.devices],
+                "network": None if self.network is None else self.network.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Behind the board's restore. Connections of the guest are reset. Raises MachineError, ValueError and their like."""
+        for device, saved in zip(self.devices, state["devices"], strict=True):
+            if saved["id"] != device.device_id:
+                raise ValueError(f"virtio device {saved['id']} in place of {device.device_id}")
+            device.transport.restore(saved)
+        if self.network is not None:
+            self.network.restore(state["network"])
 
     def close(self) -> None:
         """Let go of files, folders and sockets."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import os
 import threading
 import time
 
@@ -12,6 +13,9 @@ from dragoman.runtime.machine.console import Console
 from dragoman.runtime.machine.equipment import Equipment
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.native import FOLDERS, Native
+from dragoman.runtime.machine.snapshot import options_of, ram_of, save, take_over
+from dragoman.runtime.machine.snapshot_file import SnapshotFile
+from dragoman.runtime.machine.standstill import Standstill
 from dragoman.runtime.memory.mmu import Memory
 from dragoman.runtime.memory.physical import PhysicalMemory
 
@@ -30,12 +34,13 @@ CRASHED = 1                     # exit status
 
 
 class Machine:
-    """Made, then `run`. `architecture` is the module of its instruction set (riscv/architecture.py).
+    """Made, then `run`. `architecture` is the module of its instruction set (riscv/architecture.py). `saved`: it goes on from a
+    snapshot instead of booting (Machine.restore).
 
     Raises MachineError, LoadError, OSError, MemoryError.
     """
 
-    def __init__(self, options: MachineOptions, architecture: Any = None) -> None:
+    def __init__(self, options: MachineOptions, architecture: Any = None, saved: SnapshotFile | None = None) -> None:
         if architecture is None:
             architecture = importlib.import_module("dragoman.runtime.machine.riscv.architecture")
         self.options, self.architecture = options, architecture
@@ -45,11 +50,12 @@ class Machine:
         self.events = Events()
         self.lock = self.events.lock
         self.console = Console()
+        self.still = Standstill(self)
         functions = architecture.functions
         self.engine = PagedEngine(options, functions, FOLDERS, options.inline, options.misaligned == "trap")
         functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
-        self.memory = PhysicalMemory(architecture.RAM, options.memory)
+        self.memory = PhysicalMemory(architecture.RAM, options.memory) if saved is None else ram_of(saved, architecture.RAM)
         self.translation = Memory(self.memory.base, self.memory.size, self.memory.host, architecture.translation(self))
         self.memory.attach(self.translation)
         self.memory.tell = self.native.tell_written
@@ -60,7 +66,26 @@ class Machine:
         self.gdb: Server | None = None
         self._threads: list[threading.Thread] = []
         self._done = threading.Event()
-        self.parking = threading.Condition()            # told when a hart parks
+        self._restored = saved is not None
+        if saved is not None:
+            try:
+                take_over(self, saved)
+            except BaseException:
+                self.close()
+                raise
+
+    @classmethod
+    def restore(cls, path: str | bytes, **changes: object) -> Machine:
+        """A machine that goes on from a snapshot when it is run. changes: options that are others now. Raises as Machine does."""
+        saved = SnapshotFile.open(os.fsencode(path))
+        try:
+            return cls(options_of(saved, changes), saved=saved)
+        finally:
+            saved.close()
+
+    def snapshot(self, path: str | bytes, stop: bool = False) -> None:
+        """Write all its state to a file, from any thread but its own; stop: and end the machine. Raises MachineError, OSError."""
+        save(self, os.fsencode(path), stop)
 
     def _clock_rate(self) -> tuple[float, int]:
         """Ticks of the host's clock in a second, and its present value."""
@@ -77,8 +102,9 @@ class Machine:
         return self.close()
 
     def start(self) -> None:
-        """Load what is to be booted and let the harts go."""
-        self.boot()
+        """Load what is to be booted, if it was not restored, and let the harts go."""
+        if not self._restored:
+            self.boot()
         if self.options.gdb is not None:
             from dragoman.runtime.machine.gdb.server import Server
             self.gdb = Server(self, self.options.gdb, self.options.gdb_wait)
@@ -112,7 +138,7 @@ class Machine:
         self._join()
         with self.lock:
             self.equipment.close()
-            self.memory.release(self.memory.base, self.memory.size)
+            self.memory.clear()
             for hart in self.harts:
                 hart.power_on()
             self.engine.flush(self.harts[0].cpu)
@@ -158,9 +184,8 @@ class Machine:
                 self.ended, self.status, self.report = True, status, report
         for hart in self.harts:
             hart.kick()
-        with self.parking:
-            self.parking.notify_all()
         self._done.set()
+        self.still.noted()
 
     def power_off(self, status: int = 0) -> None:
         self.end(status)
@@ -185,8 +210,8 @@ class Machine:
         self.paused = True
         for hart in self.harts:
             hart.kick()
-        with self.parking:
-            self.parking.wait_for(lambda: self.ended or not self._threads or all(hart.parked for hart in self.harts))
+        if self._threads:
+            self.still.wait()
 
     def resume(self) -> None:
         self.paused = False

@@ -124,6 +124,8 @@ class MachineOptions(RunOptions):
     """What misaligned accesses do: "hardware" does them, or they "trap"."""
     rtc: int | None = None
     """Seconds since 1970 that the clock shows at the start; None: the host's time."""
+    restore: bytes | None = None
+    """A snapshot that the machine goes on from, whose options these are, but for those that are of a run."""
     timeout: float | None = None
     """Seconds after which the machine is ended; None: never."""
     gdb: str | None = None

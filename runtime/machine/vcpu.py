@@ -76,7 +76,7 @@ class Vcpu:
     def __init__(self, machine: Machine, cpu: PagedCpu, hart_id: int) -> None:
         self.machine, self.cpu, self.hart_id = machine, cpu, hart_id
         self.native, self.words = machine.native, cpu.words
-        self.started = self.parked = False
+        self.started = self.standing = False
         self.todo: list[Callable[[], None]] = []        # what others want done in this thread
         self._wake = _thread.allocate_lock()            # held while nobody has kicked it
         self._wake.acquire()
@@ -124,7 +124,7 @@ class Vcpu:
 
     def power_on(self) -> None:
         """As before the first start, while its thread does not run."""
-        self.started = self.parked = False
+        self.started = self.standing = False
         self.todo.clear()
         self.native.forget_translations(self.cpu.address)
 
@@ -144,8 +144,8 @@ class Vcpu:
             self.take_requests()
             if self.control is not None and self.control.takes_turn():
                 continue
-            if not self.started or machine.paused:
-                self.park()
+            if not self.started or machine.paused or machine.still.held:
+                self.stand()
                 continue
             reason = cpu.run()
             exits[reason] = exits.get(reason, 0) + 1
@@ -156,13 +156,12 @@ class Vcpu:
                 raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
         cpu.detach()
 
-    def park(self) -> None:
-        """Not started, or paused: until somebody kicks it. Whoever pauses the machine waits for this."""
-        self.parked = True
-        with self.machine.parking:
-            self.machine.parking.notify_all()
+    def stand(self) -> None:
+        """Rest between two instructions, where its state can be looked at and saved; who waits for that hears of it."""
+        self.standing = True
+        self.machine.still.noted()
         self.rest()
-        self.parked = False
+        self.standing = False
 
     def take_requests(self) -> None:
         """Do what others have asked for."""

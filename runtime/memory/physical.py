@@ -8,6 +8,7 @@ until one is written and copies that one, so machines share frames with no table
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 from typing import TYPE_CHECKING
@@ -18,10 +19,33 @@ if TYPE_CHECKING:
     from dragoman.runtime.memory.mmu import Memory
 
 PAGE = 4096
+_MAP_FIXED = 0x10
+_mmap = ctypes.CDLL(None, use_errno=True).mmap
+_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
+_mmap.restype = ctypes.c_void_p
 
 
 class BusError(Exception):
     """These bytes are not all in RAM."""
+
+
+def segments(file: int, start: int, size: int) -> list[tuple[int, int]]:
+    """Parts of the `size` bytes from `start` on in a file that are no holes, as (bytes from the start, bytes), in whole pages. A file
+    system that cannot tell has none."""
+    found, offset = [], 0
+    while offset < size:
+        try:
+            first = os.lseek(file, start + offset, os.SEEK_DATA) - start
+            end = os.lseek(file, start + first, os.SEEK_HOLE) - start
+        except OSError as error:
+            if error.errno != errno.ENXIO:              # that says: holes to the end
+                raise
+            break
+        first, end = first // PAGE * PAGE, min(-(-end // PAGE) * PAGE, size)
+        if first < end:
+            found.append((first, end - first))
+        offset = end if end > offset else size
+    return found
 
 
 class PhysicalMemory:
@@ -30,9 +54,9 @@ class PhysicalMemory:
     `tell` is called after each write with (address of the MEMORY block, physical address, size), once `attach` has been.
     """
 
-    def __init__(self, base: int, size: int, file: int | None = None, private: bool = False):
-        """Of a new memory file, or of `file`, whose first `size` bytes are RAM: shared with all who map it, or private. The descriptor
-        is taken over. Raises ValueError if base or size are no whole pages, OSError if the host has no room."""
+    def __init__(self, base: int, size: int, file: int | None = None, private: bool = False, offset: int = 0):
+        """Of a new memory file, or of `file`, whose `size` bytes from `offset` on are RAM: shared with all who map it, or private. The
+        descriptor is taken over. Raises ValueError if base or size are no whole pages, OSError if the host has no room."""
         if base % PAGE or size % PAGE or size <= 0:
             raise ValueError(f"RAM of {size:#x} bytes at {base:#x}: whole pages are needed")
         self.base, self.size, self.private = base, size, private
@@ -40,11 +64,38 @@ class PhysicalMemory:
             file = os.memfd_create("dragoman-ram", os.MFD_CLOEXEC)
             os.ftruncate(file, size)
         self.file = file
-        self._map = mmap.mmap(file, size, flags=mmap.MAP_PRIVATE if private else mmap.MAP_SHARED)
+        self._map = mmap.mmap(file, size, flags=mmap.MAP_PRIVATE if private else mmap.MAP_SHARED, offset=offset)
         self._bytes = memoryview(self._map)
         self.host = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
         self.tell: Callable[[int, int, int], object] | None = None
         self._memory: Memory | None = None
+
+    def segments(self) -> list[tuple[int, int]]:
+        """Parts that may have other bytes than zeros: (bytes from the base, bytes). What was never touched stays so."""
+        return [(0, self.size)] if self.private else segments(self.file, 0, self.size)
+
+    def share(self, file: int, offset: int) -> None:
+        """From now on a private mapping of what a file has at `offset`: the bytes that RAM has now. Whoever else maps it shares the
+        host's pages with us until they are written to. Nothing may be at work on RAM meanwhile. The descriptor is taken over."""
+        self._map_again(mmap.MAP_PRIVATE, file, offset)
+        if not self.private:
+            os.ftruncate(self.file, 0)                  # its pages go now: Python's mapping keeps the file open
+        os.close(self.file)
+        self.file, self.private = file, True
+
+    def clear(self) -> None:
+        """All zeros, as at power-on, and the host has the pages back."""
+        if self.private:
+            self._map_again(mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+            self.written(self.base, self.size)
+        else:
+            self.release(self.base, self.size)
+
+    def _map_again(self, flags: int, file: int, offset: int) -> None:
+        """Map something else at the same host addresses. Raises OSError."""
+        found = _mmap(self.host, self.size, mmap.PROT_READ | mmap.PROT_WRITE, flags | _MAP_FIXED, file, offset)
+        if found != self.host:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     def attach(self, memory: Memory) -> None:
         """Writes are told to the virtual CPUs of this machine from now on."""

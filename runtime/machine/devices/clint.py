@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dragoman.runtime.machine.device import WordDevice
 
@@ -81,3 +81,12 @@ class Clint(WordDevice):
     def _set_time(self, ticks: int) -> None:
         for hart in self.harts:
             hart.set_time(ticks)
+
+    # --- snapshots: compares and time are the harts'
+
+    def state(self) -> dict[str, Any]:
+        return {"software": [int(level) for level in self.software]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for hart, level in zip(range(len(self.harts)), state["software"], strict=True):
+            self._set_software(hart, bool(level))

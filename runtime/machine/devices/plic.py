@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dragoman.runtime.machine.device import WordDevice
 
@@ -142,3 +142,25 @@ class Plic(WordDevice):
         elif 1 <= offset // 4 <= SOURCES:
             self.priority[offset // 4] = value & PRIORITY_BITS
         self._update()
+
+    # --- snapshots
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in (*_NUMBERS, *_LISTS)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a saved state, and tell the targets. Raises ValueError where it is that of a board with other contexts."""
+        for name in _LISTS:
+            if len(state[name]) != len(getattr(self, name)):
+                raise ValueError(f"PLIC: {len(state[name])} of {name}, {len(getattr(self, name))} here")
+            setattr(self, name, list(state[name]))
+        for name in _NUMBERS:
+            setattr(self, name, state[name])
+        for context, target in enumerate(self.targets):
+            self.asserted[context] = False
+            target(False)
+        self._update()
+
+
+_NUMBERS = ("levels", "pending", "claimed")
+_LISTS = ("priority", "enable", "threshold")

@@ -90,6 +90,24 @@ class Rtc(WordDevice):
     def _update(self) -> None:
         self.line.set(self.pending and self.enabled)
 
+    # --- snapshots
+
+    def state(self) -> dict[str, int]:
+        return {"offset": self.offset, "now": self.now(), "time_high": self.time_high, "alarm": self.alarm,
+                "pending": int(self.pending), "enabled": int(self.enabled), "waits": int(self._timer is not None)}
+
+    def restore(self, state: dict[str, int], goes_on: bool = False) -> None:
+        """Take over a saved state. The clock is ahead of the host's as it was, or it goes on from where it was. An alarm that fell due
+        meanwhile goes off now."""
+        self._stop_alarm()
+        self.offset, self.time_high, self.alarm = state["offset"], state["time_high"] & LOW, state["alarm"] & ALL
+        if goes_on:
+            self.offset += state["now"] - self.now()
+        self.pending, self.enabled = bool(state["pending"]), bool(state["enabled"])
+        self._update()
+        if state["waits"]:
+            self._check()
+
     def _enable(self, value: int) -> None:
         self.enabled = bool(value & 1)
         self._update()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ CTS, DSR, RI, DCD, CHANGED = 0x10, 0x20, 0x40, 0x80, 0x0F          # MSR; the lo
 DEPTH = 16
 TRIGGERS = (1, 4, 8, 14)     # by FCR bits 7:6
 LONGEST_LINE = 1024          # bytes that wait for the end of a line
+# What a snapshot keeps, and the bits that are there.
+_FIELDS = {"ier": 0x0F, "lcr": 0xFF, "mcr": 0x1F, "fcr": STICKY, "scr": 0xFF, "divisor": 0xFFFF, "modem": 0xFF, "changed": CHANGED,
+           "errors": ERRORS, "transmit_pending": 1}
 PAUSE = 0.005                # s after which a line that did not end is shown: a prompt
 
 
@@ -71,6 +74,21 @@ class Uart:
         if self.output:
             data, self.output = bytes(self.output), bytearray()
             self.sink(data)
+
+    # --- snapshots
+
+    def state(self) -> dict[str, Any]:
+        """What was sent goes to the sink first."""
+        self.flush()
+        return {**{name: int(getattr(self, name)) for name in _FIELDS}, "received": bytes(self.received)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in _FIELDS:
+            setattr(self, name, state[name] & _FIELDS[name])
+        self.received = deque(state["received"][:DEPTH])
+        self._update()
+        if self.ready and self.room():
+            self.ready()            # who typed meanwhile was told before, by a call that was not made yet
 
     # --- the guest's side
 

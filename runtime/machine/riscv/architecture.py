@@ -11,7 +11,7 @@ from dragoman.dbt.state import EXITS
 from dragoman.runtime.machine.machine import Machine
 from dragoman.runtime.machine.riscv import board as boards
 from dragoman.runtime.machine.riscv import boot as booting
-from dragoman.runtime.machine.riscv import sbi
+from dragoman.runtime.machine.riscv import saved, sbi
 from dragoman.runtime.machine.riscv.hart import A0, TIME_BASE, Hart
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RAM = boards.RAM
 # What Python calls; more than these is in the image.
 NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_read", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations",
-          "give_up_writes", "take_dirty_code", "tell_written", "sync_page",
+          "give_up_writes", "take_dirty_code", "tell_written", "sync_page", "blank_pages", "used_pages", "page_sum",
           "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits"]
 # Words of the MEMORY block (runtime/memory/frames.py) that are functions of this architecture.
 TRANSLATION = {"walk": "walk", "space": "address_space", "rights": "context_rights", "context": "context_bits", "pmp": "pmp_check"}
@@ -29,9 +29,10 @@ TRANSLATION = {"walk": "walk", "space": "address_space", "rights": "context_righ
 def functions() -> Sequence[Callable[..., int | None]]:
     """All that native code or Python calls by name, to be compiled into the machine's image."""
     from dragoman.dbt.compiled import FUNCTIONS
+    from dragoman.runtime.machine import snapshot_pages
     from dragoman.runtime.machine.riscv import exits, interrupts, walk
     from dragoman.runtime.memory import requests, tlb
-    assert exits and interrupts and walk and requests and tlb
+    assert exits and interrupts and walk and requests and tlb and snapshot_pages
     return [FUNCTIONS[name].function for name in (*NATIVE, "tlb_fill", *TRANSLATION.values())]
 
 
@@ -114,3 +115,4 @@ def debugging() -> tuple[ModuleType, Callable[[Hart, int], Walk]]:
 
 
 service = sbi.handle
+state, restore = saved.state, saved.restore

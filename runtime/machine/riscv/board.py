@@ -105,6 +105,17 @@ class Board:
         for address, device in windows.items():
             self.bus.map(address, device)
 
+    def state(self) -> dict[str, Any]:
+        """Of all devices but the virtio ones, which are to be saved before: completing their requests moves interrupt lines."""
+        return {"uart": self.uart.state(), "rtc": self.rtc.state(), "clint": self.clint.state(), "plic": self.plic.state()}
+
+    def restore(self, state: dict[str, Any], own_time: bool) -> None:
+        """When the harts have been restored. own_time: the clock goes on from where it was, not with the host's."""
+        self.plic.restore(state["plic"])        # first: it has the lines as they were, so that devices' lines are no new requests
+        self.clint.restore(state["clint"])
+        self.uart.restore(state["uart"])
+        self.rtc.restore(state["rtc"], own_time)
+
     def tree(self, initrd: tuple[int, int] | None = None) -> bytes:
         """The device tree as a blob; `initrd` is where it begins and ends in physical memory."""
         # Handles: 1 to the number of harts are their interrupt controllers, then the harts, then the PLIC and the finisher.

@@ -7,6 +7,8 @@ import errno
 import fcntl
 import os
 import stat
+import time
+from contextlib import suppress
 from typing import Any
 
 from dragoman.runtime.machine.options import MachineError
@@ -125,8 +127,18 @@ class Image:
 
     def state(self) -> dict[str, Any]:
         """Contents stay in the file: a snapshot keeps only what lets a wrong file be told."""
-        return {"size": self.size}
+        if not self.readonly:
+            with suppress(PermissionError):         # another user's file; a time that no write can give it, for those count in ticks
+                os.utime(self.fd, ns=(time.time_ns(), time.time_ns()))
+        return {"size": self.size, "written": self._written()}
 
     def restore(self, state: dict[str, Any]) -> None:
         if state["size"] != self.size:
             raise DiskError(f"disk {self.name}: {self.size} bytes, in the snapshot {state['size']}")
+        if state["written"] != self._written():
+            raise DiskError(f"disk {self.name}: was written to since the snapshot was taken, whose guest relies on what was there")
+
+    def _written(self) -> Any:
+        """When it was written to last, ns since 1970; 0 of a block device, which does not say."""
+        info = os.fstat(self.fd)
+        return info.st_mtime_ns if stat.S_ISREG(info.st_mode) else 0

@@ -150,6 +150,10 @@ class Overlay(Image):
 
     # ---- snapshots
 
+    def _written(self) -> Any:
+        """Of the image, and of the overlay's file if that stays."""
+        return [self.base._written(), super()._written() if self.named else 0]
+
     def state(self) -> dict[str, Any]:
         """A temporary overlay's blocks are part of the snapshot: pairs of first block and contents."""
         if self.named:
