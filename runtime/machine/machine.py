@@ -12,6 +12,7 @@ from dragoman.runtime.machine.console import Console
 from dragoman.runtime.machine.equipment import Equipment
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.native import FOLDERS, Native
+from dragoman.runtime.machine.schedule_file import host_queue
 from dragoman.runtime.memory.mmu import Memory
 from dragoman.runtime.memory.physical import PhysicalMemory
 
@@ -53,6 +54,7 @@ class Machine:
         self.memory.attach(self.translation)
         self.memory.tell = self.native.tell_written
         self.host_rate, self.clock_base = self._clock_rate()
+        self.queue = host_queue()
         self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
         self.equipment = Equipment(self)
         self.board = architecture.board(self)
@@ -129,6 +131,9 @@ class Machine:
             self.board.uart.flush()
             self.equipment.close()
         self.events.stop()
+        for hart in self.harts:
+            hart.turn.end()
+        self.queue.close()
         return self.status
 
     def _run_hart(self, hart: Vcpu) -> None:

@@ -17,7 +17,8 @@ RAM = boards.RAM
 # What Python calls; more than these is in the image.
 NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations", "give_up_writes",
           "take_dirty_code", "tell_written",
-          "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits"]
+          "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits",
+          "take_turn", "seek_turn", "keep_turn", "give_turn", "ring_bell"]
 # Words of the MEMORY block (runtime/memory/frames.py) that are functions of this architecture.
 TRANSLATION = {"walk": "walk", "space": "address_space", "rights": "context_rights", "context": "context_bits", "pmp": "pmp_check"}
 
