@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
+import threading
 import time
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from dragoman.dbt.state import TURN
@@ -18,6 +22,10 @@ OVERDUE = 0.1                   # seconds without a sign of life after which a s
 PERIOD = 0.1                    # seconds over which a cap counts
 FUTEX_WAIT, FUTEX_WAKE = 0, 1   # shared between processes (futex(2))
 SYS_FUTEX = 202                 # of x86-64
+NICE = 10                       # by which threads of machines with a priority are less nice to the host's other threads
+HOST_SLICE = 100_000             # ns that the host runs such threads at a time, while others wait
+SYS_SCHED_SETATTR = 314         # of x86-64
+_SCHED_ATTR = Struct("<IIQiIQQQ")       # struct sched_attr: size policy flags nice priority runtime deadline period
 PR_SET_TIMERSLACK = 29          # prctl(2)
 NANOSECOND = 1e-9
 
@@ -38,6 +46,17 @@ def futex_wait(address: int, value: int, seconds: float) -> None:
 def futex_wake(address: int) -> None:
     """Wake who sleeps there."""
     _syscall(SYS_FUTEX, ctypes.c_void_p(address), FUTEX_WAKE, 1, None, None, 0)
+
+
+def hurry() -> None:
+    """Have the host wake the calling thread on time, as far as this user may ask for that."""
+    _prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)       # ns, of 50 us
+    thread = threading.get_native_id()
+    with contextlib.suppress(PermissionError):  # RLIMIT_NICE, CAP_SYS_NICE
+        os.setpriority(os.PRIO_PROCESS, thread, max(-20, os.getpriority(os.PRIO_PROCESS, thread) - NICE))
+    # Short slices get the host CPU sooner, and need no rights (Linux 6.12; older ones ignore it).
+    nice = os.getpriority(os.PRIO_PROCESS, thread)
+    _syscall(SYS_SCHED_SETATTR, 0, _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, nice, 0, HOST_SLICE, 0, 0), 0)
 
 
 class Cap:
@@ -83,7 +102,7 @@ class Turn:
     def begin(self) -> None:
         """The thread of the virtual CPU starts."""
         if self.priority:
-            _prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)       # ns: the host's 50 us would be late
+            hurry()
 
     def end(self) -> None:
         """The virtual CPU never runs again."""
