@@ -59,7 +59,8 @@ def board(machine: Machine) -> boards.Board:
         extensions=[accessed if name == "svadu" else name for name in boards.EXTENSIONS],
         clock=clock_from(options.rtc) if options.rtc is not None else time.time_ns)
     transports = machine.equipment.connect(machine, made.line, boards.SLOTS)
-    made.build(machine.harts, machine.memory, settings, transports)         # type: ignore[arg-type]
+    doorbell = machine.equipment.doorbell(machine, made.plic.line(boards.DOORBELL_SOURCE))
+    made.build(machine.harts, machine.memory, settings, transports, doorbell)         # type: ignore[arg-type]
     if options.console == "serial":
         def take_input() -> None:
             made.uart.receive(machine.console.read(made.uart.room()))
