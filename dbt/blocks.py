@@ -29,6 +29,7 @@ from dragoman.dbt.compiled import (
     load32,
     load32s,
     load64,
+    load_acquire,
     store8,
     store16,
     store32,
@@ -54,6 +55,7 @@ from dragoman.dbt.state import (
     RECORD_PC,
     RECORD_SIZE,
     SINK,
+    TURN,
     F,
     X,
 )
@@ -72,7 +74,8 @@ C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
-S_DEADLINE, S_CODE_PAGE, S_DATA, S_REQUEST = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "request"))
+S_DEADLINE, S_CODE_PAGE, S_DATA, S_REQUEST, S_TURN = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "request", "turn"))
+T_PLACE, T_WORD, T_END = TURN["place"], TURN["word"], TURN["end"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
     OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT, EXIT_STOP = (
@@ -327,13 +330,23 @@ def read_clock(cache: int, a: int, b: int, c: int) -> int:
     return clock()
 
 
+@compiled("i8(i8,i8)")
+def turn_over(state: int, now: int) -> int:
+    """1 if the host CPU is for another, or it is time to ask."""
+    turn = load64(state + S_TURN)
+    if turn == 0:
+        return 0
+    place = load64(turn + T_PLACE)
+    return 0 if place == 0 or (load_acquire(place) == load64(turn + T_WORD) and now < load64(turn + T_END)) else 1
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
     store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
     store32(state + S_BUDGET, load64(state + S_RESET))
-    asked = load64(state + S_PENDING) | load64(state + S_REQUEST) | load64(cache + C_STOP)
-    if asked != 0 or clock() >= load64(state + S_DEADLINE):
+    asked, now = load64(state + S_PENDING) | load64(state + S_REQUEST) | load64(cache + C_STOP), clock()
+    if asked != 0 or now >= load64(state + S_DEADLINE) or turn_over(state, now) != 0:
         store64(state + S_REASON, EXIT_POLL)
         return 0
     goal = load64(cache + C_GOAL)

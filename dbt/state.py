@@ -52,6 +52,7 @@ clock_base      time = clock_offset + ((host clock - clock_base) * clock_scale >
 clock_scale
 clock_offset
 request         bits of what others ask of this thread; native code does not touch it
+turn            address of TURN: until when native code may run; 0: for as long as it likes
 user2           for the runtime, as user0
 user3
 """
@@ -112,6 +113,13 @@ def _layout(text: str) -> tuple[dict[str, int], int]:
     names = [line.split()[0] for line in text.strip().splitlines()]
     return {name: 8 * n for n, name in enumerate(names)}, 8 * len(names)
 
+
+# --- whose turn it is, where CPUs share host CPUs: polls leave if the word at `place` is not `word`, and from host clock `end` on
+TURN, TURN_SIZE = _layout("""
+place           address of a word that others may change; 0: no turn is kept now
+word
+end
+""")
 
 # --- paged memory: a view is TLB and jump cache of one translation context of a virtual CPU; 64 KiB aligned. The argument
 # `mem` of the convention is view + VIEW_BIAS, whose low 16 bits are bextr's control word for the index of an address.

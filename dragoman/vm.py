@@ -11,6 +11,7 @@ from dragoman.runtime.machine.options import (
     MOST_CPUS,
     MOST_PRIORITY,
     ROOT_TAG,
+    Bell,
     MachineError,
     MachineOptions,
     Share,
@@ -64,6 +65,12 @@ def moment(text: str) -> int:
         raise ValueError("is not a time such as 2030-01-31T12:00:00 or seconds since 1970") from None
 
 
+def read_bell(text: str) -> Bell:
+    """NAME[,size=BYTES]; check() looks at both."""
+    name, comma, length = text.partition(",size=")
+    return Bell(name, size(length)) if comma else Bell(name)
+
+
 def log_items(text: str) -> list[str]:
     words = text.split(",")
     for word in words:
@@ -102,6 +109,8 @@ MACHINE_OPTIONS = (
     Option("--priority", "priority", "0 (default): shares the host's CPUs with other machines by turns; 1 to "
            f"{MOST_PRIORITY}: runs before all that have less", "N", whole),
     Option("--cap", "cap", "percent of a host CPU that each virtual CPU may use at most", "PERCENT", positive),
+    Option("--doorbell", "doorbell", "memory shared with the other machines that name it (default: 1M of it), and a doorbell by which they "
+           "interrupt one another", "NAME[,size=1M]", read_bell),
     Option("--rtc", "rtc", "what the clock shows at the start, UTC (default: this host's time)", "TIME", moment),
     Option("--accessed", "accessed", "accessed and dirty bits of page tables are set by hardware (default; Svadu), or the access is a "
            "trap (Svade)", "hardware|trap", choice("hardware", "trap")),

@@ -8,16 +8,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 import socket
 
 from dragoman.dbt.files import folder_problem, remove, write_whole
 from dragoman.runtime.machine.control import Lines, address
-from dragoman.runtime.machine.options import MachineError
+from dragoman.runtime.machine.options import NAME, MachineError
 
 VERSION = 1                     # of the file `machine`
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STOPPED, RUNNING = "stopped", "running"
 
 

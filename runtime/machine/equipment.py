@@ -12,6 +12,7 @@ from dragoman.runtime.machine.virtio.balloon import Balloon
 from dragoman.runtime.machine.virtio.block import Block
 from dragoman.runtime.machine.virtio.console import VirtioConsole
 from dragoman.runtime.machine.virtio.device import VirtioDevice
+from dragoman.runtime.machine.virtio.doorbell import Doorbell
 from dragoman.runtime.machine.virtio.entropy import Entropy
 from dragoman.runtime.machine.virtio.net import Net
 from dragoman.runtime.machine.virtio.overlay import open_disk
@@ -40,6 +41,7 @@ class Equipment:
         options = machine.options
         self.devices: list[VirtioDevice] = []
         self.network: Network | None = None
+        self.bell: Doorbell | None = None
         try:
             for number, disk in enumerate(options.disks):
                 self.devices.append(Block(open_disk(disk.path, disk.mode), f"disk{number}", complain))
@@ -90,8 +92,16 @@ class Equipment:
         if self.network is not None:
             self.network.restore(state["network"])
 
+    def doorbell(self, machine: Machine, line: InterruptLine) -> Doorbell | None:
+        """The doorbell, if the machine shares memory with others."""
+        if machine.shared is not None:
+            self.bell = Doorbell(machine.shared, machine.memory.base + machine.memory.size, line, machine.events)
+        return self.bell
+
     def close(self) -> None:
         """Let go of files, folders and sockets."""
+        if self.bell is not None:
+            self.bell.close()
         for device in self.devices:
             device.close()
         if self.network is not None:

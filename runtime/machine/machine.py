@@ -13,6 +13,8 @@ from dragoman.runtime.machine.console import Console
 from dragoman.runtime.machine.equipment import Equipment
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.native import FOLDERS, Native
+from dragoman.runtime.machine.schedule_file import host_queue
+from dragoman.runtime.machine.shared_memory import SharedMemory
 from dragoman.runtime.machine.snapshot import options_of, ram_of, save, take_over
 from dragoman.runtime.machine.snapshot_file import SnapshotFile
 from dragoman.runtime.machine.standstill import Standstill
@@ -55,11 +57,15 @@ class Machine:
         self.engine = PagedEngine(options, functions, FOLDERS, options.inline, options.misaligned == "trap")
         functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
-        self.memory = PhysicalMemory(architecture.RAM, options.memory) if saved is None else ram_of(saved, architecture.RAM)
-        self.translation = Memory(self.memory.base, self.memory.size, self.memory.host, architecture.translation(self))
+        self.shared = SharedMemory.of(options.doorbell) if options.doorbell is not None else None
+        mapping = self.shared.mapping if self.shared else None
+        self.memory = (PhysicalMemory(architecture.RAM, options.memory, shared=mapping) if saved is None
+                       else ram_of(saved, architecture.RAM, mapping))
+        self.translation = Memory(self.memory.base, self.memory.end - self.memory.base, self.memory.host, architecture.translation(self))
         self.memory.attach(self.translation)
         self.memory.tell = self.native.tell_written
         self.host_rate, self.clock_base = self._clock_rate()
+        self.queue = host_queue()
         self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
         self.equipment = Equipment(self)
         self.board = architecture.board(self)
@@ -163,6 +169,11 @@ class Machine:
             self.board.uart.flush()
             self.equipment.close()
         self.events.stop()
+        for hart in self.harts:
+            hart.turn.end()
+        self.queue.close()
+        if self.shared is not None:
+            self.shared.close()
         return self.status
 
     def release(self) -> None:
@@ -226,12 +237,12 @@ class Machine:
     # --- the physical address space, for harts
     def read_physical(self, address: int, size: int) -> int:
         """`size` bytes (1 to 8) of RAM or a device. Raises BusError where nothing answers."""
-        if self.memory.base <= address and address + size <= self.memory.base + self.memory.size:
+        if self.memory.base <= address and address + size <= self.memory.end:
             return int.from_bytes(self.memory.read(address, size), "little")
         return self.board.bus.read(address, size)
 
     def write_physical(self, address: int, size: int, value: int) -> None:
-        if self.memory.base <= address and address + size <= self.memory.base + self.memory.size:
+        if self.memory.base <= address and address + size <= self.memory.end:
             self.memory.write(address, value.to_bytes(size, "little"))
         else:
             self.board.bus.write(address, size, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ MOST_CPUS = 8
 LEAST_MEMORY, MOST_MEMORY = 8 << 20, 1 << 38    # bytes: a small kernel fits; physical addresses of Sv39 are far beyond
 MOST_PRIORITY = 99
 MEMORY_UNIT = 1 << 12
+MOST_SHARED = 1 << 32           # bytes of memory shared by machines
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LOG_ITEMS = CODE_ITEMS | {
     "sensitive": "sensitive instructions: what each was rewritten to",
     "exceptions": "each exception and interrupt that the guest takes",
@@ -58,6 +61,19 @@ class Share:
 
     def __repr__(self) -> str:
         return f"Share({self.path!r}, {self.tag!r}, {self.writable!r})"
+
+
+class Bell:
+    """Memory of `size` bytes that machines of this user share under a name, and a doorbell between them."""
+
+    def __init__(self, name: str, size: int = 1 << 20) -> None:
+        self.name, self.size = name, size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bell) and vars(self) == vars(other)
+
+    def __repr__(self) -> str:
+        return f"Bell({self.name!r}, {self.size})"
 
 
 def read_disk(text: str) -> Disk:
@@ -112,6 +128,8 @@ class MachineOptions(RunOptions):
     """What carries the console: "serial" (ttyS0) or "virtio" (hvc0)."""
     priority: int = 0
     """0: shares the host's CPUs with the other machines of this class; 1 to MOST_PRIORITY: before all that have less."""
+    doorbell: Bell | None = None
+    """Memory shared with other machines, behind RAM, and a doorbell; None: neither."""
     cap: int | None = None
     """Percent of one host CPU that each virtual CPU may use at most."""
     inline: bool = True
@@ -159,6 +177,10 @@ def _check_sizes(options: MachineOptions) -> None:
             raise OptionsError(f"{name}: {value}{unit} is not from {least}{unit} to {most}{unit}")
     if options.memory % MEMORY_UNIT:
         raise OptionsError(f"--memory: {options.memory} is not a multiple of {MEMORY_UNIT} bytes")
+    if options.doorbell is not None and not NAME.fullmatch(options.doorbell.name):
+        raise OptionsError(f"--doorbell: {options.doorbell.name!r} is no name: letters, digits, and ._- behind the first, at most 64")
+    if options.doorbell is not None and (options.doorbell.size % MEMORY_UNIT or not 0 < options.doorbell.size <= MOST_SHARED):
+        raise OptionsError(f"--doorbell: a size of {options.doorbell.size} is not a multiple of {MEMORY_UNIT} bytes, or above 4G")
 
 
 def _check_combinations(options: MachineOptions) -> None:

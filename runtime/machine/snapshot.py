@@ -75,9 +75,9 @@ def options_of(saved: SnapshotFile, changes: dict[str, Any]) -> MachineOptions:
     return options
 
 
-def ram_of(saved: SnapshotFile, base: int) -> PhysicalMemory:
-    """RAM as it was, from the file as it is touched. Raises OSError."""
-    return PhysicalMemory(base, saved.ram_size, os.dup(saved.file), private=True, offset=RAM)
+def ram_of(saved: SnapshotFile, base: int, shared: tuple[int, int, int] | None) -> PhysicalMemory:
+    """RAM as it was, from the file as it is touched; `shared` is behind it. Raises OSError."""
+    return PhysicalMemory(base, saved.ram_size, os.dup(saved.file), private=True, offset=RAM, shared=shared)
 
 
 def take_over(machine: Machine, saved: SnapshotFile) -> None:

@@ -36,6 +36,8 @@ def report(machine: Machine) -> str:
             lines += ["  " + line for line in table(title, rows)]
         python = sorted(((EXIT_NAMES[reason], count) for reason, count in hart.exits.items()), key=lambda row: -row[1])
         lines += ["  " + line for line in table("exits to Python", python)]
+        turns = (("waited for a host CPU", hart.turn.waits), ("lost it to another machine or hart", hart.turn.losses))
+        lines += ["  " + line for line in table("turns", turns)]
         mmu = machine.translation.mmus[hart.hart_id]
         lines += ["  " + line for line in table("memory", ((text, mmu.word(f"stat_{name}")) for name, text in MEMORY_ROWS.items()))]
     engine = machine.engine.statistics()

@@ -14,6 +14,7 @@ from dragoman.dbt.cpu import NEVER
 from dragoman.dbt.plain_access import plain_access
 from dragoman.dbt.state import ACCESS_WRITE, EXIT_NAMES, EXITS, OFFSET, PAGE_SIZE
 from dragoman.runtime.machine.bus import BusError
+from dragoman.runtime.machine.schedule import Turn
 from dragoman.runtime.memory.frames import KIND_READ, KIND_WRITE, REQUEST_PROTECT
 
 TYPE_CHECKING = False
@@ -84,6 +85,8 @@ class Vcpu:
         self.control: HartControl | None = None         # a debugger's
         self._records: dict[tuple[bytes, int], listing.Record] = {}     # decoded, of those that access devices
         self.exits: dict[int, int] = {}                 # to Python, by reason
+        options = machine.options
+        self.turn = Turn(self, machine.queue, options.priority, options.cap, machine.host_rate)
 
     # --- registers
     def register(self, name: str) -> int:
@@ -102,6 +105,7 @@ class Vcpu:
             self._wake.release()
         except RuntimeError:
             pass                                        # woken already
+        self.turn.ring()
 
     def do(self, work: Callable[[], None]) -> None:
         """Have `work` done by its thread, soon."""
@@ -138,14 +142,17 @@ class Vcpu:
 
     def run(self) -> None:
         """Until the machine has ended."""
-        machine, cpu, exits = self.machine, self.cpu, self.exits
+        machine, cpu, exits, turn = self.machine, self.cpu, self.exits, self.turn
         cpu.attach()
+        turn.begin()
         while not machine.ended:
             self.take_requests()
             if self.control is not None and self.control.takes_turn():
                 continue
             if not self.started or machine.paused or machine.still.held:
                 self.stand()
+                continue
+            if not turn.held and not turn.take():
                 continue
             reason = cpu.run()
             exits[reason] = exits.get(reason, 0) + 1
@@ -154,6 +161,7 @@ class Vcpu:
                 handler(self)
             elif not machine.engine.handle(cpu, reason):
                 raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
+        turn.give()
         cpu.detach()
 
     def stand(self) -> None:
@@ -173,12 +181,14 @@ class Vcpu:
             self.native.give_up_writes(self.cpu.address)
 
     def rest(self, seconds: float | None = None) -> None:
-        """Sleep until somebody kicks it, or so long."""
+        """Sleep until somebody kicks it, or so long. Its host CPU is another's meanwhile."""
+        self.turn.give()
         self._wake.acquire(True, -1 if seconds is None else max(0.0, min(seconds, threading.TIMEOUT_MAX)))
 
     # --- exits
     def on_poll(self) -> None:
         """The requests are taken in the loop."""
+        self.turn.check()
 
     def on_wait(self) -> None:
         """Sleep until an interrupt is pending, the timer is due or somebody asks for this CPU; the hook takes the interrupt."""
@@ -306,7 +316,7 @@ class Vcpu:
 
     def _parts(self, address: int, size: int, write: int) -> list[tuple[int, int]]:
         try:
-            return self._memory.parts(address & MASK, size, write)
+            return self.memory.parts(address & MASK, size, write)
         except Refused as refused:
             raise LookupError(f"{refused.address:#x} cannot be {'written' if write else 'read'}") from None
 

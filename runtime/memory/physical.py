@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from dragoman.runtime.memory.mmu import Memory
 
 PAGE = 4096
-_MAP_FIXED = 0x10
+_MAP_FIXED, _MAP_NORESERVE = 0x10, 0x4000       # <asm-generic/mman.h>, which Python's mmap does not have
 _mmap = ctypes.CDLL(None, use_errno=True).mmap
-_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
-_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+_mmap.restype = ctypes.c_size_t
 
 
 class BusError(Exception):
@@ -48,15 +48,26 @@ def segments(file: int, start: int, size: int) -> list[tuple[int, int]]:
     return found
 
 
+def _map_over(address: int, size: int, flags: int, file: int, offset: int) -> None:
+    """Map a file in place of what is there. Raises OSError."""
+    if _mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags | _MAP_FIXED, file, offset) != address:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
 class PhysicalMemory:
     """`base`, `size`: where RAM is, in bytes; `host`: its address in this process; `file`: descriptor of what is mapped.
+
+    `shared` bytes behind RAM, from `base + size` to `end`, are of a file that other machines map too: memory for the guest's instructions
+    and its firmware, none for devices and the balloon. Writes of others to code and page tables there are not noticed.
 
     `tell` is called after each write with (address of the MEMORY block, physical address, size), once `attach` has been.
     """
 
-    def __init__(self, base: int, size: int, file: int | None = None, private: bool = False, offset: int = 0):
+    def __init__(self, base: int, size: int, file: int | None = None, private: bool = False, offset: int = 0,
+                 shared: tuple[int, int, int] | None = None):
         """Of a new memory file, or of `file`, whose `size` bytes from `offset` on are RAM: shared with all who map it, or private. The
-        descriptor is taken over. Raises ValueError if base or size are no whole pages, OSError if the host has no room."""
+        descriptor is taken over. `shared`: descriptor, offset and bytes (whole pages) of what is mapped behind RAM. Raises ValueError if
+        base or size are no whole pages, OSError if the host has no room."""
         if base % PAGE or size % PAGE or size <= 0:
             raise ValueError(f"RAM of {size:#x} bytes at {base:#x}: whole pages are needed")
         self.base, self.size, self.private = base, size, private
@@ -64,9 +75,18 @@ class PhysicalMemory:
             file = os.memfd_create("dragoman-ram", os.MFD_CLOEXEC)
             os.ftruncate(file, size)
         self.file = file
-        self._map = mmap.mmap(file, size, flags=mmap.MAP_PRIVATE if private else mmap.MAP_SHARED, offset=offset)
+        flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
+        self.shared = shared[2] if shared is not None else 0
+        self.end = base + size + self.shared
+        if shared is None:
+            self._map = mmap.mmap(file, size, flags=flags, offset=offset)
+        else:
+            self._map = mmap.mmap(-1, size + self.shared, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
         self._bytes = memoryview(self._map)
         self.host = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        if shared is not None:
+            _map_over(self.host, size, flags, file, offset)
+            _map_over(self.host + size, self.shared, mmap.MAP_SHARED, *shared[:2])
         self.tell: Callable[[int, int, int], object] | None = None
         self._memory: Memory | None = None
 
@@ -93,9 +113,7 @@ class PhysicalMemory:
 
     def _map_again(self, flags: int, file: int, offset: int) -> None:
         """Map something else at the same host addresses. Raises OSError."""
-        found = _mmap(self.host, self.size, mmap.PROT_READ | mmap.PROT_WRITE, flags | _MAP_FIXED, file, offset)
-        if found != self.host:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        _map_over(self.host, self.size, flags, file, offset)
 
     def attach(self, memory: Memory) -> None:
         """Writes are told to the virtual CPUs of this machine from now on."""
@@ -103,8 +121,8 @@ class PhysicalMemory:
 
     def _offset(self, address: int, size: int) -> int:
         offset = address - self.base
-        if size < 0 or offset < 0 or offset + size > self.size:
-            raise BusError(f"{size} bytes at {address:#x} are not in RAM ({self.base:#x} to {self.base + self.size:#x})")
+        if size < 0 or offset < 0 or address + size > self.end:
+            raise BusError(f"{size} bytes at {address:#x} are not in RAM ({self.base:#x} to {self.end:#x})")
         return offset
 
     def read(self, address: int, size: int) -> bytes:
@@ -133,8 +151,8 @@ class PhysicalMemory:
         """Whole pages that the guest does not use any more: the host has them back. They are zeros when touched again, or what the
         file of a private mapping has. Raises BusError."""
         offset = self._offset(address, size)
-        if offset % PAGE or size % PAGE:
-            raise BusError(f"{size} bytes at {address:#x} are no whole pages")
+        if offset % PAGE or size % PAGE or offset + size > self.size:
+            raise BusError(f"{size} bytes at {address:#x} are no whole pages of RAM")
         if size:
             self._map.madvise(mmap.MADV_DONTNEED if self.private else mmap.MADV_REMOVE, offset, size)
             self.written(address, size)

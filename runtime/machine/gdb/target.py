@@ -199,7 +199,8 @@ class MachineTarget:
         for physical, count in parts:
             self.machine.memory.write(physical, data[:count])
             data = data[count:]
-        self.machine.engine.code_changed_on([physical & -PAGE_SIZE for physical, _ in parts])
+        for physical, _ in parts:
+            self.machine.engine.locked("sync_page", physical & -PAGE_SIZE, self.machine.translation.address)
 
     def read_physical(self, address: int, size: int) -> bytes:
         """Of RAM: reading a device would change it."""

@@ -21,7 +21,8 @@ RAM = boards.RAM
 # What Python calls; more than these is in the image.
 NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_read", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations",
           "give_up_writes", "take_dirty_code", "tell_written", "sync_page", "blank_pages", "used_pages", "page_sum",
-          "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits"]
+          "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits",
+          "take_turn", "seek_turn", "keep_turn", "give_turn", "ring_bell"]
 # Words of the MEMORY block (runtime/memory/frames.py) that are functions of this architecture.
 TRANSLATION = {"walk": "walk", "space": "address_space", "rights": "context_rights", "context": "context_bits", "pmp": "pmp_check"}
 
@@ -63,7 +64,8 @@ def board(machine: Machine) -> boards.Board:
         extensions=[accessed if name == "svadu" else name for name in boards.EXTENSIONS],
         clock=clock_from(options.rtc) if options.rtc is not None else time.time_ns)
     transports = machine.equipment.connect(machine, made.line, boards.SLOTS)
-    made.build(machine.harts, machine.memory, settings, transports)         # type: ignore[arg-type]
+    doorbell = machine.equipment.doorbell(machine, made.plic.line(boards.DOORBELL_SOURCE))
+    made.build(machine.harts, machine.memory, settings, transports, doorbell)         # type: ignore[arg-type]
     if options.console == "serial":
         def take_input() -> None:
             made.uart.receive(machine.console.read(made.uart.room()))

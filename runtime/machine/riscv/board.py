@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dragoman.runtime.machine.device import Device
     from dragoman.runtime.machine.events import Events
+    from dragoman.runtime.machine.virtio.doorbell import Doorbell
 
 # The physical address space, as QEMU's `virt` has it (hw/riscv/virt.c, virt_memmap).
 FINISHER = 0x10_0000
@@ -32,6 +33,7 @@ UART, UART_SOURCE = 0x1000_0000, 10
 VIRTIO, VIRTIO_STRIDE, VIRTIO_SIZE, VIRTIO_SOURCE = 0x1000_1000, 0x1000, 0x1000, 1   # of slot 0; slot n follows
 SLOTS = 8
 EMPTY_SLOT = EmptySlot()
+DOORBELL, DOORBELL_SOURCE = 0x1020_0000, 12          # QEMU's board has nothing there
 RAM = 0x8000_0000
 
 TIME_BASE = 10_000_000       # Hz
@@ -86,8 +88,10 @@ class Board:
             raise ValueError(f"virtio slot {slot}: 0 to {SLOTS - 1} are there")
         return self.plic.line(VIRTIO_SOURCE + slot)
 
-    def build(self, harts: Sequence[Hart], ram: Ram, options: BoardOptions, devices: Mapping[int, Device] | None = None) -> None:
+    def build(self, harts: Sequence[Hart], ram: Ram, options: BoardOptions, devices: Mapping[int, Device] | None = None,
+              doorbell: Doorbell | None = None) -> None:
         """Make the devices, wire and map them; `devices` are virtio devices by slot. ValueError for a slot that is not there."""
+        self.doorbell = doorbell
         self.harts, self.ram, self.options, self.devices = harts, ram, options, dict(devices or {})
         self.clint = Clint(harts)
         self.uart = Uart(self.plic.line(UART_SOURCE), options.sink, self.events)
@@ -95,6 +99,8 @@ class Board:
         self.finisher = Finisher(options.power_off, options.reset)
         self.plic.connect([target for hart in harts for target in (hart.set_machine_external, hart.set_supervisor_external)])
         windows: dict[int, Device] = {FINISHER: self.finisher, RTC: self.rtc, CLINT: self.clint, PLIC: self.plic, UART: self.uart}
+        if doorbell is not None:
+            windows[DOORBELL] = doorbell
         for slot in self.devices:
             self.line(slot)
         for slot in range(SLOTS):               # as on QEMU's board, where drivers without a device tree look at each
@@ -149,10 +155,18 @@ class Board:
                 **{f"virtio_mmio@{VIRTIO + slot * VIRTIO_STRIDE:x}": {
                     "compatible": "virtio,mmio", "reg": cells(VIRTIO + slot * VIRTIO_STRIDE, VIRTIO_SIZE),
                     "interrupts": VIRTIO_SOURCE + slot, "interrupt-parent": plic} for slot in sorted(self.devices)},
+                **self._doorbell(plic),
             },
             "poweroff": {"compatible": "syscon-poweroff", "regmap": finisher, "offset": 0, "value": PASS},
             "reboot": {"compatible": "syscon-reboot", "regmap": finisher, "offset": 0, "value": RESET},
         })
+
+    def _doorbell(self, plic: int) -> dict[str, Any]:
+        """Its node: registers, and the shared memory."""
+        bell = self.doorbell
+        return {} if bell is None else {f"doorbell@{DOORBELL:x}": {
+            "compatible": "dragoman,doorbell", "reg": [*cells(DOORBELL, bell.size), *cells(bell.place, bell.shared.length)],
+            "interrupts": DOORBELL_SOURCE, "interrupt-parent": plic}}
 
     def _chosen(self, initrd: tuple[int, int] | None) -> dict[str, Any]:
         seed = os.urandom(32) if self.options.seed is None else self.options.seed

@@ -18,6 +18,7 @@ from dragoman.runtime.machine.riscv.traps import (
     STORE_MISALIGNED,
     take_trap,
 )
+from dragoman.runtime.machine.schedule_queue import keep_turn
 from dragoman.runtime.memory.frames import M_DIRTY_CODE, S_MEMORY, is_watched
 from dragoman.runtime.memory.mmu import MMU, mmu_of
 from dragoman.runtime.memory.tlb import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch, fetch_code
@@ -99,13 +100,13 @@ def on_misaligned(state):
 
 @compiled("i8(i8)")
 def on_poll_exit(state):
-    """Timers first. To Python if it has been asked for: a signal, a request, a stop, the log."""
+    """Timers first. To Python if it has been asked for: a signal, a request, a stop, the log, another's turn on the host CPU."""
     update_timers(state)
     if go_on(state) == 0:
         return 0
     cache = load64(state + S_CACHE)
     asked = load64(state + S_REQUEST) | load64(state + S_PENDING) | load64(cache + C_STOP) | load64(cache + C_ASK) & ASK_BLOCKS
-    return 1 if asked == 0 else 0
+    return keep_turn(state) if asked == 0 else 0
 
 
 @compiled("i8(i8)")
