@@ -72,8 +72,8 @@ C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
 S_DEADLINE, S_CODE_PAGE, S_DATA = OFFSET["deadline"], OFFSET["code_page"], OFFSET["exit_data"]
-S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
-    OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
+S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REQUEST, S_REPORT, S_PC, S_CAREFUL, S_CACHE = (
+    OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "request", "report", "pc", "careful", "cache"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT = (
     EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET, N_HEAD_FAR = (
@@ -321,19 +321,41 @@ def read_clock(cache: int, a: int, b: int, c: int) -> int:
     return clock()
 
 
+@compiled("i8(i8,i8)")
+def is_wanted(cache: int, state: int) -> int:
+    """1 if somebody wants the thread out of native code: a signal, another thread, a timer."""
+    if load64(state + S_PENDING) | load64(state + S_REQUEST) | load64(cache + C_STOP) != 0:
+        return 1
+    return 1 if clock() >= load64(state + S_DEADLINE) else 0
+
+
+@compiled("i8(i8)")
+def renew_budget(state: int) -> int:
+    """A poll of a region of paged memory, without the lock. 1: there is a new budget; 0: on_poll has something to do. No heat is
+    counted: it is hot already."""
+    cache = load64(state + S_CACHE)
+    mailbox = load64(cache + C_MAILBOX)
+    store32(state + S_BUDGET, load64(state + S_RESET))          # first: who wants the thread from now on takes it away again
+    if is_wanted(cache, state) != 0 or load64(cache + C_GOAL) | load64(cache + C_HOT_COUNT) | load64(cache + C_ASK) != 0:
+        return 0
+    if mailbox != 0 and load32s(mailbox) != 0:
+        return 0
+    return 1
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
     store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
     store32(state + S_BUDGET, load64(state + S_RESET))
-    if load64(state + S_PENDING) != 0 or load64(cache + C_STOP) != 0 or clock() >= load64(state + S_DEADLINE):
+    if is_wanted(cache, state) != 0:
         store64(state + S_REASON, EXIT_POLL)
         return 0
     goal = load64(cache + C_GOAL)
     if goal != 0 and goal_met(goal, state, pc) != 0:
         store64(state + S_REASON, EXIT_COUNT)
         return 0
-    if load64(cache + C_FETCH) == 0:
+    if enter_page(cache, state, sample) != 0:
         count_heat(cache, sample)
     mailbox = load64(cache + C_MAILBOX)
     if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):
