@@ -74,10 +74,10 @@ C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
 C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
-S_DEADLINE, S_CODE_PAGE, S_DATA, S_REQUEST, S_TURN = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "request", "turn"))
+S_DEADLINE, S_CODE_PAGE, S_DATA, S_TURN = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "turn"))
 T_PLACE, T_WORD, T_END = TURN["place"], TURN["word"], TURN["end"]
-S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REPORT, S_PC, S_CAREFUL = (
-    OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "report", "pc", "careful"))
+S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REQUEST, S_REPORT, S_PC, S_CAREFUL, S_CACHE = (
+    OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "request", "report", "pc", "careful", "cache"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT, EXIT_STOP = (
     EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count", "stop"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET, N_HEAD_FAR = (
@@ -340,20 +340,42 @@ def turn_over(state: int, now: int) -> int:
     return 0 if place == 0 or (load_acquire(place) == load64(turn + T_WORD) and now < load64(turn + T_END)) else 1
 
 
+@compiled("i8(i8,i8)")
+def is_wanted(cache: int, state: int) -> int:
+    """1 if somebody wants the thread out of native code: a signal, another thread, a timer, the scheduler."""
+    if load64(state + S_PENDING) | load64(state + S_REQUEST) | load64(cache + C_STOP) != 0:
+        return 1
+    now = clock()
+    return 1 if now >= load64(state + S_DEADLINE) else turn_over(state, now)
+
+
+@compiled("i8(i8)")
+def renew_budget(state: int) -> int:
+    """A poll of a region of paged memory, without the lock. 1: there is a new budget; 0: on_poll has something to do. No heat is
+    counted: it is hot already."""
+    cache = load64(state + S_CACHE)
+    mailbox = load64(cache + C_MAILBOX)
+    store32(state + S_BUDGET, load64(state + S_RESET))          # first: who wants the thread from now on takes it away again
+    if is_wanted(cache, state) != 0 or load64(cache + C_GOAL) | load64(cache + C_HOT_COUNT) | load64(cache + C_ASK) != 0:
+        return 0
+    if mailbox != 0 and load32s(mailbox) != 0:
+        return 0
+    return 1
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
     store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
     store32(state + S_BUDGET, load64(state + S_RESET))
-    asked, now = load64(state + S_PENDING) | load64(state + S_REQUEST) | load64(cache + C_STOP), clock()
-    if asked != 0 or now >= load64(state + S_DEADLINE) or turn_over(state, now) != 0:
+    if is_wanted(cache, state) != 0:
         store64(state + S_REASON, EXIT_POLL)
         return 0
     goal = load64(cache + C_GOAL)
     if goal != 0 and goal_met(goal, state, pc) != 0:
         store64(state + S_REASON, EXIT_COUNT)
         return 0
-    if load64(cache + C_FETCH) == 0:
+    if enter_page(cache, state, sample) != 0:
         count_heat(cache, sample)
     mailbox = load64(cache + C_MAILBOX)
     if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):

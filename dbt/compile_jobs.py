@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.pack import make_entry, request_key
+from dragoman.dbt.region_request import FLAT, PLAIN
 from dragoman.dbt.state import RECORD_SIZE
 from dragoman.dbt.store import IMAGE
 
@@ -15,6 +16,7 @@ from dragoman.dbt.store import IMAGE
 LIBRARIES = tuple(kind for kind in engine_image.KINDS if kind.endswith("stencils"))
 _ISA = regions.Isa(riscv.FORMS, riscv.PINNED)
 _decoder: list[decode.Decoder] = []
+_decoders: dict[int, decode.Decoder] = {}               # of machines, by RegionRequest.decoder
 
 
 def prepare() -> None:
@@ -34,7 +36,8 @@ def leave_to_oracle(forms: Iterable[int]) -> None:
 def region(request: bytes) -> bytes:
     """The entry (pack.py) for a request (RegionRequest.pack). ValueError if it is none; RuntimeError from LLVM."""
     wanted = regions.RegionRequest.parse(request)
-    code = regions.compile_region(wanted, _ISA, _decode)
+    decoder = _decoder[0] if wanted.model == FLAT else _machine_decoder(wanted.decoder)
+    code = regions.compile_region(wanted, _ISA, lambda content, pc: _decode(decoder, content, pc))
     return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)
 
 
@@ -48,14 +51,21 @@ def library(kind: str, folder: str) -> bytes:
     return b""
 
 
-def _decode(code: bytes, pc: int) -> bytes:
+def _machine_decoder(number: int) -> decode.Decoder:
+    """ValueError if there is none."""
+    if number not in _decoders:
+        _decoders[number] = decode.Decoder(decode.tables("riscv", number & ~PLAIN, not number & PLAIN))
+    return _decoders[number]
+
+
+def _decode(decoder: decode.Decoder, code: bytes, pc: int) -> bytes:
     """Records of a guest block, all of it."""
     records = ctypes.create_string_buffer(RECORD_SIZE * ((len(code) + 1) // 2))      # an odd byte gets one, too
     source = ctypes.create_string_buffer(code, len(code))
     at = count = 0
     while at < len(code):
         record = ctypes.addressof(records) + RECORD_SIZE * count
-        decode.decode_one(_decoder[0].address, ctypes.addressof(source) + at, _signed(pc + at), len(code) - at, record)
+        decode.decode_one(decoder.address, ctypes.addressof(source) + at, _signed(pc + at), len(code) - at, record)
         at += ctypes.c_uint8.from_address(record + 10).value
         count += 1
     return records.raw[:RECORD_SIZE * count]

@@ -30,11 +30,13 @@ from dragoman.dbt.state import (
     NATIVES,
     PAGE_ROWS,
     ROW_SIZE,
+    SEARCH_PAGES,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from dragoman.dbt.ranges import Splice
     from dragoman.dbt.tiering import Tiering
@@ -113,6 +115,7 @@ class Engine:
         self._admin.cache = self.control_address
         self._started = self.locked("read_clock"), perf_counter()
         self.cpus: dict[int, EngineCpu] = {}
+        self._window: Any = None
         self._tiering: Tiering | None = None            # made when something has become hot
         self.breaks: frozenset[int] = frozenset()       # guest addresses before which native code stops
         self._promotes = _thread.allocate_lock()        # held while it works, and while the process is copied
@@ -124,6 +127,7 @@ class Engine:
         self.control_address = ctypes.addressof(self._control)
         tables = self.tables = Tables(dict(index=4 * INDEX_ENTRIES, rows=ROW_SIZE * ROWS, links=16 * LINKS, records=RECORDS,
                                            sites=16 * SITES, ranges=24 * MAX_RANGES, hot_queue=8 * HOT_QUEUE, found=8 * FOUND,
+                                           search_pages=16 * SEARCH_PAGES,
                                            computed=8 * JUMP_CACHE_ENTRIES,
                                            states=8 * (MAX_THREADS + 1), scratch=0x2_0000, natives=8 * len(NATIVES),
                                            page_rows=4 * PAGE_ROWS))
@@ -342,6 +346,13 @@ class Engine:
                 self.log.promoted(cpu)
             return True
         return self.log is not None and self.log.handle(cpu, reason)
+
+    def place(self, row: int) -> Any:
+        """Where regions around this row have their guest code (region_places.py)."""
+        if self._window is None:
+            from dragoman.dbt.region_places import Window
+            self._window = Window(self)
+        return self._window
 
     def tiering(self) -> Tiering:
         if self._tiering is None:

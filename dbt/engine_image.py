@@ -33,7 +33,7 @@ def build(kind: str, functions: Functions | None = None) -> Image:
     native = _in_child(lambda: _native(riscv, count, model))
     library = _in_child(lambda: stencils.build(riscv, False, count, model))
     added = [_in_child(lambda: compiled.build(functions()))] if functions else []
-    translation = compiled.build(for_translation())     # meanwhile
+    translation = compiled.build(for_translation(model.paged))     # meanwhile
     blobs = {"forms": stencils.form_words(riscv), "library": library()}
     blobs |= _context_tables() if model.paged else {"decoder": decode.tables()}
     return link([native(), translation, administration(), *(add() for add in added)], blobs=blobs)
@@ -82,10 +82,11 @@ def _native(isa, count: bool, model: Model) -> bytes:    # type: ignore[no-untyp
     return llvm.emit(module)
 
 
-def for_translation() -> list:                  # type: ignore[type-arg]
+def for_translation(paged: bool) -> list:       # type: ignore[type-arg]
     """The compiled functions by which guest code becomes host code; natives and Python call them by symbol."""
-    from dragoman.dbt import blocks, copier, decode, pages
-    return [blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.read_clock, copier.translate_unit,
+    from dragoman.dbt import blocks, copier, decode, pages, region_table
+    of_pages = [blocks.renew_budget, region_table.look_over_entry] if paged else []
+    return [*of_pages, blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.read_clock, copier.translate_unit,
             decode.decode_block, pages.guest_pc_of]
 
 
@@ -96,4 +97,5 @@ def for_administration() -> list:               # type: ignore[type-arg]
             cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_blocks.count_around, region_blocks.choose_blocks, region_watch.watch_region, region_table.reserve_region,
             region_table.publish_region, region_table.drop_regions, region_table.calm_down, region_table.invalidate_code,
-            region_table.verify_code, pages.verify_page, breaks.set_break_table]
+            region_table.verify_code, region_table.verify_page, pages.row_at, pages.row_of_page, pages.place_of_page,
+            breaks.set_break_table]

@@ -62,7 +62,7 @@ class HandlerSite(NativeSite):
             self.set_field("exit_data", value)
         self.go(f"@stop_{reason}", target=pc)
 
-    def tlb_miss(self, address: str, size: int, write: bool) -> None:
+    def tlb_miss(self, address: str, size: int, write: bool, hit: str) -> None:
         self.go(f"@record_{miss_name(size, write)}", target=address, **dict.fromkeys(PINS, "undef"))
 
     def continue_at(self, record: str) -> None:

@@ -58,7 +58,7 @@ class Paged:
         site.start(hit)
         body, site.lines = site.lines, site.tail
         site.lines.append(f"{missed}:")
-        site.tlb_miss(address, size, write)
+        site.tlb_miss(address, size, write, hit)
         site.lines = body
         addend = site.emit(f"load i64, ptr {Paged.at(site, slot, VIEW_ADDEND)}, align 8")
         return site.emit(f"inttoptr i64 {site.emit(f'add i64 {addend}, {address}')} to ptr")

@@ -7,7 +7,7 @@ All have the shared convention (sites.py). `leave_REASON` and whatever ends in a
 
 from __future__ import annotations
 
-from dragoman.dbt.memory_model import MISSES, Flat, Model
+from dragoman.dbt.memory_model import MISSES, Flat, Model, miss_name
 from dragoman.dbt.sites import PINS, Site, function
 from dragoman.dbt.state import ACCESS_PLAIN, ACCESS_WRITE, CACHE, EXITS, OFFSET, RECORD_PC, register_offset
 
@@ -99,8 +99,8 @@ def _poll(pinned: tuple[int, ...]) -> str:
     return function("poll", site.lines)
 
 
-def _refused(site: NativeSite, access: int, pc: str) -> None:
-    """The runtime's business: a page fault, a device, an access across pages; a misaligned one, if nobody does them."""
+def _note_refusal(site: NativeSite, access: int) -> None:
+    """The access to `target` is the runtime's business: a page fault, a device, an access across pages; a misaligned one, if nobody does them."""
     reason = str(EXITS["memory"])
     if site.model.strict:
         site.set_field("access", str(access | ACCESS_PLAIN))
@@ -110,6 +110,10 @@ def _refused(site: NativeSite, access: int, pc: str) -> None:
         site.set_field("access", str(access))
     site.set_field("exit_data", site.now["target"])
     site.set_field("exit_reason", reason)
+
+
+def _refused(site: NativeSite, access: int, pc: str) -> None:
+    _note_refusal(site, access)
     site.set_field("pc", pc)
     site.do("ret void")
 
@@ -150,6 +154,49 @@ def _misses(pinned: tuple[int, ...], model: Model) -> list[str]:
         site.go(site.emit("load ptr, ptr %free, align 8"), target="undef", **dict.fromkeys(PINS, "undef"))
         texts.append(function(f"record_{name}", site.lines))
     return [*texts, "declare i64 @guest_pc_of(i64, i64)"]
+
+
+def region_miss(size: int, write: bool) -> str:
+    """Name of the routine that a compiled region calls when the TLB lacks a page."""
+    return f"region_{miss_name(size, write)}"
+
+
+def _region_routines(pinned: tuple[int, ...], model: Model) -> list[str]:
+    """What regions of paged memory call or leave to. A call keeps every register but that of its result: it costs nothing on the way
+    that is taken as a rule, and the region goes on where it was.
+
+    region_load_miss8(state) and its like: fill the TLB for the guest address in `exit_data`; 0: refused, leave by region_refused,
+    whose `target` is the pc.
+    region_poll(state): the budget ran out; 1: go on, nobody wants this thread.
+    region_entry: `target` is the number of an entry of which another page (`free`: region_install.py) is not where it was.
+    """
+    texts = []
+    for name, access in MISSES.items():
+        site = NativeSite(pinned, model)
+        site.do(f"%target = load i64, ptr {site.field_pointer('exit_data')}, align 8")
+        _fill(site, access)
+        site.start("refused")
+        _note_refusal(site, access)
+        site.do("ret i64 0")
+        site.start("filled")
+        site.do("ret i64 1")
+        texts.append("\n  ".join([f"define preserve_mostcc i64 @region_{name}(ptr %state) {{\nentry:", *site.lines]) + "\n}")
+    site = NativeSite(pinned)
+    site.store_pins()
+    site.set_field("pc", "%target")
+    site.do("ret void")
+    texts.append(function("region_refused", site.lines))
+    texts.append("define preserve_mostcc i64 @region_poll(ptr %state) {\n  %s = ptrtoint ptr %state to i64\n"
+                 "  %r = call i64 @renew_budget(i64 %s)\n  ret i64 %r\n}")
+    site = NativeSite(pinned)
+    site.store_pins()
+    code = site.emit("call i64 @looked_over(ptr %state, i64 %target, ptr %free)")
+    site.now["target"] = site.get_field("pc")
+    site.go_if(code, site.load_pins())
+    texts.append(function("region_entry", site.lines))
+    look = locked("looked_over", ["ptr %state", "i64 %n", "ptr %pages"], "look_over_entry", ["i64 %s", "i64 %n", "i64 %c"])
+    texts.append(look.replace("entry:", "entry:\n%s = ptrtoint ptr %state to i64\n%c = ptrtoint ptr %pages to i64", 1))
+    return [*texts, "declare i64 @renew_budget(i64)", "declare i64 @look_over_entry(i64, i64, i64, i64)"]
 
 
 def locked(name: str, parameters: list[str], callee: str, arguments: list[str]) -> str:
@@ -194,7 +241,7 @@ def text(pinned: tuple[int, ...], model: Model = Flat) -> str:
     call = locked("locked_call", ["ptr %state", "i64 %f", "i64 %a", "i64 %b", "i64 %c"], "invoke",
                   ["i64 %f", "i64 %a", "i64 %b", "i64 %c"])
     return "\n".join([
-        *_leaves(pinned), _dispatch(pinned, model), *(_misses(pinned, model) if model.paged else ()),
+        *_leaves(pinned), _dispatch(pinned, model), *((*_misses(pinned, model), *_region_routines(pinned, model)) if model.paged else ()),
         _miss(pinned, "miss", "resolve"), _miss(pinned, "absent", "resolve_direct"),
         _poll(pinned), _YIELD,
         _lock_alone("take_lock", _TAKE), _lock_alone("drop_lock", _DROP),

@@ -7,6 +7,7 @@ import ctypes
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.engine import Engine, EngineCpu
 from dragoman.dbt.images import Images
+from dragoman.dbt.region_request import PAGED, STRICT
 from dragoman.dbt.state import VIEW_JUMP_BITS
 from dragoman.dbt.store import Store, digest
 
@@ -14,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dragoman.dbt.region_places import Pages
 
 
 class PagedCpu(EngineCpu):
@@ -33,7 +35,7 @@ class PagedEngine(Engine):
                  inline: bool = True, strict: bool = False) -> None:
         """folders: where the sources of the functions are. inline: sensitive instructions may be rewritten into code. strict:
         misaligned accesses leave with "misaligned"."""
-        self.inline = inline
+        self.inline, self.model = inline, STRICT if strict else PAGED
         store = Store.open(options.cold)
         super().__init__(options, 0, Images(store.path, "strict-" if strict else "paged-", functions, f"-{digest(folders)}"), store)
         symbols = self.image.symbols
@@ -49,10 +51,9 @@ class PagedEngine(Engine):
         self._decoders = (ctypes.c_uint64 * (max(found) + 1))(*(found[n].address if n in found else 0 for n in range(max(found) + 1)))
         return found[min(found)]
 
-    def _promotion(self) -> dict[str, int]:
-        found = super()._promotion()
-        found.pop("threshold", None)                    # there are no regions of paged memory yet
-        return found
+    def place(self, row: int) -> Pages:
+        from dragoman.dbt.region_places import Pages
+        return Pages.of(self, row)
 
     def cpu(self) -> PagedCpu:
         """The state of a new virtual CPU."""

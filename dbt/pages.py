@@ -19,10 +19,11 @@ from dragoman.dbt.code_cache import (
     drop_unit,
     executable_end,
     executable_range,
+    find_row,
     hash_at,
 )
 from dragoman.dbt.compiled import call2, compiled, load32, load64, store32, store64
-from dragoman.dbt.state import CACHE, OFFSET, PAGE_ROWS, PAGE_SIZE, ROW_SIZE
+from dragoman.dbt.state import CACHE, LAST_PARCEL, OFFSET, PAGE_ROWS, PAGE_SIZE, ROW_SIZE
 
 C_FETCH, C_PAGE, C_VIRTUAL, C_CODE_BASE = CACHE["fetch"], CACHE["page"], CACHE["virtual"], CACHE["code_base"]
 C_DECODER, C_DECODERS, C_ROWS, C_PAGE_ROWS, C_CROSSING = (
@@ -30,7 +31,6 @@ C_DECODER, C_DECODERS, C_ROWS, C_PAGE_ROWS, C_CROSSING = (
 C_SITES, C_SITE_COUNT, SITE_SIZE = CACHE["sites"], CACHE["site_count"], 16
 S_CODE_PAGE = OFFSET["code_page"]
 PAGE_MASK = PAGE_SIZE - 1
-LAST_PARCEL = PAGE_SIZE - 2         # an instruction that begins here may lie on two pages
 
 
 @compiled("i8(i8,i8,i8)")
@@ -46,6 +46,29 @@ def enter_page(cache: int, state: int, pc: int) -> int:
     store64(cache + C_VIRTUAL, pc & ~PAGE_MASK)
     store64(cache + C_CODE_BASE, host - pc)
     store64(cache + C_DECODER, load64(load64(cache + C_DECODERS) + 8 * (page & PAGE_MASK)))
+    return 1
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def row_at(cache: int, state: int, pc: int, unused: int) -> int:
+    """The row of `pc` as the CPU sees it now, or 0."""
+    return find_row(cache, pc) if enter_page(cache, state, pc) != 0 else 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def row_of_page(cache: int, pc: int, page: int, unused: int) -> int:
+    """The row of `pc` on a physical page and in a context (key of rows), or 0."""
+    store64(cache + C_PAGE, page)
+    return find_row(cache, pc)
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def place_of_page(cache: int, state: int, pc: int, to: int) -> int:
+    """Where the page of `pc` lies for the CPU now: its key and its host address, as words at `to`; 0: it cannot be fetched."""
+    if enter_page(cache, state, pc) == 0:
+        return 0
+    store64(to, load64(cache + C_PAGE))
+    store64(to + 8, load64(cache + C_CODE_BASE) + (pc & ~PAGE_MASK))
     return 1
 
 
@@ -107,8 +130,8 @@ def guest_pc_of(cache: int, host: int) -> int:
     return load64(sites + (low - 1) * SITE_SIZE + 8)
 
 
-@compiled("i8(i8,i8,i8,i8)")
-def verify_page(cache: int, page: int, every: int, c: int) -> int:
+@compiled("i8(i8,i8,i8)")
+def verify_units(cache: int, page: int, every: int) -> int:
     """Drop the units on the physical page whose bytes have changed (every: all of them); returns the number that is left."""
     rows, left = load64(cache + C_ROWS), 0
     number = load32(load64(cache + C_PAGE_ROWS) + 4 * (page >> 12 & PAGE_ROWS - 1))

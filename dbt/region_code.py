@@ -7,13 +7,15 @@ promotes. What leaves stands at the end of the function: stores of the dirty reg
 from __future__ import annotations
 
 from dragoman.dbt.lower import METADATA
+from dragoman.dbt.memory_model import Flat, Model, Paged, Strict
 from dragoman.dbt.natives import code_of, probe
-from dragoman.dbt.region_flow import COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Flow, Instruction, bits, named_twice
-from dragoman.dbt.region_request import RegionRequest
+from dragoman.dbt.region_flow import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Flow, Instruction, bits, named_twice
+from dragoman.dbt.region_request import FLAT, PAGED, STRICT, RegionRequest
 from dragoman.dbt.region_site import Leave, template, use
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, PINS, Site
-from dragoman.dbt.state import EXITS, OFFSET, SINK, register_offset
+from dragoman.dbt.state import EXITS, LAST_PARCEL, OFFSET, PAGE_SIZE, SINK, register_offset
 
+MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict}
 FIRST_LOCATION = 20             # number of the debug location of line 1, as metadata
 LIKELY, UNLIKELY = "!prof !2", "!prof !3"
 _DEBUG = """!llvm.dbg.cu = !{!10}
@@ -50,10 +52,13 @@ class Writer:
 
     def __init__(self, flow: Flow, pinned: tuple[int, ...], request: RegionRequest):
         self.flow, self.pinned, self.request = flow, pinned, request
+        self.model = MODELS[request.model]
+        self.pages = {pc & -PAGE_SIZE for pc, _ in request.blocks}
         self.slot = dict(zip(pinned, PINS))
         self.count = 0
         self.tail: list[str] = []
         self.called: dict[str, None] = {}
+        self.returning: dict[str, None] = {}    # of what is called, what returns
         self.written = 0
         for block in flow.blocks.values():
             self.written |= block.writes
@@ -74,6 +79,7 @@ class Writer:
         function = [f"define {CONVENTION} void @{name}({PARAMETERS}) strictfp nounwind !dbg !14 {{", "entry:",
                     *allocas, *starts, *entries, *body, *self.tail, "}"]
         declarations = [f"declare dso_local {CONVENTION} void @{symbol}({ARGUMENT_TYPES})" for symbol in self.called]
+        declarations += [f"declare dso_local preserve_mostcc i64 @{symbol}(ptr)" for symbol in self.returning]
         locations = [f"!{FIRST_LOCATION + n} = !DILocation(line: {n + 1}, scope: !14)" for n in range(len(self.flow.located))]
         return "\n".join([*function, *declarations, METADATA, _DEBUG, *locations])
 
@@ -209,7 +215,7 @@ class Writer:
         """Dirty registers and the basic block behind it, and how it ends."""
         twice = named_twice(one)
         what = use(one.form, twice)
-        texts = {"p": self.name("i"), "imm": one.imm, "rm": one.rm, "pc": one.pc, "next_pc": one.pc + one.size,
+        texts = {"p": self.name("i"), "imm": one.imm, "rm": one.rm, "pc": one.pc, "next_pc": one.pc + one.size & ADDRESS,
                  "label": label, "flush": "", "dbg": 0}
         for field in what.x:
             texts[field] = self.x(values, getattr(one, field))
@@ -224,8 +230,9 @@ class Writer:
             texts["low_" + field] = self.held(values, number) if boxed else self.low(values, number)
             low_types.append((field, "float" if boxed else "i32"))
         volatile = what.accesses and (self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.unneeded)
-        form = template(one.form, twice, tuple(low_types), volatile)
-        if what.accesses:
+        form = template(one.form, twice, tuple(low_types), volatile, self.model)      # type: ignore[arg-type]
+        self.returning |= dict.fromkeys(form.calls)
+        if what.accesses and not self.model.paged:
             self.flow.located.append(one.pc)
             texts["dbg"] = FIRST_LOCATION + len(self.flow.located) - 1
             if self.request.precise:
@@ -236,6 +243,8 @@ class Writer:
                 del values.lines[before:]
         if form.text:
             values.lines.append(form.text.format(**texts))
+        if form.tail:
+            self.tail.append(form.tail.format(**texts))
         for leave in form.leaves:
             self.leave(leave, texts, values, dirty)
         for file, field, text in form.results:
@@ -256,12 +265,12 @@ class Writer:
 
     def leave(self, leave: Leave, texts: dict, values: Values, dirty: int) -> None:    # type: ignore[type-arg]
         label, value = leave.label.format(**texts), leave.value.format(**texts)
-        self.call(f"leave_{leave.reason}")
+        self.call(leave.routine)
         site = Site(label + "_")
         site.start(label)
         if value != "0":
             site.set_field("exit_data", value)
-        self.out(site, values, dirty, f"@leave_{leave.reason}", target=texts["pc"])
+        self.out(site, values, dirty, f"@{leave.routine}", target=texts["pc"])
 
     # --- edges
     def keep(self, block: Block, values: Values) -> None:
@@ -300,16 +309,22 @@ class Writer:
         """Label for a direct way to `target`."""
         if target in self.flow.blocks:
             return self.poll(self.label(target), str(target)) if block.is_back(target) else self.label(target)
-        symbol = f"exit_{target:x}"
+        symbol = f"exit_{target:x}" if self.is_near(target) else "dispatch"
         self.call(symbol)
-        if block.calls:
+        if block.calls and symbol == "dispatch":
+            to = self.probe(str(target), values, dirty)
+        elif block.calls:
             site = Site(self.name("X"))
             site.start(site.prefix)
             self.out(site, values, dirty, f"@{symbol}", target="undef")
             to = site.prefix
         else:
-            to = self.go_cold(f"@{symbol}", "0")
+            to = self.go_cold(f"@{symbol}", str(target) if symbol == "dispatch" else "0")
         return self.poll(to, str(target)) if block.is_back(target) else to
+
+    def is_near(self, target: int) -> bool:
+        """A direct jump out of the region holds: no page of the region is elsewhere while it runs (pages.is_near)."""
+        return not self.model.paged or (target & -PAGE_SIZE in self.pages and target % PAGE_SIZE < LAST_PARCEL)
 
     def go_cold(self, code: str, target: str) -> str:
         """Label of a way to `code` by the cold exit; `target` is where to go on, if `code` asks for it."""
@@ -331,10 +346,21 @@ class Writer:
         self.call("poll")
         label = self.name("P")
         out = self.go_cold("@poll", target)
-        self.tail += [f"{label}:", f"%{label}p = getelementptr i8, ptr %state, i64 {OFFSET['budget']}",
-                      f"%{label}v = load volatile i32, ptr %{label}p", f"%{label}c = icmp slt i32 %{label}v, 0",
+        self.tail += [f"{label}:", f"%{label}p = getelementptr i8, ptr %state, i64 {OFFSET['budget']}"]
+        if self.model.paged:
+            self.count_down(label, out, to)
+            return label
+        self.tail += [f"%{label}v = load volatile i32, ptr %{label}p", f"%{label}c = icmp slt i32 %{label}v, 0",
                       f"br i1 %{label}c, label %{out}, label %{to}, !prof !0"]
         return label
+
+    def count_down(self, label: str, out: str, to: str) -> None:
+        """A machine's timers are looked at each time that the budget has run out. It goes on here: who leaves comes back at an entry."""
+        self.returning["region_poll"] = None
+        self.tail += [f"%{label}b = load i32, ptr %{label}p", f"%{label}v = sub i32 %{label}b, 1", f"store i32 %{label}v, ptr %{label}p",
+                      f"%{label}c = icmp slt i32 %{label}v, 0", f"br i1 %{label}c, label %{label}q, label %{to}, !prof !0", f"{label}q:",
+                      f"%{label}r = call preserve_mostcc i64 @region_poll(ptr %state)", f"%{label}d = icmp ne i64 %{label}r, 0",
+                      f"br i1 %{label}d, label %{to}, label %{out}"]
 
     def load_goto(self, lines: list[str]) -> str:
         self.allocas["goto"] = "i64"
@@ -361,6 +387,7 @@ class Writer:
         """Out of the region to a guest address that only the program knows."""
         self.call("miss")
         site = Site(self.name("J"))
+        site.model = self.model
         site.start(site.prefix)
         pins = self.prepare(site, values, dirty)
         entry, hit = probe(site, address)

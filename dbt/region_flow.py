@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dragoman.dbt.recipe import Form
-from dragoman.dbt.region_request import RegionRequest
+from dragoman.dbt.region_request import FLAT, RegionRequest
 from dragoman.dbt.region_site import Use, use
 from dragoman.dbt.state import SINK
 
@@ -18,6 +18,7 @@ F_SHIFT = 32
 X_MASK, F_MASK = (1 << 32) - 1, (1 << 32) - 1 << F_SHIFT
 SHARED_JUMP = -1                # the node where all indirect jumps and calls meet
 COLD_EXIT = -2                  # and the one of ways out that are hardly ever taken: one copy of the stores serves all
+ADDRESS = (1 << 64) - 1         # addresses are unsigned here
 SHIFT = {"x": 0, "f": F_SHIFT, "single": F_SHIFT, "low": F_SHIFT}
 
 
@@ -59,7 +60,7 @@ class Block:
         self.pc, self.code = pc, code
         last = code[-1] if code else None
         self.end = last.form.recipe.ends if last else "jump_to" if pc == SHARED_JUMP else "leave"
-        self.next_pc = last.pc + last.size if last else 0
+        self.next_pc = last.pc + last.size & ADDRESS if last else 0
         self.calls = self.end in ("jump", "jump_to") and bool(last and last.form.recipe.writes)
         self.hint = str(last.form.recipe.ops[-1].attribute) if last and self.end == "jump_to" else "jump"
         self.successors: list[int] = []         # nodes
@@ -76,9 +77,9 @@ class Block:
     def targets(self) -> tuple[int, ...]:
         """Direct ones, the taken one first."""
         if self.end == "branch":
-            return (self.code[-1].imm, self.next_pc)
+            return (self.code[-1].imm & ADDRESS, self.next_pc)
         if self.end == "jump":
-            return (self.code[-1].imm,)
+            return (self.code[-1].imm & ADDRESS,)
         return (self.next_pc,) if self.end is None else ()
 
     def is_back(self, target: int) -> bool:
@@ -133,7 +134,8 @@ class Flow:
         self._find_dirty()
         self._find_live()
         self._find_singles()
-        self.unneeded = {pc for block in self.blocks.values() for pc in self._unneeded_loads(block)}
+        # An access of paged memory faults where its page is looked up: nothing needs what it reads.
+        self.unneeded = set() if request.model != FLAT else {pc for block in self.blocks.values() for pc in self._unneeded_loads(block)}
 
     def _find_edges(self) -> None:
         shared = False
@@ -248,7 +250,7 @@ class Flow:
         for block in self.blocks.values():
             for pc in block.successors:
                 predecessors[pc].append(block)
-            leaves = block.leaves_in_the_middle or self.request.precise
+            leaves = block.leaves_in_the_middle or self.request.precise or (self.request.model != FLAT and block.accesses)
             kept = 0 if leaves else block.writes
             own[block.pc] = block.reads | (block.dirty | self.pins) & ~kept if leaves or self.can_leave(block) else block.reads
         todo = list(self.blocks.values())

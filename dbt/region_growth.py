@@ -6,38 +6,41 @@ import ctypes
 from _struct import Struct
 
 from dragoman.dbt.region_request import RegionRequest
-from dragoman.dbt.state import JUMP_CACHE_ENTRIES, JUMP_CACHE_SIZE, ROW, ROW_SIZE
+from dragoman.dbt.state import ROW, ROW_SIZE
 from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, ENDS_TRAP, RETURNS
 
 SWITCH = 24             # computed targets in a region at the most: the host does not predict a switch among more of them
 WORTH = 400             # guest bytes executed in a region for each time that it is left, at the least: leaving and entering
                         # store and load registers, so that below 100 or so stencils are as fast
 _ROW = Struct(f"<{ROW_SIZE // 8}q")
-_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH = (
-    ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "hash"))
+_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH, _HOST, _PAGE = (
+    ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "hash", "host", "page"))
+_ADDRESS = (1 << 64) - 1
 
 
 class Block:
     """A row of the block table as it is now."""
-    __slots__ = ("ends", "executed", "hash", "pc", "size", "target")
+    __slots__ = ("ends", "executed", "hash", "host", "page", "pc", "size", "target")
 
     def __init__(self, address: int) -> None:
         words = _ROW.unpack(ctypes.string_at(address, ROW_SIZE))
-        self.pc, self.size, self.ends, self.target, self.executed, self.hash = (
-            words[n] for n in (_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH))
+        self.pc, self.size, self.ends, self.target, self.executed, self.hash, self.host, self.page = (
+            words[n] for n in (_PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH, _HOST, _PAGE))
+        self.pc, self.target = self.pc & _ADDRESS, self.target & _ADDRESS
 
 
-def computed(cpu, blocks: list[Block]) -> list[int]:    # type: ignore[no-untyped-def]
+def computed(engine, cpu, blocks: list[Block]) -> list[int]:    # type: ignore[no-untyped-def]
     """Which of these blocks this thread has met as targets of computed jumps, calls' returns left out."""
-    table = memoryview((ctypes.c_char * JUMP_CACHE_SIZE).from_address(cpu.jump_cache)).cast("B").cast("Q")
+    last = engine.control("jump_mask")
+    table = memoryview((ctypes.c_char * (16 * (last + 1))).from_address(cpu.jump_cache)).cast("B").cast("Q")
     behind_calls = {block.pc + block.size for block in blocks if block.ends & CALLS}
     return [block.pc for block in blocks
-            if table[2 * (block.pc >> 1 & JUMP_CACHE_ENTRIES - 1)] == block.pc and block.pc not in behind_calls]
+            if table[2 * (block.pc >> 1 & last)] == block.pc and block.pc not in behind_calls]
 
 
-def find(engine, state: int, row: int) -> list[Block]:  # type: ignore[no-untyped-def]
-    """The blocks for a region around a row, by their addresses; state 0: computed jumps leave it."""
-    count = engine.locked("choose_blocks", state, row)
+def find(engine, cpu, row: int, with_computed: bool) -> list[Block]:    # type: ignore[no-untyped-def]
+    """The blocks for a region around a row, by their addresses; without computed jumps, those leave it."""
+    count = engine.locked("choose_blocks", cpu.address, row, int(with_computed))
     rows = (ctypes.c_uint64 * count).from_address(engine.control("found"))[:]
     return sorted((Block(address) for address in rows), key=lambda block: block.pc)
 
@@ -71,20 +74,21 @@ def is_worth_it(blocks: list[Block], indirect: list[int]) -> bool:
     return work >= WORTH * left
 
 
-def grow(engine, cpu, row: int) -> tuple[RegionRequest, int] | None:        # type: ignore[no-untyped-def]
+def grow(engine, cpu, row: int, place=None) -> tuple[RegionRequest, int] | None:        # type: ignore[no-untyped-def]
     """The request for a region around the block of a row, and how often the block was executed while that was counted.
-    None if it is not worth it, or the code is not what was executed."""
-    blocks = find(engine, cpu.address, row)
-    indirect = computed(cpu, blocks)
+    None if it is not worth it, or the code is not what was executed. `place`: the row's (region_places.py)."""
+    place = place or engine.place(row)
+    blocks = find(engine, cpu, row, True)
+    indirect = computed(engine, cpu, blocks)
     if len(indirect) > SWITCH:
-        blocks, indirect = find(engine, 0, row), []
+        blocks, indirect = find(engine, cpu, row, False), []
     interpreted = engine.control("counting") != 0   # then any region is faster
     if not blocks or not (interpreted or is_worth_it(blocks, indirect)):
         return None
-    code = engine.read_blocks([(block.pc, block.size) for block in blocks])
+    code = place.read_blocks(blocks)
     if code is None or any(engine.host.hash(data, len(data)) != block.hash for block, data in zip(blocks, code)):
         return None                                 # written to since it was translated: where its blocks end is not known
     head = ctypes.c_uint64.from_address(row + ROW["pc"]).value
-    request = RegionRequest(head, tuple((block.pc, data) for block, data in zip(blocks, code)), tuple(indirect), (), engine.precise,
-                            engine.shared)
+    request = RegionRequest(head, tuple((block.pc, data) for block, data in zip(blocks, code)), tuple(indirect), (),
+                            *place.demands)
     return request, next(block.executed for block in blocks if block.pc == head)

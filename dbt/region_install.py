@@ -1,6 +1,7 @@
 """Puts compiled regions into the code cache of this process: placed, relocated, linked; without any compiler.
 
-Region code lies in the arena as: jumps out (8 bytes each, so that a rel32 is within a cache line), a thunk per entry, the code.
+Region code lies in the arena as: jumps out (8 bytes each, so that a rel32 is within a cache line), a thunk per entry, the code; of
+a region on several pages also their comparison, to which the thunks lead, and the table for it (region_table.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import struct
 from bisect import bisect_right
 
 from dragoman.dbt.arena import Tables
+from dragoman.dbt.host.x86_64_paging import compare_pages
 from dragoman.dbt.region_image import NO_PC, OWN32, OWN64, SYMBOL64, SYMBOL_DISTANCE, RegionImage
+from dragoman.dbt.region_places import Pages, Window
 from dragoman.dbt.region_table import (
     CODE_ALIGNMENT,
     CODE_CURSOR,
@@ -43,6 +46,16 @@ def code_offset(image: RegionImage) -> int:
     return size + -size % CODE_ALIGNMENT
 
 
+def table_size(pages: int, entries: int) -> int:
+    """Bytes of the table of pages."""
+    return 16 + 16 * pages + 8 * entries
+
+
+def check_size(pages: int, entries: int) -> int:
+    """Bytes of the table and the comparison of pages; 0: there is nothing to compare."""
+    return table_size(pages, entries) + len(compare_pages([(0, 0)] * pages, 0, 0, 0, 0)) if pages else 0
+
+
 class Regions:
     """The regions of an engine (engine.py), which supplies control(), set_control(), locked(), host, arena and image."""
 
@@ -59,24 +72,27 @@ class Regions:
         self._sites: list[tuple[tuple[int, int], ...]] = []
         self._flushes = engine.control("flushes")
 
-    def install(self, image: RegionImage, pieces: list[tuple[int, bytes]]) -> int:
+    def install(self, image: RegionImage, pieces: list[tuple[int, bytes]], place: Window | Pages | None = None) -> int:
         """DONE, NO_ROOM (empty the cache first) or STALE. `pieces`: (pc, bytes) of guest code it was made of, which the
-        caller has compared with the guest's memory; a hash tells whether other threads have changed it since then.
-        By one thread at a time, and not while the cache is emptied."""
+        caller has compared with the guest's memory; a hash tells whether other threads have changed it since then. `place`: where
+        that is, None: in a process. By one thread at a time, and not while the cache is emptied."""
         self._forget_flushed()
-        code_at = code_offset(image)
-        base = self.engine.locked("reserve_region", code_at + len(image.code))
+        place = place or Window(self.engine)
+        code_at, pages = code_offset(image), place.pages()
+        behind = len(image.code) + -len(image.code) % 8
+        base = self.engine.locked("reserve_region", code_at + behind + check_size(len(pages), len(image.entries)))
         if base == 0:
             return NO_ROOM
-        content, entries = self._place(image, base, code_at)
+        content, entries = self._place(image, base, code_at, pages)
         ctypes.memmove(base + self.engine.arena.write - self.engine.arena.run, bytes(content), len(content))
-        job = [len(pieces), len(entries), len(image.exits)]
-        for pc, guest in pieces:
-            job += (pc, pc + len(guest), self.engine.host.hash(guest, len(guest)))
-        for entry in entries:
-            job += entry
+        ranges = place.ranges(pieces)
+        job = [len(ranges), len(entries), len(image.exits)]
+        for address, guest, key in ranges:
+            job += (address, address + len(guest), self.engine.host.hash(guest, len(guest)), key)
+        for pc, code in entries:
+            job += (pc, code, place.key(pc))
         for n, pc in enumerate(image.exits):
-            job += (pc, base + n * EXIT_SIZE + EXIT_HOLE)
+            job += (pc, base + n * EXIT_SIZE + EXIT_HOLE, place.key(pc))
         words = (ctypes.c_uint64 * len(job))(*job)
         # Sites first: once it is published, another thread can fault in it.
         self._starts.append(base + code_at)
@@ -89,15 +105,18 @@ class Regions:
             self.engine.log.region(image, [(pc, len(content)) for pc, content in pieces], base + code_at)
         return result
 
-    def _place(self, image: RegionImage, base: int, code_at: int) -> tuple[bytearray, list[tuple[int, int]]]:
-        """The bytes from `base` on, and (pc, host code) of the entries."""
+    def _place(self, image: RegionImage, base: int, code_at: int,
+               pages: list[tuple[int, int]]) -> tuple[bytearray, list[tuple[int, int]]]:
+        """The bytes from `base` on, and (pc, host code) of the entries. `pages`: to be compared by who enters."""
         content = bytearray(code_at)
         code = base + code_at
+        behind = code_at + len(image.code) + -len(image.code) % 8
+        entered = base + behind + table_size(len(pages), len(image.entries)) if pages else code
         for n in range(len(image.exits)):
             content[n * EXIT_SIZE:n * EXIT_SIZE + 1] = _JUMP
         entries, at = [], len(image.exits) * EXIT_SIZE
         for n, pc in enumerate(image.entries):
-            content[at:at + 10] = _ENTRY + struct.pack("<I", n) + _JUMP + struct.pack("<i", code - (base + at + 10))
+            content[at:at + 10] = _ENTRY + struct.pack("<I", n) + _JUMP + struct.pack("<i", entered - (base + at + 10))
             entries.append((pc, base + at))
             at += THUNK_SIZE
         content += image.code
@@ -109,6 +128,11 @@ class Regions:
             if kind == SYMBOL_DISTANCE:
                 value -= base + where
             struct.pack_into("<q" if kind in (OWN64, SYMBOL64) else "<i", content, where, value)
+        if pages:
+            content += bytes(behind - len(content))
+            content += struct.pack(f"<{table_size(len(pages), len(entries)) // 8}Q", len(pages), entries[0][1],
+                                   *(word for page in pages for word in page), *(pc for pc, _ in entries))
+            content += compare_pages(pages, entered, code, base + behind, self.engine.image.symbols["region_entry"])
         return content, entries
 
     def guest_pc(self, host_pc: int) -> int:

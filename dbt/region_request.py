@@ -5,14 +5,19 @@ from __future__ import annotations
 import struct
 from collections import namedtuple
 
-PRECISE, SHARED = 1, 2          # bits of RegionRequest.options
+# Bits of RegionRequest.options; above them the model of memory, and what decodes.
+PRECISE, SHARED, MODEL, DECODER = 1, 2, 1 << 2, 1 << 4
+FLAT, PAGED, STRICT = range(3)  # models of memory (memory_model.py)
+PLAIN = 1 << 12                 # of a machine's decoder: sensitive instructions all trap
+_HEAD = struct.Struct("<QIIIII")
 
 
-class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared",
-                               defaults=((), (), False, False))):
+class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared model decoder",
+                               defaults=((), (), False, False, FLAT, 0))):
     """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
-    `precise`: registers are exact at faults. `shared`: memory is seen by other threads."""
+    `precise`: registers are exact at faults. `shared`: memory is seen by other threads. `decoder`: of a machine: the context
+    of its code, and PLAIN."""
     __slots__ = ()
 
     def size(self) -> int:
@@ -22,11 +27,11 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
     @property
     def options(self) -> int:
         """The number by which the store tells kinds of regions apart."""
-        return PRECISE * self.precise | SHARED * self.shared
+        return PRECISE * self.precise | SHARED * self.shared | MODEL * self.model | DECODER * self.decoder
 
     def pack(self) -> bytes:
         """As bytes, for the compiler process."""
-        parts = [struct.pack("<QIIIIB", self.head, len(self.blocks), len(self.indirect), len(self.entries), 0, self.options),
+        parts = [_HEAD.pack(self.head, len(self.blocks), len(self.indirect), len(self.entries), 0, self.options),
                  struct.pack(f"<{len(self.indirect)}Q", *self.indirect), struct.pack(f"<{len(self.entries)}Q", *self.entries)]
         parts += [struct.pack("<QI", pc, len(code)) + code for pc, code in self.blocks]
         return b"".join(parts)
@@ -35,8 +40,8 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
     def parse(cls, data: bytes) -> RegionRequest:
         """From bytes that came from elsewhere: ValueError if they are no request."""
         try:
-            head, blocks, indirect, entries, _, flags = struct.unpack_from("<QIIIIB", data)
-            at = struct.calcsize("<QIIIIB")
+            head, blocks, indirect, entries, _, options = _HEAD.unpack_from(data)
+            at = _HEAD.size
             lists = []
             for count in (indirect, entries):
                 lists.append(struct.unpack_from(f"<{count}Q", data, at))
@@ -51,6 +56,7 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
                 at += 12 + size
         except struct.error as error:
             raise ValueError(f"not a region request: {error}") from None
-        if at != len(data) or head not in {pc for pc, _ in found}:
+        model = options // MODEL % (DECODER // MODEL)
+        if at != len(data) or head not in {pc for pc, _ in found} or model > STRICT:
             raise ValueError("not a region request")
-        return cls(head, tuple(found), *lists, bool(flags & PRECISE), bool(flags & SHARED))  # type: ignore
+        return cls(head, tuple(found), *lists, bool(options & PRECISE), bool(options & SHARED), model, options // DECODER)  # type: ignore

@@ -10,6 +10,8 @@ import functools
 from typing import NamedTuple
 
 from dragoman.dbt.lower import lower
+from dragoman.dbt.memory_model import Flat, Model
+from dragoman.dbt.natives import region_miss
 from dragoman.dbt.recipe import Form
 from dragoman.dbt.region_recipe import narrow
 from dragoman.dbt.sites import Lowered, Site
@@ -17,20 +19,23 @@ from dragoman.dbt.sites import Lowered, Site
 TYPES = {"x": "i64", "f": "double", "single": "float"}
 _LABEL = "\1label\2"
 _ACCESSES = ("load", "store", "atomicrmw", "cmpxchg")
+REFUSED = "region_refused"
 _CONVERSIONS = ("zext ", "sext ", "bitcast ")
 
 
 class Leave(NamedTuple):
     """A way out in the middle of an instruction: before anything is committed."""
     label: str
-    reason: str
+    routine: str
     value: str
 
 
 class Template(NamedTuple):
     text: str                                   # lines
+    tail: str                                   # lines for the end of the function
     results: tuple[tuple[str, str, str], ...]   # (register file, field, value): of type TYPES[file]
     leaves: tuple[Leave, ...]
+    calls: tuple[str, ...]                      # routines that it calls and that return (natives.py)
     end: tuple[str, ...]                        # (), branch + condition, jump, jump_to + address + hint, or trap
     label: str                                  # basic block it ends in, "" if it is the one that it began in
 
@@ -38,9 +43,10 @@ class Template(NamedTuple):
 class TemplateSite(Site):
     """Values come in as placeholders and go out as results."""
 
-    def __init__(self, low_types: tuple[tuple[str, str], ...], volatile: bool):
+    def __init__(self, low_types: tuple[tuple[str, str], ...], volatile: bool, model: Model):
         super().__init__("\1p\2", _LABEL)
-        self.low_types, self.shared = dict(low_types), volatile
+        self.low_types, self.shared, self.model = dict(low_types), volatile, model
+        self.calls: list[str] = []
         self.results: list[tuple[str, str, str]] = []
         self.leaves: list[Leave] = []
         self.ending: tuple[str, ...] = ()
@@ -48,8 +54,19 @@ class TemplateSite(Site):
 
     # --- accesses of guest memory carry their debug location, by which a fault finds the guest pc
     def access(self, address: str, size: int, write: bool) -> str:
-        self.pointer = super().access(address, size, write)
-        return self.pointer
+        pointer = super().access(address, size, write)
+        if not self.model.paged:                # where a host fault is a guest's
+            self.pointer = pointer
+        return pointer
+
+    def tlb_miss(self, address: str, size: int, write: bool, hit: str) -> None:
+        """The routine returns here; if the access is refused, the instruction has done nothing yet."""
+        routine, label = region_miss(size, write), f"\1p\2leave{len(self.leaves)}"
+        self.set_field("exit_data", address)
+        filled = self.emit(f"call preserve_mostcc i64 @{routine}(ptr {self.now['state']})")
+        self.do(f"br i1 {self.emit(f'icmp ne i64 {filled}, 0')}, label %{hit}, label %{label}")
+        self.calls.append(routine)
+        self.leaves.append(Leave(label, REFUSED, "0"))
 
     def _located(self, text: str) -> str:
         access = self.pointer and text.startswith(_ACCESSES) and f"ptr {self.pointer}," in text
@@ -102,7 +119,7 @@ class TemplateSite(Site):
     def trap(self, reason: str, value: str) -> None:
         label = f"\1p\2leave{len(self.leaves)}"
         self.do(f"br label %{label}")
-        self.leaves.append(Leave(label, reason, value))
+        self.leaves.append(Leave(label, f"leave_{reason}", value))
 
 
 def _format(text: str) -> str:
@@ -110,14 +127,15 @@ def _format(text: str) -> str:
 
 
 @functools.cache
-def template(form: Form, rs2_is_rs1: bool, low_types: tuple[tuple[str, str], ...], volatile: bool) -> Template:
+def template(form: Form, rs2_is_rs1: bool, low_types: tuple[tuple[str, str], ...], volatile: bool, model: Model = Flat) -> Template:
     """`low_types`: type (i32 or float) of each "low" operand, by field."""
-    site = TemplateSite(low_types, volatile)
+    site = TemplateSite(low_types, volatile, model)
     recipe = narrow(form.recipe, rs2_is_rs1)
     lower(recipe, site)
     end = site.ending or (("trap",) if recipe.ends == "trap" else ())
-    return Template(_format("\n".join(site.lines)), tuple((file, field, _format(text)) for file, field, text in site.results),
-                    tuple(Leave(_format(label), reason, _format(value)) for label, reason, value in site.leaves),
+    return Template(_format("\n".join(site.lines)), _format("\n".join(site.tail)),
+                    tuple((file, field, _format(text)) for file, field, text in site.results),
+                    tuple(Leave(_format(label), routine, _format(value)) for label, routine, value in site.leaves), tuple(site.calls),
                     tuple(map(_format, end)), "" if site.label == _LABEL else _format(site.label))
 
 

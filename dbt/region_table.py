@@ -4,12 +4,14 @@ A record per region says which guest bytes it was made of and which rows it is t
 every row falls back to the code of the tier below, or to none. Host code of dropped regions stays until the cache is
 emptied: a thread may be inside.
 
-Table: HEADER words, then records: RECORD_HEADER words, ranges (start, end, hash of the bytes), entries (row, host code of the entry).
+Table: HEADER words, a byte for each hash of a physical page: 1: some region is of it, then records: RECORD_HEADER words, ranges
+(start, end, hash of the bytes, key of their page), entries (row, host code of the entry). Where memory is paged, ranges are of host
+addresses, and keys are those of rows; else keys are 0.
 """
 
 from __future__ import annotations
 
-from dragoman.dbt.blocks import head_of, native
+from dragoman.dbt.blocks import head_of, make_block, native, resolve_linked
 from dragoman.dbt.code_cache import (
     R_BASE,
     R_CHANGES,
@@ -29,27 +31,48 @@ from dragoman.dbt.code_cache import (
     set_code,
     verify,
 )
-from dragoman.dbt.compiled import compiled, copy_bytes, load64, store8, store64, store_release
+from dragoman.dbt.compiled import call2, compiled, copy_bytes, load8, load64, store8, store64, store_release
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
-from dragoman.dbt.state import CACHE, NATIVES, RECORD_IMM, RECORD_PC, RECORD_SIZE, ROW, STAGE_ASKED, STAGE_PROFILED
+from dragoman.dbt.pages import enter_page, row_at, verify_units
+from dragoman.dbt.state import (
+    CACHE,
+    NATIVES,
+    OFFSET,
+    PAGE_BITS,
+    PAGE_ROWS,
+    PAGE_SIZE,
+    RECORD_IMM,
+    RECORD_PC,
+    RECORD_SIZE,
+    ROW,
+    STAGE_ASKED,
+    STAGE_PROFILED,
+)
 
 C_REGIONS, C_ENGINE, C_COUNTING = CACHE["regions"], CACHE["engine"], CACHE["counting"]
 C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]
 C_ROW_COUNT, C_ROW_LIMIT, C_LINK_COUNT, C_LINK_LIMIT = (CACHE[n] for n in ("row_count", "row_limit", "link_count", "link_limit"))
 C_RECORD_CURSOR, C_RECORD_LIMIT = CACHE["record_cursor"], CACHE["record_limit"]
 C_REGION_START, C_REGION_END = CACHE["region_start"], CACHE["region_end"]
+C_FETCH, C_PAGE = CACHE["fetch"], CACHE["page"]
+S_PC, S_CODE_PAGE = OFFSET["pc"], OFFSET["code_page"]
 R_REGION_SIZE = ROW["region_size"]
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_HEAD_NATIVE, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "head_native", "interpret"))
 
 # Header: end of the records in use, end of the table (addresses), next free byte of region code, regions made, dropped.
-END, LIMIT, CODE_CURSOR, MADE, DROPPED, HEADER_SIZE = 0, 8, 16, 24, 32, 64
+END, LIMIT, CODE_CURSOR, MADE, DROPPED, PAGES = 0, 8, 16, 24, 32, 64
+HEADER_SIZE = PAGES + PAGE_ROWS
 # Record: size in bytes, number (0: dropped), ranges, entries.
 SIZE, NUMBER, RANGES, ENTRIES, RECORD_HEADER = 0, 8, 16, 24, 32
-RANGE_SIZE, ENTRY_SIZE = 24, 16
-# What `publish_region` takes: counts, then ranges (start, end, hash), entries (pc, host code), exits (pc, address of the rel32).
+RANGE_SIZE, ENTRY_SIZE = 32, 16
+# What `publish_region` takes: counts, then ranges (start, end, hash, key), entries (pc, host code, key), exits (pc, address of the
+# rel32, key).
 JOB_RANGES, JOB_ENTRIES, JOB_EXITS, JOB_HEADER = 0, 8, 16, 24
+JOB_SIZE = 24                   # of an entry or exit
+# Pages of a region (region_install.py): their number, host code of the first entry, (guest page, key) of each, guest pcs of entries.
+CHECK_COUNT, CHECK_ENTRIES, CHECK_PAGES = 0, 8, 16
 CODE_ALIGNMENT = 64
 DONE, NO_ROOM, STALE = 1, 0, -1
 GONE, CHANGED, UNWANTED = range(3)     # why regions are dropped
@@ -63,6 +86,8 @@ def empty_regions(cache: int) -> None:
     if table != 0:
         store64(table + END, table + HEADER_SIZE)
         store64(table + CODE_CURSOR, load64(cache + C_REGION_START))
+        for n in range(PAGE_ROWS // 8 if load64(cache + C_FETCH) != 0 else 0):
+            store64(table + PAGES + 8 * n, 0)
 
 
 @compiled("i8(i8,i8,i8,i8)")
@@ -109,6 +134,23 @@ def has_room_for(cache: int, job: int, record: int) -> int:
     return 1 if load64(cache + C_CURSOR) + 2 * rows * THUNK_SIZE <= load64(cache + C_CURSOR_LIMIT) else 0
 
 
+@compiled("i8(i8,i8,i8)")
+def is_executable(cache: int, start: int, end: int) -> int:
+    """1 if the guest's code [start, end) can be executed. That of paged memory is somebody's at any rate."""
+    if load64(cache + C_FETCH) != 0:
+        return 1
+    area = executable_range(cache, start)
+    return 1 if area != 0 and load64(area + 8) >= end else 0
+
+
+@compiled("void(i8,i8,i8)")
+def mark_pages(table: int, at: int, ranges: int) -> None:
+    for n in range(ranges):
+        key = load64(at + n * RANGE_SIZE + 24)
+        if key != 0:
+            store8(table + PAGES + (key >> PAGE_BITS & PAGE_ROWS - 1), 1)
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def publish_region(cache: int, job: int, b: int, c: int) -> int:
     """Make the code that was written to reserved memory the code of its entries; DONE, NO_ROOM, or STALE: its guest bytes are
@@ -122,10 +164,7 @@ def publish_region(cache: int, job: int, b: int, c: int) -> int:
     at, to, guest_size = job + JOB_HEADER, record + RECORD_HEADER, 0
     for n in range(ranges):
         start, end = load64(at), load64(at + 8)
-        area = executable_range(cache, start)
-        if area == 0:
-            return STALE
-        if load64(area + 8) < end or hash_bytes(cache, start, end - start) != load64(at + 16):
+        if is_executable(cache, start, end) == 0 or hash_bytes(cache, start, end - start) != load64(at + 16):
             return STALE
         copy_bytes(to, at, RANGE_SIZE)
         guest_size += end - start
@@ -133,21 +172,24 @@ def publish_region(cache: int, job: int, b: int, c: int) -> int:
         to += RANGE_SIZE
     number = load64(table + MADE) + 1
     store64(table + MADE, number)
-    exit_at = at + 16 * entries
+    exit_at = at + JOB_SIZE * entries
     for n in range(exits):
+        store64(cache + C_PAGE, load64(exit_at + 16))
         row = make_row(cache, load64(exit_at))
         landing(cache, row)
         connect(cache, load64(exit_at + 8), row)
-        exit_at += 16
+        exit_at += JOB_SIZE
     for n in range(entries):
+        store64(cache + C_PAGE, load64(at + 16))
         row = make_row(cache, load64(at))
         landing(cache, row)
         enter_region(cache, row, number, load64(at + 8))
         store64(row + R_REGION_SIZE, guest_size)
         store64(to, row)
         store64(to + 8, load64(at + 8))
-        at += 16
+        at += JOB_SIZE
         to += ENTRY_SIZE
+    mark_pages(table, record + RECORD_HEADER, ranges)
     store64(record + SIZE, size)
     store64(record + NUMBER, number)
     store64(record + RANGES, ranges)
@@ -239,6 +281,89 @@ def drop_regions(cache: int, start: int, end: int, why: int) -> int:
     return dropped
 
 
+@compiled("i8(i8,i8,i8)")
+def verify_regions(cache: int, page: int, every: int) -> int:
+    """Drop the regions made of bytes of the physical page that are not the same any more (every: all of them); returns the number
+    that is left."""
+    table, left = load64(cache + C_REGIONS), 0
+    if table == 0 or load8(table + PAGES + (page >> PAGE_BITS & PAGE_ROWS - 1)) == 0:
+        return 0
+    record = table + HEADER_SIZE
+    while record < load64(table + END):
+        met = stale = 0
+        for n in range(load64(record + RANGES) if load64(record + NUMBER) != 0 else 0):
+            at = record + RECORD_HEADER + n * RANGE_SIZE
+            start, end = load64(at), load64(at + 8)
+            if stale == 0 and load64(at + 24) & -PAGE_SIZE == page:
+                met = 1
+                stale = 1 if every != 0 or hash_bytes(cache, start, end - start) != load64(at + 16) else 0
+        if stale != 0:
+            drop_region(cache, record, 1)
+        else:
+            left += met
+        record += load64(record + SIZE)
+    return left
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def verify_page(cache: int, page: int, every: int, c: int) -> int:
+    """Drop what was made of bytes of the physical page that are not the same any more, in every tier (every: all of it); returns
+    whether there is something left."""
+    return verify_regions(cache, page, every) + verify_units(cache, page, every)
+
+
+@compiled("void(i8,i8)")
+def drop_numbered(cache: int, number: int) -> None:
+    """Drop the region with this number; what it was made of is elsewhere."""
+    table = load64(cache + C_REGIONS)
+    record = table + HEADER_SIZE
+    while record < load64(table + END):
+        if load64(record + NUMBER) == number:
+            drop_region(cache, record, 1)
+        record += load64(record + SIZE)
+
+
+@compiled("i8(i8,i8,i8)")
+def code_below(cache: int, state: int, row: int) -> int:
+    """Stencil code of a row whose code is a region's, made if there is none; 0 with the exit reason set if it can't be."""
+    if load64(row + R_BASE) == 0:
+        number, code = load64(row + R_REGION), load64(row + R_CODE)
+        store64(row + R_REGION, 0)
+        if make_block(cache, state, load64(row + R_PC)) == 0:
+            store64(row + R_REGION, number)
+            return 0
+        enter_region(cache, row, number, code)
+    return load64(row + R_BASE)
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def look_over_entry(cache: int, state: int, number: int, check: int) -> int:
+    """Host code for who comes to the entry with this number of a region whose pages (CHECK) the view does not have as they were.
+
+    Pages that were only not in the view are there now. One that cannot be fetched now may be the next time: on in the tier below.
+    One that has become another page makes the region go.
+    """
+    count, fetch = load64(check + CHECK_COUNT), load64(cache + C_FETCH)
+    pc = load64(check + CHECK_PAGES + 16 * count + 8 * number)
+    absent = changed = 0
+    store64(state + S_PC, pc)
+    for n in range(count):
+        at = check + CHECK_PAGES + 16 * n
+        if call2(fetch, state, load64(at)) == 0:
+            absent = 1
+        elif load64(state + S_CODE_PAGE) != load64(at + 8):
+            changed = 1
+    if absent + changed == 0:
+        return load64(check + CHECK_ENTRIES) + number * THUNK_SIZE
+    row = row_at(cache, state, pc, 0)
+    if row != 0:
+        if load64(row + R_REGION) != 0 and changed == 0 and load64(cache + C_ENGINE) != 0:
+            return code_below(cache, state, row)
+        if load64(row + R_REGION) != 0:
+            drop_numbered(cache, load64(row + R_REGION))
+    return resolve_linked(cache, state, pc)
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def invalidate_code(cache: int, start: int, end: int, c: int) -> int:
     """Drop exactly what was made of bytes of [start, end), in every tier; the number of rows that lost code."""
@@ -252,10 +377,12 @@ def verify_code(cache: int, start: int, end: int, c: int) -> int:
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def calm_down(cache: int, pc: int, b: int, c: int) -> int:
-    """The interpreter does not count the block at `pc` any more."""
+def calm_down(cache: int, state: int, pc: int, c: int) -> int:
+    """The interpreter does not count the block at `pc` any more. Its row, 0: it cannot be fetched."""
+    if enter_page(cache, state, pc) == 0:
+        return 0
     row = make_row(cache, pc)
     head = head_of(cache, row)
     if load64(head) == native(cache, N_COUNTING):
         store64(head, native(cache, N_HEAD))
-    return 0
+    return row

@@ -71,8 +71,8 @@ class Site:
         """Host pointer for `size` bytes at a guest address."""
         return self.model.access(self, address, size, write)
 
-    def tlb_miss(self, address: str, size: int, write: bool) -> None:
-        """Paged memory: end here; the instruction is tried again when the TLB has the page."""
+    def tlb_miss(self, address: str, size: int, write: bool, hit: str) -> None:
+        """Paged memory: go to label `hit` when the TLB has the page, or end here and have the instruction tried again."""
         raise NotImplementedError
 
     def opaque(self, text: str, kind: str) -> str:

@@ -126,6 +126,7 @@ end
 PAGE_BITS, TLB_BITS, EXEC_BITS, VIEW_JUMP_BITS = 12, 10, 8, 12
 PAGE_SIZE, TLB_ENTRIES, EXEC_ENTRIES = 1 << PAGE_BITS, 1 << TLB_BITS, 1 << EXEC_BITS
 VIEW_BIAS = TLB_BITS << 8 | PAGE_BITS
+LAST_PARCEL = PAGE_SIZE - 2    # an instruction that begins here in a page may lie on two
 NO_PAGE = 1                    # a tag that matches no page
 VIEW_READ = 0x0                # tags: guest page addresses that can be read; VIEW_WRITE: written
 VIEW_WRITE = VIEW_READ + 8 * TLB_ENTRIES
@@ -191,6 +192,8 @@ computed        and for the targets of computed jumps that it may add
 computed_count  of these; -1: not looked for yet
 visits          searches so far
 search_limit    guest bytes that the present one may find
+search_pages    paged memory: (guest page, key) of the pages that the present one has found blocks on
+search_page_count
 regions         table of compiled regions (region_table.py), 0: none
 mailbox         address of an int32 that the compiler makes nonzero when something is ready; 0: none
 states          addresses of the threads' CPU states, MAX_THREADS entries and LAST_STATE, 0 = free; changed under the lock
@@ -218,6 +221,7 @@ polls_before    of these, those before the cache was last emptied
 stat_translate  host clock ticks in decoding and translating
 """)
 HOT_QUEUE, MAX_THREADS, FOUND = 4096, 4096, 8192
+SEARCH_PAGES = 8               # that the blocks of one region may lie on, where memory is paged
 LAST_STATE = -1                # behind the last entry of `states` that was ever in use
 # ASK_REPORT: whatever was translated leaves with "miss" before it runs, with a report in the state's `report`.
 # ASK_BLOCKS: each block counts the budget down when it is entered, and each poll leaves with "poll".

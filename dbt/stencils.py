@@ -93,7 +93,7 @@ class StencilSite(NativeSite):
         else:
             self.do(f"store {value[1]} {value[0]}, ptr {self.register(file, field)}, align 8")
 
-    def tlb_miss(self, address: str, size: int, write: bool) -> None:
+    def tlb_miss(self, address: str, size: int, write: bool, hit: str) -> None:
         """The copier makes a stub for it that says where to begin again; so this becomes one conditional jump."""
         self.go(f"@{miss_name(size, write)}", target=address, free="undef", **{slot: f"%{slot}" for slot in PINS})
 

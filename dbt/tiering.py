@@ -15,7 +15,7 @@ from dragoman.dbt.pack import Entry
 from dragoman.dbt.region_growth import grow
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, NO_ROOM, STALE, Regions
-from dragoman.dbt.region_request import PRECISE, SHARED, RegionRequest
+from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.state import ROW, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 
 TYPE_CHECKING = False
@@ -23,15 +23,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dragoman.dbt.cpu import Cpu
+    from dragoman.dbt.region_places import Pages, Window
+
+    Place = Window | Pages
 
 AGAIN = 8                       # what was not compiled is looked at again when it has become so many times hotter
 
 UNREADABLE = -2
+ADDRESS = (1 << 64) - 1
 
 
 def word(row: int, name: str) -> ctypes.c_int64:
     """A word of a row, to be read and written."""
     return ctypes.c_int64.from_address(row + ROW[name])
+
+
+def wishes(place: Place) -> int:
+    """What regions must be made with now to be of use there: RegionRequest.options."""
+    return RegionRequest(0, (), (), (), *place.demands).options
 
 
 class Tiering:
@@ -46,9 +55,9 @@ class Tiering:
         self.compiles = not options.count and options.compiler != "off"
         self.seconds = self.compile_seconds = 0.0       # in all of this, and of that, in compiling in this process
         self.asked = self.stored = self.region_blocks = 0
-        self._asked: dict[bytes, int] = {}      # key of a request to its head
+        self._asked: dict[bytes, tuple[int, Place]] = {}        # key of a request to its head, and where that is
         self._library_asked = False
-        self._looked: dict[object, int] = {}    # files whose packs were looked into since the last flush: options then
+        self._looked: dict[object, int] = {}    # origins whose packs were looked into since the last flush: options then
         self._flushes = engine.control("flushes")
         self._fits = True                       # no region was ever without room
         self._compile: Any = None
@@ -57,20 +66,17 @@ class Tiering:
             self.client = Client(self.store)
             engine.set_control("mailbox", self.client.mailbox)
 
-    @property
-    def wishes(self) -> int:
-        """What regions must heed now: bits PRECISE and SHARED."""
-        return PRECISE * self.engine.precise | SHARED * self.engine.shared
-
     # --- from native code
     def on_hot(self, cpu: Cpu) -> None:
         """The interpreter has met the block at cpu.pc often enough; or the hot queue or the mailbox has something."""
         start, engine = perf_counter(), self.engine
         if engine.control("counting"):
-            engine.locked("calm_down", cpu.pc)
-            grown = grow(engine, cpu, engine.locked("find_row", cpu.pc)) if self.compiles else None
-            if grown is not None:
-                self._request(cpu, *grown)
+            row = engine.locked("calm_down", cpu.address, cpu.pc)
+            if row and self.compiles:
+                place = engine.place(row)
+                grown = grow(engine, cpu, row, place)
+                if grown is not None:
+                    self._request(cpu, *grown, place)
         else:
             self._take_answers(cpu)
             while row := engine.locked("next_hot"):
@@ -80,11 +86,15 @@ class Tiering:
     def _promote(self, cpu: Cpu, row: int) -> None:
         """The row has come to its next stage."""
         engine, stage = self.engine, word(row, "stage")
+        place = engine.place(row)
+        if not place.is_reached(cpu, row):      # another CPU has met it, or this one in another address space
+            stage.value -= 1
+            return
         if engine.control("look"):
             engine.set_control("look", 0)
             for start, _, _ in engine.ranges:
-                self._use_store(start)
-        self._use_store(word(row, "pc").value)
+                self._use_store(cpu, start, place)
+        self._use_store(cpu, word(row, "pc").value & ADDRESS, place)
         if word(row, "region").value or stage.value == STAGE_COLD:
             return
         # Who has just asked for neighbours has ended the counting here, too: then it begins again.
@@ -92,28 +102,28 @@ class Tiering:
             stage.value = STAGE_PROFILED
             engine.locked("count_around", cpu.address, row, 1)
             return
-        grown = grow(engine, cpu, row)
+        grown = grow(engine, cpu, row, place)
         engine.locked("count_around", cpu.address, row, 0)
-        if grown is None or not self._request(cpu, *grown):
+        if grown is None or not self._request(cpu, *grown, place):
             stage.value = STAGE_COLD
             word(row, "heat").value *= -AGAIN
 
     # --- regions
-    def _request(self, cpu: Cpu, request: RegionRequest, heat: int) -> bool:
+    def _request(self, cpu: Cpu, request: RegionRequest, heat: int, place: Place) -> bool:
         """Have a region made; False: it is not to be had now. Compiling it here may empty the cache."""
         if self.engine.log is not None:
             self.engine.log.asked(request)
         if self.client is None:
-            self._compile_here(cpu, request)
+            self._compile_here(cpu, request, place)
             return True
-        key = self.client.request(request.pack(), heat, self._pack(request.head))
+        key = self.client.request(request.pack(), heat, self._pack(request.head, place))
         if key is None:
             return False
-        self._asked[key] = request.head
+        self._asked[key] = request.head, place
         self.asked += 1
         return True
 
-    def _compile_here(self, cpu: Cpu, request: RegionRequest) -> None:
+    def _compile_here(self, cpu: Cpu, request: RegionRequest, place: Place) -> None:
         start = perf_counter()
         if self._compile is None:
             from dragoman.dbt import compile_jobs
@@ -121,43 +131,45 @@ class Tiering:
             self._compile = compile_jobs.region
         entry = Entry(self._compile(request.pack()))
         self.compile_seconds += perf_counter() - start
-        self._use(cpu, entry)
+        self._use(cpu, entry, place)
 
     def compile_alone(self, cpu: Cpu, pc: int, size: int) -> None:
         """A region of these guest bytes and nothing else, now, to see what becomes of them."""
-        code = self.engine.read_code(pc, size)
+        place = self.engine.place(self.engine.locked("row_at", cpu.address, pc))
+        code = place.read(pc, size)
         if code is not None:
-            self._compile_here(cpu, RegionRequest(pc, ((pc, code),), (), (), self.engine.precise, self.engine.shared))
+            self._compile_here(cpu, RegionRequest(pc, ((pc, code),), (), (), *place.demands), place)
 
-    def _use(self, cpu: Cpu, entry: Entry) -> None:
+    def _use(self, cpu: Cpu, entry: Entry, place: Place) -> None:
         """Put a region to use that was asked for. If there is no room, what was hot before makes room for what is hot now."""
-        result = self._install(entry)
+        result = self._install(entry, place)
         if result == NO_ROOM:
             self._fits = False
             self.engine.empty(cpu)
-            result = self._install(entry)
+            result = self._install(entry, place)
         if result == STALE:
-            self._ask_again(entry.head)
+            self._ask_again(entry.head, place)
 
-    def _install(self, entry: Entry) -> int:
+    def _install(self, entry: Entry, place: Place) -> int:
         """DONE, NO_ROOM, or STALE: it is not of the guest's code as it is now, or does not heed what is wished now;
         UNREADABLE: of another version of this format, or with an address to stop at: as if it were not there."""
         if any(pc <= address < pc + len(code) for address in self.engine.breaks for pc, code in entry.pieces):
             return UNREADABLE                           # it would run on past where it is to stop
-        if entry.options != self.wishes or not entry.matches(self.engine.read_code):
+        if entry.options != wishes(place) or not entry.matches(place.read):
             return STALE
         try:
             image = RegionImage.parse(entry.code)
         except ValueError:
             return UNREADABLE
-        result = self.regions.install(image, entry.pieces)
+        result = self.regions.install(image, entry.pieces, place)
         if result == DONE:
             self.region_blocks += entry.blocks
         return result
 
-    def _ask_again(self, head: int) -> None:
+    @staticmethod
+    def _ask_again(head: int, place: Place) -> None:
         """A region was asked for in vain: once more, when its head is next met."""
-        row = self.engine.locked("find_row", head)
+        row = place.row(head)
         if row and word(row, "stage").value == STAGE_ASKED:
             word(row, "stage").value = STAGE_PROFILED
 
@@ -165,19 +177,19 @@ class Tiering:
         if self.client is None:
             return
         for answer in self.client.finished():
-            head = self._asked.pop(answer.key, None)
-            if answer.entry is not None:
-                self._use(cpu, answer.entry)
+            asked = self._asked.pop(answer.key, None)
+            if asked is not None and answer.entry is not None:
+                self._use(cpu, answer.entry, asked[1])
             elif answer.again:
-                self._lost(head)
+                self._lost(asked)
         self._take_library(cpu)
 
-    def _lost(self, head: int | None) -> None:
-        """Nobody will answer that request. No head: it was for the library."""
-        if head is None:
+    def _lost(self, asked: tuple[int, Place] | None) -> None:
+        """Nobody will answer that request, for a region or (None) the library."""
+        if asked is None:
             self._library_asked = False
         else:
-            self._ask_again(head)
+            self._ask_again(*asked)
 
     def _take_library(self, cpu: Cpu) -> None:
         """The full stencil library, once somebody has made it: what was translated with the small one is translated anew."""
@@ -188,27 +200,28 @@ class Tiering:
             self._library_asked = self.client.library(self.engine.images.library) is not None
 
     # --- the store
-    def _pack(self, pc: int) -> Any:
+    def _pack(self, pc: int, place: Place) -> Any:
         """The pack for regions of the code at `pc`, None: it is of no file."""
-        origin = self.engine.origin(pc)
+        origin = place.origin(pc)
         return self.store.pack(*origin) if origin is not None and self.store is not None else None
 
-    def _use_store(self, pc: int) -> None:
-        """Put to use what earlier runs have left of the file that `pc` is of: all of it at once, as long as there is room.
+    def _use_store(self, cpu: Cpu, pc: int, place: Place) -> None:
+        """Put to use what earlier runs have left of the file or page that `pc` is of: all of it at once, as long as there is room.
         After that, regions come by being asked for, so that those that are hot now have the room."""
         if self.engine.control("flushes") != self._flushes:
             self._flushes = self.engine.control("flushes")
             self._looked.clear()
-        origin = self.engine.origin(pc)
-        if origin is None or self.store is None or not self._fits or self._looked.get(origin) == self.wishes:
+        origin, options = place.origin(pc), wishes(place)
+        if origin is None or self.store is None or not self._fits or self._looked.get(origin) == options:
             return
-        self._looked[origin] = self.wishes
+        self._looked[origin] = options
         newest: dict[int, Entry] = {}
-        for entry in self.store.pack(*origin).entries(self.wishes):
+        for entry in self.store.pack(*origin).entries(options):
             newest.pop(entry.head, None)
             newest[entry.head] = entry          # in the order in which they were made: later ones take over entries
         for entry in newest.values():
-            result = self._install(entry)
+            there = place.beside(cpu, entry.pieces)
+            result = self._install(entry, there) if there is not None else STALE
             self.stored += result == DONE
             if result == NO_ROOM:
                 self._fits = False

@@ -1,0 +1,149 @@
+"""Where a region's guest code lies: at its address in a process, on physical pages in a machine.
+
+A region is compiled from guest code at guest addresses. Whoever asks for one knows the place of that code, keeps it until
+there is an answer, and has the region installed there: what runs in the guest meanwhile may have other mappings.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from dragoman.dbt.region_request import FLAT, PLAIN
+from dragoman.dbt.state import EXEC_ENTRIES, PAGE_SIZE, ROW, SEARCH_PAGES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Piece = tuple[int, bytes]                   # guest pc and code from there on
+    Range = tuple[int, bytes, int]              # address by which compiled code finds it, content, key of its page
+
+_ADDRESS = (1 << 64) - 1
+
+
+def word(row: int, name: str) -> int:
+    """A word of a row of the block table, unsigned."""
+    return ctypes.c_uint64.from_address(row + ROW[name]).value
+
+
+class Window:
+    """A process's memory, which all regions share."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    @property
+    def demands(self) -> tuple[bool, bool, int, int]:
+        """What a region here must heed: fields of RegionRequest from `precise` on."""
+        return self.engine.precise, self.engine.shared, FLAT, 0
+
+    def is_reached(self, cpu: Any, row: int) -> bool:
+        """Whether the CPU would find the row at its pc now."""
+        return True
+
+    def row(self, pc: int) -> int:
+        """Of the block table, 0: none."""
+        return self.engine.locked("find_row", pc)
+
+    def read(self, pc: int, size: int) -> bytes | None:
+        return self.engine.read_code(pc, size)
+
+    def read_blocks(self, blocks: list) -> list[bytes] | None:      # type: ignore[type-arg]
+        """The code of blocks (region_growth.Block) in the order of their addresses; None if it is not all there."""
+        return self.engine.read_blocks([(block.pc, block.size) for block in blocks])
+
+    def beside(self, cpu: Any, pieces: Iterable[Piece]) -> Window | None:
+        """The place of a region of the store that begins here; None: it cannot be here."""
+        return self
+
+    def origin(self, pc: int) -> tuple | None:      # type: ignore[type-arg]
+        """What the code is known by from run to run, None: by nothing."""
+        return self.engine.origin(pc)
+
+    def ranges(self, pieces: Iterable[Piece]) -> list[Range]:
+        return [(pc, code, 0) for pc, code in pieces]
+
+    def key(self, pc: int) -> int:
+        """Of the rows of the page of `pc`."""
+        return 0
+
+    def pages(self) -> list[tuple[int, int]]:
+        """Guest pages and keys to be compared when a region is entered."""
+        return []
+
+
+class Pages:
+    """Pages of a machine, of one context: guest page -> (key, host address)."""
+
+    def __init__(self, engine: Any, context: int, found: dict[int, tuple[int, int]]) -> None:
+        self.engine, self.context, self.found = engine, context, found
+
+    @classmethod
+    def of(cls, engine: Any, row: int) -> Pages:
+        """At first the page of a row."""
+        key = word(row, "page")
+        return cls(engine, key % PAGE_SIZE, {word(row, "pc") & -PAGE_SIZE: (key, word(row, "host") & -PAGE_SIZE)})
+
+    @property
+    def demands(self) -> tuple[bool, bool, int, int]:
+        """Faults are precise anyway; other virtual CPUs and devices see the memory."""
+        return False, True, self.engine.model, self.context | PLAIN * (not self.engine.inline)
+
+    def is_reached(self, cpu: Any, row: int) -> bool:
+        return self.engine.locked("row_at", cpu.address, word(row, "pc")) == row
+
+    def row(self, pc: int) -> int:
+        return self.engine.locked("row_of_page", pc, self.key(pc))
+
+    def read(self, pc: int, size: int) -> bytes | None:
+        parts = []
+        while size:
+            part = min(size, PAGE_SIZE - pc % PAGE_SIZE)
+            if pc & -PAGE_SIZE not in self.found:
+                return None
+            parts.append(ctypes.string_at(self.host(pc), part))
+            pc, size = pc + part & _ADDRESS, size - part
+        return b"".join(parts)
+
+    def read_blocks(self, blocks: list) -> list[bytes] | None:      # type: ignore[type-arg]
+        self.found |= {block.pc & -PAGE_SIZE: (block.page, block.host & -PAGE_SIZE) for block in blocks}
+        return [ctypes.string_at(block.host, block.size) for block in blocks]
+
+    def beside(self, cpu: Any, pieces: Iterable[Piece]) -> Pages | None:
+        found: dict[int, tuple[int, int]] = {}
+        place = (ctypes.c_uint64 * 2)()
+        for pc, code in pieces:
+            for page in range(pc & -PAGE_SIZE, pc + len(code), PAGE_SIZE):
+                if page not in found:
+                    if not self.engine.locked("place_of_page", cpu.address, page, ctypes.addressof(place)):
+                        return None
+                    found[page] = place[0], place[1]
+        indices = {page // PAGE_SIZE % EXEC_ENTRIES for page in found}
+        other = any(key % PAGE_SIZE != self.context for key, _ in found.values())
+        return None if other or not len(indices) == len(found) <= SEARCH_PAGES else Pages(self.engine, self.context, found)
+
+    def origin(self, pc: int) -> tuple | None:      # type: ignore[type-arg]
+        """By the page that it begins on."""
+        page = pc & -PAGE_SIZE
+        content = self.read(page, PAGE_SIZE)
+        return None if content is None else (page, *self.demands, self.engine.host.hash(content, PAGE_SIZE))
+
+    def ranges(self, pieces: Iterable[Piece]) -> list[Range]:
+        found = []
+        for pc, code in pieces:
+            at = 0
+            while at < len(code):
+                part = code[at:at + PAGE_SIZE - (pc + at) % PAGE_SIZE]
+                found.append((self.host(pc + at), part, self.key(pc + at)))
+                at += len(part)
+        return found
+
+    def host(self, pc: int) -> int:
+        return self.found[pc & -PAGE_SIZE][1] + pc % PAGE_SIZE
+
+    def key(self, pc: int) -> int:
+        return self.found[pc & -PAGE_SIZE][0]
+
+    def pages(self) -> list[tuple[int, int]]:
+        return [(page, key) for page, (key, _) in self.found.items()] if len(self.found) > 1 else []
