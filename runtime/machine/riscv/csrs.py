@@ -64,7 +64,7 @@ S_MODE_WORD, S_CSR_TABLE, S_MSTATUS, S_MIE, S_MIP, S_MIDELEG, S_MENVCFG, S_MCOUN
     OFFSET[name] for name in ("mode", "csr_table", "mstatus", "mie", "mip", "mideleg", "menvcfg", "mcounteren", "scounteren",
                               "mcountinhibit"))
 S_MCYCLE, S_MINSTRET, S_FRM, S_MXCSR = (OFFSET[name] for name in ("mcycle", "minstret", "frm", "mxcsr"))
-S_CACHE, S_INSTRUCTIONS, C_COUNTING = OFFSET["cache"], OFFSET["instructions"], CACHE["counting"]
+S_CACHE, S_INSTRUCTIONS, C_COUNTS = OFFSET["cache"], OFFSET["instructions"], CACHE["counts"]
 
 
 @compiled("i8(i8,i8)")
@@ -105,7 +105,7 @@ def csr_allowed(state, number, writes):
 def raw_counter(state, kind):
     """What a counter counts from some beginning on: host clock ticks, or instructions where they are counted."""
     cache = load64(state + S_CACHE)
-    if kind == INSTRET and cache != 0 and load64(cache + C_COUNTING) != 0:
+    if kind == INSTRET and cache != 0 and load64(cache + C_COUNTS) != 0:
         return load64(state + S_INSTRUCTIONS)
     return clock()
 
