@@ -12,6 +12,7 @@ from dragoman.runtime.machine.console import Console
 from dragoman.runtime.machine.equipment import Equipment
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.native import FOLDERS, Native
+from dragoman.runtime.memory.frames import SHADOWS
 from dragoman.runtime.memory.mmu import Memory
 from dragoman.runtime.memory.physical import PhysicalMemory
 
@@ -49,7 +50,8 @@ class Machine:
         functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
         self.memory = PhysicalMemory(architecture.RAM, options.memory)
-        self.translation = Memory(self.memory.base, self.memory.size, self.memory.host, architecture.translation(self))
+        self.translation = Memory(self.memory.base, self.memory.size, self.memory.host, architecture.translation(self),
+                                  SHADOWS.index(options.shadow))
         self.memory.attach(self.translation)
         self.memory.tell = self.native.tell_written
         self.host_rate, self.clock_base = self._clock_rate()

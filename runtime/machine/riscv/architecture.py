@@ -26,8 +26,8 @@ def functions() -> Sequence[Callable[..., int | None]]:
     """All that native code or Python calls by name, to be compiled into the machine's image."""
     from dragoman.dbt.compiled import FUNCTIONS
     from dragoman.runtime.machine.riscv import exits, interrupts, walk
-    from dragoman.runtime.memory import requests, tlb
-    assert exits and interrupts and walk and requests and tlb
+    from dragoman.runtime.memory import refusals, requests, tlb, views
+    assert exits and interrupts and walk and refusals and requests and tlb and views
     return [FUNCTIONS[name].function for name in (*NATIVE, "tlb_fill", *TRANSLATION.values())]
 
 
