@@ -121,6 +121,9 @@ RUN_ONLY = (
     Option("--timeout", "timeout", "end the machine after so long, with status 124", "SECONDS", seconds),
     Option("--deterministic", "deterministic", "the virtual CPUs take turns on one host thread, and time is counted in instructions: "
            "each run is like the other"),
+    Option("--shadow", "shadow", "shadow page tables of the guest's: they follow its changes (trace, the default), are dropped at each fence, "
+           "or there are none but the TLB (off): to compare what they cost, as dragoman perf memory does", "trace|fence|off",
+           choice("trace", "fence", "off")),
     Option("--no-inline", "no_inline", "every sensitive instruction leaves translated code (slower): to see what inlining wins"),
 )
 ENGINE_OPTIONS = _as_for_run("engine", "threshold", "compiler", "code_size", "cold", "count")

@@ -18,6 +18,7 @@ from dragoman.runtime.machine.shared_memory import SharedMemory
 from dragoman.runtime.machine.snapshot import options_of, ram_of, save, take_over
 from dragoman.runtime.machine.snapshot_file import SnapshotFile
 from dragoman.runtime.machine.standstill import Standstill
+from dragoman.runtime.memory.frames import SHADOWS
 from dragoman.runtime.memory.mmu import Memory
 from dragoman.runtime.memory.physical import PhysicalMemory
 
@@ -61,7 +62,8 @@ class Machine:
         mapping = self.shared.mapping if self.shared else None
         self.memory = (PhysicalMemory(architecture.RAM, options.memory, shared=mapping) if saved is None
                        else ram_of(saved, architecture.RAM, mapping))
-        self.translation = Memory(self.memory.base, self.memory.end - self.memory.base, self.memory.host, architecture.translation(self))
+        self.translation = Memory(self.memory.base, self.memory.end - self.memory.base, self.memory.host, architecture.translation(self),
+                                  SHADOWS.index(options.shadow))
         self.memory.attach(self.translation)
         self.memory.tell = self.native.tell_written
         self.host_rate, self.clock_base = self._clock_rate()

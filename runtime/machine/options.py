@@ -140,6 +140,8 @@ class MachineOptions(RunOptions):
     """Who sets A and D bits of page-table entries: "hardware" (Svadu) or "trap" (Svade)."""
     misaligned: str = "hardware"
     """What misaligned accesses do: "hardware" does them, or they "trap"."""
+    shadow: str = "trace"
+    """Shadow page tables: kept alike with the guest's by "trace", dropped at each "fence" of all addresses, or "off": TLB only."""
     rtc: int | None = None
     """Seconds since 1970 that the clock shows at the start; None: the host's time."""
     restore: bytes | None = None

@@ -23,7 +23,7 @@ ram_base        guest-physical address of RAM, page-aligned
 ram_size        bytes, whole pages
 ram_host        host address of RAM
 frames          address of the frame table: a word for each page of RAM
-tracing         1: page tables are traced and compared at fences; 0: a fence of all addresses drops what its address space has
+shadow          how shadow page tables are kept: SHADOW_OFF, SHADOW_FENCE, SHADOW_TRACE
 walk            function of the instruction set (state, address, kind, result) -> 0 or cause; the result is WALK (mmu.py)
 space           function (state, kind) -> what identifies the address space, 0: accesses are not translated
 rights          function (state, kind) -> 16 nibbles of RIGHT bits: what the present context may do with RAW bits of an entry
@@ -42,6 +42,9 @@ watches         guest addresses of pages whose accesses are made outside native 
 watch_count     how many there are
 """)
 MAX_VCPUS = 16
+# There are none; a fence of all addresses drops what its address space has; page tables are traced and compared at fences.
+SHADOW_OFF, SHADOW_FENCE, SHADOW_TRACE = range(3)
+SHADOWS = ("off", "fence", "trace")     # their names
 KIND_READ, KIND_WRITE, KIND_EXECUTE = range(3)
 RIGHT_READ, RIGHT_WRITE, RIGHT_EXECUTE = 1, 2, 4
 RAW_USER = 8                    # beside the rights: the class of a page that `rights` takes into account
@@ -52,7 +55,7 @@ REQUEST_PROTECT = 1 << 32       # of the state's `request`: give_up_writes has s
 
 S_MEMORY, S_VIEWS, S_REQUEST, S_BUDGET = OFFSET["user2"], OFFSET["user3"], OFFSET["request"], OFFSET["budget"]
 M_BASE, M_SIZE, M_HOST, M_FRAMES = (MEMORY[n] for n in ("ram_base", "ram_size", "ram_host", "frames"))
-M_TRACING, M_WALK, M_SPACE, M_RIGHTS, M_CONTEXT, M_PMP = (MEMORY[n] for n in ("tracing", "walk", "space", "rights", "context", "pmp"))
+M_SHADOW, M_WALK, M_SPACE, M_RIGHTS, M_CONTEXT, M_PMP = (MEMORY[n] for n in ("shadow", "walk", "space", "rights", "context", "pmp"))
 M_ASID_SHIFT, M_ASID_MASK, M_SOFT, M_LEAF = (MEMORY[n] for n in ("asid_shift", "asid_mask", "soft_bits", "leaf_bits"))
 M_TABLE_SHIFT, M_TABLE_MASK = MEMORY["table_shift"], MEMORY["table_mask"]
 M_STATES, M_DIRTY, M_DIRTY_CODE = MEMORY["states"], MEMORY["dirty"], MEMORY["dirty_code"]

@@ -18,7 +18,6 @@ from dragoman.runtime.memory.flush import drop_writes, empty_translated
 from dragoman.runtime.memory.frames import (
     M_BASE,
     M_FRAMES,
-    M_HOST,
     M_LEAF,
     M_SOFT,
     M_TABLE_MASK,
@@ -28,7 +27,6 @@ from dragoman.runtime.memory.frames import (
     WRITERS,
     frame_of,
     mark_frame,
-    next_frame,
     unmark_frame,
 )
 from dragoman.runtime.memory.mmu import (
@@ -39,7 +37,6 @@ from dragoman.runtime.memory.mmu import (
     MIRROR_USED,
     MIRRORS,
     MMU,
-    MMU_RESULT,
     OWED_ALL,
     OWED_SWEEP,
     OWN_MIRROR,
@@ -52,7 +49,6 @@ from dragoman.runtime.memory.mmu import (
     SECOND_FROM,
     SECOND_SIZE,
     SECOND_TAG,
-    WALK,
     count,
 )
 from dragoman.runtime.memory.requests import ask_writers
@@ -60,8 +56,7 @@ from dragoman.runtime.memory.shadow import drop_space, drop_translation, place_o
 
 U_MEMORY, U_VCPU, U_SECOND, U_FRAMES, U_MIRRORS, U_TOP, U_FREE, U_NUMBERS, U_UNSYNCED, U_OWED = (
     MMU[n] for n in ("memory", "vcpu", "second", "frames", "mirrors", "mirror_top", "mirror_free", "numbers", "unsynced", "owed"))
-U_TRACED, U_SYNCED, U_DROPPED, U_RESETS = (MMU[n] for n in ("stat_traced", "stat_synced", "stat_dropped", "stat_resets"))
-W_LEVEL, W_DEPTH, W_PATH = (MMU_RESULT + WALK[n] for n in ("level", "depth", "path"))
+U_TRACED, U_DROPPED, U_RESETS = (MMU[n] for n in ("stat_traced", "stat_dropped", "stat_resets"))
 TABLE_ENTRIES = 512
 
 
@@ -110,6 +105,21 @@ def release_mirror(mmu: int, frame: int) -> None:
     store64(mirror + MIRROR_FRAME, -1)
     store64(mirror + MIRROR_NEXT, load64(mmu + U_FREE))
     store64(mmu + U_FREE, number)
+
+
+@compiled("void(i8,i8,i8,i8,i8)")
+def note_owner(mmu: int, mirror: int, number: int, level: int, address: int) -> None:
+    """The table serves this address space at this level, around this address."""
+    bits = PAGE_BITS + 9 * (level + 1)
+    first = wrap(lshr(address, bits) << bits) if bits < 64 else 0
+    mine = first & OWNER_PAGE | level << OWNER_LEVEL | number
+    owner = load64(mirror + MIRROR_OWNER)
+    if owner == mine:
+        return
+    if owner == 0 or (owner & 0xFFF != OWNER_MANY and load64(load64(mmu + U_NUMBERS) + 8 * (owner & 0xFFF)) == 0):
+        store64(mirror + MIRROR_OWNER, mine)        # new, or what it served is gone
+    else:
+        store64(mirror + MIRROR_OWNER, (level if owner >> OWNER_LEVEL & 7 == level else OWNER_MIXED) << OWNER_LEVEL | OWNER_MANY)
 
 
 # --- what was made from an entry goes
@@ -196,93 +206,3 @@ def pay(mmu: int) -> None:
                 if mirror == 0 or load64(mirror + (place & PAGE_SIZE - 8)) == 0:
                     store64(entry + SECOND_TAG, 0)
         empty_translated(mmu)
-
-
-# --- walks and fences
-
-@compiled("i8(i8)")
-def trace_path(mmu: int) -> int:
-    """Trace the tables that the last walk went through. 1: they were traced before it, so that what it read cannot have changed
-    unnoticed; 0: walk again."""
-    memory, traced = load64(mmu + U_MEMORY), 1
-    for n in range(load64(mmu + W_DEPTH)):
-        frame = frame_of(memory, load64(mmu + W_PATH + 16 * n))
-        if mirror_of(mmu, frame) == 0:
-            if trace_frame(mmu, frame) == 0:
-                forget_all(mmu)
-                trace_frame(mmu, frame)
-            traced = 0
-    return traced
-
-
-@compiled("i8(i8,i8,i8)")
-def note_path(mmu: int, number: int, address: int) -> int:
-    """The entries of the last walk are in use by this address space. 1: done; 0: dropping what they made before has dropped more,
-    walk again."""
-    memory, depth = load64(mmu + U_MEMORY), load64(mmu + W_DEPTH)
-    for n in range(depth):
-        at, value = load64(mmu + W_PATH + 16 * n), load64(mmu + W_PATH + 16 * n + 8)
-        mirror = mirror_of(mmu, frame_of(memory, at))
-        if mirror == 0:
-            return 0
-        level = load64(mmu + W_LEVEL) + depth - 1 - n
-        note_owner(mmu, mirror, number, level, address)
-        index = (at & PAGE_SIZE - 1) >> 3
-        used = load64(mirror + 8 * index)
-        if used != 0 and has_changed_entry(memory, used, value) != 0:
-            drop_entry(mmu, mirror, index)
-            used = 0
-            if load64(mmu + U_OWED) != 0:           # before the mirror has the new value, which a sweep would take for the old one
-                pay(mmu)
-                return 0
-        if used == 0:
-            store64(mirror + MIRROR_USED, load64(mirror + MIRROR_USED) + 1)
-        store64(mirror + 8 * index, value)
-    return 1
-
-
-@compiled("void(i8,i8,i8,i8,i8)")
-def note_owner(mmu: int, mirror: int, number: int, level: int, address: int) -> None:
-    """The table serves this address space at this level, around this address."""
-    bits = PAGE_BITS + 9 * (level + 1)
-    first = wrap(lshr(address, bits) << bits) if bits < 64 else 0
-    mine = first & OWNER_PAGE | level << OWNER_LEVEL | number
-    owner = load64(mirror + MIRROR_OWNER)
-    if owner == mine:
-        return
-    if owner == 0 or (owner & 0xFFF != OWNER_MANY and load64(load64(mmu + U_NUMBERS) + 8 * (owner & 0xFFF)) == 0):
-        store64(mirror + MIRROR_OWNER, mine)        # new, or what it served is gone
-    else:
-        store64(mirror + MIRROR_OWNER, (level if owner >> OWNER_LEVEL & 7 == level else OWNER_MIXED) << OWNER_LEVEL | OWNER_MANY)
-
-
-@compiled("void(i8)")
-def sync_tables(mmu: int) -> None:
-    """Drop what was made from entries that have changed since."""
-    memory = load64(mmu + U_MEMORY)
-    frame = next_frame(load64(mmu + U_UNSYNCED), 0)
-    while frame >= 0:
-        unmark_frame(load64(mmu + U_UNSYNCED), frame)
-        mirror = mirror_of(mmu, frame)
-        if mirror != 0:
-            drop_writes(mmu, frame)
-            if lshr(load64(load64(memory + M_FRAMES) + 8 * frame), WRITERS) & VCPU_MASK != 0:
-                mark_frame(load64(mmu + U_UNSYNCED), frame)
-                ask_writers(memory, frame)
-            compare_table(mmu, frame, mirror)
-        frame = next_frame(load64(mmu + U_UNSYNCED), frame + 1)
-    pay(mmu)
-
-
-@compiled("void(i8,i8,i8)")
-def compare_table(mmu: int, frame: int, mirror: int) -> None:
-    """One of them."""
-    memory = load64(mmu + U_MEMORY)
-    host = load64(memory + M_HOST) + (frame << PAGE_BITS)
-    for index in range(TABLE_ENTRIES):
-        used = load64(mirror + 8 * index)
-        if used != 0 and has_changed_entry(memory, used, load64(host + 8 * index)) != 0:
-            drop_entry(mmu, mirror, index)
-    if load64(mirror + MIRROR_USED) == 0 and mirror_of(mmu, frame) == mirror:
-        release_mirror(mmu, frame)
-    count(mmu, U_SYNCED)

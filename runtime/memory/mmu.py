@@ -22,7 +22,7 @@ from dragoman.dbt.state import (
     VIEWS,
     _layout,
 )
-from dragoman.runtime.memory.frames import M_STATES, MAX_VCPUS, MEMORY, MEMORY_SIZE, S_MEMORY, S_VIEWS, bitmap_words
+from dragoman.runtime.memory.frames import M_STATES, MAX_VCPUS, MEMORY, MEMORY_SIZE, S_MEMORY, S_VIEWS, SHADOW_TRACE, bitmap_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,9 +133,10 @@ class Block:
 
 
 class Memory:
-    """The MEMORY block of a machine with its tables. `architecture` has the instruction set's words by their names."""
+    """The MEMORY block of a machine with its tables. `architecture` has the instruction set's words by their names, `shadow` how
+    shadow page tables are kept (frames.py)."""
 
-    def __init__(self, base: int, size: int, host: int, architecture: dict[str, int], tracing: bool = True) -> None:
+    def __init__(self, base: int, size: int, host: int, architecture: dict[str, int], shadow: int = SHADOW_TRACE) -> None:
         frames = size >> PAGE_BITS
         first, second = bitmap_words(frames)
         self.frames, self.bitmap = frames, (first, second)
@@ -145,7 +146,7 @@ class Memory:
         states = self.address + MEMORY_SIZE
         dirty = states + 8 * MAX_VCPUS
         self.words = self._block.words(MEMORY_SIZE // 8)
-        self.set(ram_base=base, ram_size=size, ram_host=host, tracing=int(tracing), states=states, dirty=dirty,
+        self.set(ram_base=base, ram_size=size, ram_host=host, shadow=shadow, states=states, dirty=dirty,
                  frames=dirty + self.bitmap_size, **architecture)
         self.place_bitmap(dirty)
         self.mmus: list[Mmu] = []

@@ -68,9 +68,12 @@ def large_entry(mmu: int, key: int) -> int:
     return load64(mmu + U_HUGE) + 8 * lshr(wrap(key * HASH), 64 - HUGE_BITS)
 
 
-@compiled("void(i8,i8,i8,i8)")
-def note_large(mmu: int, number: int, page: int, level: int) -> None:
-    """A part of a large page is going to be noted. Another one that has its place goes."""
+@compiled("void(i8,i8,i8)")
+def note_large(mmu: int, number: int, page: int) -> None:
+    """The last walk may have found a part of a large page: that is noted. Another one that has its place goes."""
+    level = load64(mmu + W_LEVEL)
+    if level == 0:
+        return
     key = large_key(number, page, level if level <= HUGE_LEVELS else HUGE_LEVELS)
     entry = large_entry(mmu, key)
     old = load64(entry)
@@ -83,13 +86,10 @@ def note_large(mmu: int, number: int, page: int, level: int) -> None:
 @compiled("void(i8,i8,i8,i8)")
 def note_second(mmu: int, number: int, page: int, found: int) -> None:
     """What the last walk found for a page of an address space; `found`: physical page | RAW."""
-    level, last = load64(mmu + W_LEVEL), load64(mmu + W_DEPTH) - 1
-    if level != 0:
-        note_large(mmu, number, page, level)
     entry = second_entry(mmu, number, page)
     store64(entry + SECOND_TAG, page | number)
     store64(entry + SECOND_PAGE, found)
-    store64(entry + SECOND_FROM, load64(mmu + W_PATH + 16 * last))
+    store64(entry + SECOND_FROM, load64(mmu + W_PATH + 16 * (load64(mmu + W_DEPTH) - 1)))
 
 
 @compiled("void(i8,i8,i8,i8)")

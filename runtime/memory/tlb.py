@@ -1,15 +1,15 @@
-"""The TLB of a virtual CPU: choosing a view, filling it, fetching code, fences, and why an access was refused.
+"""The TLB of a virtual CPU: filling the view in use, fetching code, fences.
 
-What the translator calls: tlb_fill, fetch_code. What an instruction set calls: select_view after each change of the translation
-context, flush_tlb for fences, forget_translations when something else than page tables changes what they mean (memory
-protection), explain_access and explain_fetch after a refusal. All in the virtual CPU's own thread.
+What the translator calls: tlb_fill, fetch_code. What an instruction set calls: flush_tlb for fences, forget_translations when
+something else than page tables changes what they mean (memory protection); select_view (views.py) after each change of the
+translation context; explain_access and explain_fetch (refusals.py) after a refusal. All in the virtual CPU's own thread.
 
 Conservative: global entries are held per address space, and a fence of one ASID drops them there too.
 """
 
 from __future__ import annotations
 
-from dragoman.dbt.compiled import call1, call2, call4, compiled, load64, lshr, store64, wrap
+from dragoman.dbt.compiled import call4, compiled, load64, lshr, store64, wrap
 from dragoman.dbt.state import (
     ACCESS_WRITE,
     EXEC_ENTRIES,
@@ -19,18 +19,13 @@ from dragoman.dbt.state import (
     PAGE_SIZE,
     TLB_ENTRIES,
     VIEW_ADDEND,
-    VIEW_BIAS,
     VIEW_EXEC,
     VIEW_EXEC_HOST,
     VIEW_EXEC_PAGE,
-    VIEW_JUMPS,
-    VIEW_KEY,
     VIEW_READ,
-    VIEW_USED,
     VIEW_WRITE,
-    VIEWS,
 )
-from dragoman.runtime.memory.flush import VIEW_SHIFT, empty_view, note_fetched, note_slot
+from dragoman.runtime.memory.flush import note_fetched, note_slot
 from dragoman.runtime.memory.frames import (
     FRAME_CODE,
     KIND_EXECUTE,
@@ -38,30 +33,25 @@ from dragoman.runtime.memory.frames import (
     KIND_WRITE,
     M_ASID_MASK,
     M_ASID_SHIFT,
-    M_CONTEXT,
     M_FRAMES,
     M_HOST,
-    M_RIGHTS,
-    M_SPACE,
-    M_TRACING,
+    M_SHADOW,
     M_WALK,
     RIGHT_EXECUTE,
     RIGHT_WRITE,
     S_MEMORY,
+    SHADOW_OFF,
+    SHADOW_TRACE,
     TRACERS,
     frame_of,
     is_watched,
 )
-from dragoman.runtime.memory.mirrors import forget_all, note_path, pay, sync_tables, trace_path
+from dragoman.runtime.memory.mirrors import forget_all, pay
 from dragoman.runtime.memory.mmu import (
     MMU,
-    MMU_AT,
-    MMU_KEYS,
     MMU_RESULT,
     MMU_SPACE_KEYS,
     MMU_SPACES,
-    MMU_USED,
-    NUMBERS,
     SECOND_PAGE,
     SECOND_TAG,
     SPACES,
@@ -74,68 +64,15 @@ from dragoman.runtime.memory.mmu import (
     mmu_of,
 )
 from dragoman.runtime.memory.requests import become_writer, protect_code
-from dragoman.runtime.memory.shadow import drop_mapping, drop_space, note_second, second_entry, space_number
+from dragoman.runtime.memory.shadow import drop_mapping, drop_space, note_large, note_second, second_entry
+from dragoman.runtime.memory.traces import note_path, sync_tables, trace_path
 
-S_VIEW, S_MEMORY_BASE, S_JUMP_CACHE, S_CODE_PAGE = (OFFSET[n] for n in ("view", "memory_base", "jump_cache", "code_page"))
-U_TICK, U_NUMBER, U_PHYSICAL, U_PHYSICAL_NEXT, U_CAUSE, U_VALUE = (
-    MMU[n] for n in ("tick", "number_top", "physical", "physical_next", "cause", "value"))
-U_STAT_SECOND, U_WALKS, U_REFUSED, U_SWITCHES, U_RECYCLED, U_FENCES, U_FENCE_PAGES = (
-    MMU[f"stat_{n}"] for n in ("second", "walks", "refused", "switches", "recycled", "fences", "fence_pages"))
-W_PHYSICAL, W_RAW, W_VALUE = (MMU_RESULT + WALK[n] for n in ("physical", "raw", "value"))
+S_VIEW, S_CODE_PAGE = OFFSET["view"], OFFSET["code_page"]
+U_STAT_SECOND, U_WALKS, U_REFUSED, U_FENCES, U_FENCE_PAGES = (
+    MMU[n] for n in ("stat_second", "stat_walks", "stat_refused", "stat_fences", "stat_fence_pages"))
+W_PHYSICAL, W_RAW = MMU_RESULT + WALK["physical"], MMU_RESULT + WALK["raw"]
 ALL = -1                       # flush_tlb: every address, every ASID
 TRIES = 16                     # walks of one access, while other virtual CPUs change what it goes through
-# What explain_access and explain_fetch say:
-NOT_REFUSED, REFUSED_FAULT, REFUSED_DEVICE, REFUSED_CROSSING = range(4)
-
-
-@compiled("void(i8,i8)")
-def select_view(state: int, key: int) -> None:
-    """The context that `key` (not 0) identifies is the present one: choose its view, or empty the one not used for longest."""
-    mmu = mmu_of(state)
-    tick = load64(mmu + U_TICK) + 1
-    store64(mmu + U_TICK, tick)
-    chosen = -1
-    oldest = 0
-    for n in range(VIEWS):
-        if load64(mmu + MMU_KEYS + 8 * n) == key:
-            chosen = n
-    if chosen < 0:
-        if load64(mmu + U_NUMBER) + 2 >= NUMBERS:
-            forget_all(mmu)
-        memory = load64(state + S_MEMORY)
-        data = space_number(mmu, call2(load64(memory + M_SPACE), state, KIND_READ))
-        code = space_number(mmu, call2(load64(memory + M_SPACE), state, KIND_EXECUTE))
-        for n in range(VIEWS):
-            if load64(mmu + MMU_KEYS + 8 * n) == 0:
-                chosen = n
-            elif load64(mmu + MMU_USED + 8 * n) < load64(mmu + MMU_USED + 8 * oldest):
-                oldest = n
-        if chosen < 0:
-            chosen = oldest
-            empty_view(mmu - MMU_AT + (chosen << VIEW_SHIFT))
-            count(mmu, U_RECYCLED)
-        start_view(state, mmu - MMU_AT + (chosen << VIEW_SHIFT), key, data | code << 12)
-        store64(mmu + MMU_KEYS + 8 * chosen, key)
-    view = mmu - MMU_AT + (chosen << VIEW_SHIFT)
-    store64(mmu + MMU_USED + 8 * chosen, tick)
-    store64(view + VIEW_USED, tick)
-    if load64(state + S_VIEW) != view:
-        count(mmu, U_SWITCHES)
-        store64(state + S_VIEW, view)
-        store64(state + S_MEMORY_BASE, view + VIEW_BIAS)
-        store64(state + S_JUMP_CACHE, view + VIEW_JUMPS)
-
-
-@compiled("void(i8,i8,i8,i8)")
-def start_view(state: int, view: int, key: int, spaces: int) -> None:
-    """An empty view is that of the present context."""
-    memory = load64(state + S_MEMORY)
-    store64(view + VIEW_KEY, key)
-    store64(view + VIEW_SPACES, spaces)
-    store64(view + VIEW_RIGHTS, call2(load64(memory + M_RIGHTS), state, KIND_READ))
-    store64(view + VIEW_CODE_RIGHTS, call2(load64(memory + M_RIGHTS), state, KIND_EXECUTE))
-    context = load64(memory + M_CONTEXT)
-    store64(view + VIEW_CONTEXT, call1(context, state) if context != 0 else 0)
 
 
 # --- from a guest page to what may be done with which physical page
@@ -151,9 +88,9 @@ def translate(state: int, address: int, kind: int) -> int:
     """Physical page | RAW bits of an entry that grants this access, -1: it is refused. From the second level, else by a walk."""
     mmu, memory, view = mmu_of(state), load64(state + S_MEMORY), load64(state + S_VIEW)
     rights = load64(view + (VIEW_CODE_RIGHTS if kind == KIND_EXECUTE else VIEW_RIGHTS))
-    shift = 12 if kind == KIND_EXECUTE else 0
+    shift, shadow = 12 if kind == KIND_EXECUTE else 0, load64(memory + M_SHADOW)
     page, number = address & -PAGE_SIZE, load64(view + VIEW_SPACES) >> shift & 0xFFF
-    if number != 0:
+    if number != 0 and shadow != SHADOW_OFF:
         entry = second_entry(mmu, number, page)
         if load64(entry + SECOND_TAG) == page | number:
             found = load64(entry + SECOND_PAGE)
@@ -167,14 +104,13 @@ def translate(state: int, address: int, kind: int) -> int:
         found = load64(mmu + W_PHYSICAL) | load64(mmu + W_RAW)
         if number == 0 or frame_of(memory, found & -PAGE_SIZE) < 0:     # devices are asked for anew each time, as explain_access does
             return found
-        if load64(memory + M_TRACING) == 0:
-            note_second(mmu, number, page, found)
+        noted = 1 if shadow != SHADOW_TRACE or (trace_path(mmu) != 0 and note_path(mmu, number, address) != 0) else 0
+        number = load64(view + VIEW_SPACES) >> shift & 0xFFF              # dropping may have given the space another number
+        if noted != 0:
+            note_large(mmu, number, page)
+            if shadow != SHADOW_OFF:
+                note_second(mmu, number, page, found)
             return found
-        if trace_path(mmu) != 0 and note_path(mmu, number, address) != 0:
-            number = load64(view + VIEW_SPACES) >> shift & 0xFFF      # dropping may have given the space another number
-            note_second(mmu, number, page, found)
-            return found
-        number = load64(view + VIEW_SPACES) >> shift & 0xFFF
     return -1
 
 
@@ -235,7 +171,7 @@ def flush_tlb(state: int, address: int, asid: int) -> None:
     """What the guest's page tables say now counts from here on: for the page at `address` or ALL, in address spaces with `asid` or ALL."""
     mmu, memory = mmu_of(state), load64(state + S_MEMORY)
     count(mmu, U_FENCES if address == ALL else U_FENCE_PAGES)
-    if address == ALL and load64(memory + M_TRACING) != 0:
+    if address == ALL and load64(memory + M_SHADOW) == SHADOW_TRACE:
         sync_tables(mmu)
         return
     shift, mask = load64(memory + M_ASID_SHIFT), load64(memory + M_ASID_MASK)
@@ -253,47 +189,6 @@ def flush_tlb(state: int, address: int, asid: int) -> None:
 def forget_translations(state: int) -> None:
     """All that is known of translations goes, in every view and address space of this virtual CPU."""
     forget_all(mmu_of(state))
-
-
-# --- refusals
-
-@compiled("i8(i8,i8,i8)")
-def explain_page(state: int, address: int, kind: int) -> int:
-    """Why an access within one page is refused: NOT_REFUSED, REFUSED_FAULT (`cause`, `value`), REFUSED_DEVICE (`physical`)."""
-    mmu, memory = mmu_of(state), load64(state + S_MEMORY)
-    cause = call4(load64(memory + M_WALK), state, address, kind, mmu + MMU_RESULT)
-    if cause != 0:
-        store64(mmu + U_CAUSE, cause)
-        store64(mmu + U_VALUE, load64(mmu + W_VALUE))
-        return REFUSED_FAULT
-    store64(mmu + U_PHYSICAL, load64(mmu + W_PHYSICAL) | address & PAGE_SIZE - 1)
-    return NOT_REFUSED if frame_of(memory, load64(mmu + W_PHYSICAL)) >= 0 else REFUSED_DEVICE
-
-
-@compiled("i8(i8,i8,i8)")
-def explain_access(state: int, address: int, access: int) -> int:
-    """As explain_page; or REFUSED_CROSSING: it crosses a page, and is allowed on both (`physical`, `physical_next`: the second page).
-
-    A fault of the second page reports that page's first address (Privileged Architecture, stval)."""
-    mmu, size = mmu_of(state), access & ACCESS_WRITE - 1
-    kind = KIND_WRITE if access & ACCESS_WRITE != 0 else KIND_READ
-    if (address & PAGE_SIZE - 1) + size <= PAGE_SIZE:
-        return explain_page(state, address, kind)
-    following = wrap((address & -PAGE_SIZE) + PAGE_SIZE)
-    if explain_page(state, following, kind) != REFUSED_FAULT:
-        store64(mmu + U_PHYSICAL_NEXT, load64(mmu + U_PHYSICAL))
-        return REFUSED_FAULT if explain_page(state, address, kind) == REFUSED_FAULT else REFUSED_CROSSING
-    cause, value = load64(mmu + U_CAUSE), load64(mmu + U_VALUE)
-    if explain_page(state, address, kind) != REFUSED_FAULT:         # the first page's fault comes first
-        store64(mmu + U_CAUSE, cause)
-        store64(mmu + U_VALUE, value)
-    return REFUSED_FAULT
-
-
-@compiled("i8(i8,i8)")
-def explain_fetch(state: int, address: int) -> int:
-    """As explain_page, for an instruction fetch. REFUSED_DEVICE: code is only fetched from RAM."""
-    return explain_page(state, address, KIND_EXECUTE)
 
 
 assert RIGHT_EXECUTE == 1 << KIND_EXECUTE and RIGHT_WRITE == 1 << KIND_WRITE

@@ -21,7 +21,7 @@ from dragoman.dbt.state import (
     VIEW_WRITE,
 )
 from dragoman.runtime.machine.riscv import walk
-from dragoman.runtime.memory import frames, mmu, requests, tlb
+from dragoman.runtime.memory import frames, mmu, refusals, requests, tlb, views
 
 BASE, PAGE = 0x8000_0000, 4096
 FUNCTIONS = {"walk": walk.walk, "space": walk.address_space, "rights": walk.context_rights}
@@ -37,8 +37,9 @@ def callback(function, arguments):
 @functools.cache
 def natives():
     """What a machine and its tests call, compiled and linked together."""
-    functions = [*FUNCTIONS.values(), tlb.select_view, tlb.tlb_fill, tlb.fetch_code, tlb.flush_tlb, tlb.forget_translations, tlb.explain_access,
-                 tlb.explain_fetch, requests.give_up_writes, requests.take_dirty_code, requests.sync_page, requests.tell_written]
+    functions = [*FUNCTIONS.values(), views.select_view, tlb.tlb_fill, tlb.fetch_code, tlb.flush_tlb, tlb.forget_translations,
+                 refusals.explain_access, refusals.explain_fetch, requests.give_up_writes, requests.take_dirty_code,
+                 requests.sync_page, requests.tell_written]
     return link([compiled.build(functions)]).map().symbols
 
 
@@ -55,12 +56,12 @@ def signed(value: int) -> int:
 class Machine:
     """`compiled`: run what Numba and LLVM made of the functions."""
 
-    def __init__(self, pages: int = 64, vcpus: int = 1, tracing: bool = True, compiled: bool = False):
+    def __init__(self, pages: int = 64, vcpus: int = 1, shadow: int = frames.SHADOW_TRACE, compiled: bool = False):
         self.compiled, self.size = compiled, pages * PAGE
         self.ram = mmap.mmap(-1, self.size)
         self.host = ctypes.addressof(ctypes.c_char.from_buffer(self.ram))
         architecture = {name: self.address_of(function) for name, function in FUNCTIONS.items()} | walk.LAYOUT
-        self.memory = mmu.Memory(BASE, self.size, self.host, architecture, tracing)
+        self.memory = mmu.Memory(BASE, self.size, self.host, architecture, shadow)
         self.blocks = [mmap.mmap(-1, 0x1000) for _ in range(vcpus)]
         self.vcpus = [Vcpu(self, block) for block in self.blocks]
 
@@ -100,7 +101,7 @@ class Vcpu:
         self["mstatus"] = context.SUM << 18 | context.MXR << 19 | context.MPRV << 17 | context.MPP << 11
         self["menvcfg"] = context.ADUE << 61
         key = hash((context.mode, context.satp, context.SUM, context.MXR, context.MPRV, context.MPP)) | 1
-        self.machine.call(tlb.select_view, self.state, key)
+        self.machine.call(views.select_view, self.state, key)
 
     def word(self, place: int) -> int:
         return ctypes.c_int64.from_address(place).value
@@ -123,16 +124,16 @@ class Vcpu:
             call, address = self.machine.call, signed(va)
             if access == "fetch":
                 host = call(tlb.fetch_code, self.state, address) or None
-                explanation = 0 if host else call(tlb.explain_fetch, self.state, address)
+                explanation = 0 if host else call(refusals.explain_fetch, self.state, address)
             else:
                 filled = call(tlb.tlb_fill, self.state, address, size | write)
                 host = self.probe(va, access) if filled else None
                 assert filled == 0 or host is not None
-                explanation = 0 if filled else call(tlb.explain_access, self.state, address, size | write)
+                explanation = 0 if filled else call(refusals.explain_access, self.state, address, size | write)
             if host is None:
-                if explanation == tlb.REFUSED_FAULT:
+                if explanation == refusals.REFUSED_FAULT:
                     return "fault", self.mmu.word("cause")
-                kind = {tlb.REFUSED_DEVICE: "device", tlb.REFUSED_CROSSING: "crossing"}[explanation]
+                kind = {refusals.REFUSED_DEVICE: "device", refusals.REFUSED_CROSSING: "crossing"}[explanation]
                 return kind, self.mmu.word("physical")
         assert self.machine.host <= host < self.machine.host + self.machine.size
         return host - self.machine.host + BASE

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.runtime.memory import requests
+from dragoman.runtime.memory.frames import SHADOW_FENCE, SHADOW_OFF, SHADOW_TRACE
 from dragoman.runtime.memory.tlb import forget_translations
 from tests.mmu import walker
 from tests.mmu.machine import BASE, PAGE, Machine
@@ -140,12 +141,12 @@ def run(machine: Machine, random: Random, length: int) -> int:
     return guest.accesses
 
 
-SCHEMES = {"tracing": True, "fences": False}
+SCHEMES = {"trace": SHADOW_TRACE, "fence": SHADOW_FENCE, "off": SHADOW_OFF}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_histories(scheme):
-    machine = Machine(PAGES, vcpus=2, tracing=SCHEMES[scheme], compiled=True)
+    machine = Machine(PAGES, vcpus=2, shadow=SCHEMES[scheme], compiled=True)
 
     @settings(max_examples=100, deadline=None)
     @given(st.integers(0, 1 << 32), st.sampled_from([20, 100, 400]))
@@ -156,7 +157,7 @@ def test_histories(scheme):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_histories_as_python(scheme):
-    machine = Machine(PAGES, vcpus=2, tracing=SCHEMES[scheme])
+    machine = Machine(PAGES, vcpus=2, shadow=SCHEMES[scheme])
     for seed in range(2):
         run(machine, Random(seed), 60)
 
@@ -164,7 +165,7 @@ def test_histories_as_python(scheme):
 @pytest.mark.long
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_million_accesses(scheme):
-    machine = Machine(PAGES, vcpus=2, tracing=SCHEMES[scheme], compiled=True)
+    machine = Machine(PAGES, vcpus=2, shadow=SCHEMES[scheme], compiled=True)
     accesses = seed = 0
     while accesses < 1_000_000:
         accesses += run(machine, Random(seed), 200)

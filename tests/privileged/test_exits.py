@@ -172,9 +172,9 @@ def test_a_context_that_changes_is_selected(memory):
 @pytest.mark.parametrize(("why", "result"), [("NOT_REFUSED", "again"), ("REFUSED_FAULT", "trap"), ("REFUSED_DEVICE", "device"),
                                              ("REFUSED_CROSSING", "device")])
 def test_refused_access(blocks, why, result):
-    from dragoman.runtime.memory import tlb
+    from dragoman.runtime.memory import refusals
     made = hart(mode=S, access=8 | ACCESS_WRITE)
-    blocks.refusals[0x5000] = getattr(tlb, why)
+    blocks.refusals[0x5000] = getattr(refusals, why)
     put(blocks.mmu, MMU["cause"], 15)
     put(blocks.mmu, MMU["value"], 0x5004)
     assert made.leave(EXITS["memory"], 0x5000) == (0 if result == "device" else 1)
@@ -188,8 +188,8 @@ def test_refused_access(blocks, why, result):
     (0x3000, 0x3000, "REFUSED_DEVICE", (1, 0x3000, 0x3000)), (0x3FFE, 0x4000, "REFUSED_DEVICE", (1, 0x4000, 0x3FFE)),
     (0x3000, 0, "NOT_REFUSED", None)])
 def test_refused_fetch(blocks, pc, refused, why, told):
-    from dragoman.runtime.memory import tlb
-    blocks.refusals[refused] = getattr(tlb, why)
+    from dragoman.runtime.memory import refusals
+    blocks.refusals[refused] = getattr(refusals, why)
     put(blocks.mmu, MMU["cause"], 12)
     put(blocks.mmu, MMU["value"], 0x777)
     made = hart(mode=S, pc=pc)

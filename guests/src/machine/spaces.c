@@ -90,11 +90,12 @@ static uint64_t system_calls(uint64_t count) {
     __builtin_unreachable();
 }
 
-/* Loads all over 8 MiB: one of each page, and one word after the other. */
+/* Loads all over 8 MiB: one of each page, and one word after the other; where its pages are mapped, or at its own place. */
+static uint64_t swept_at = HERE * 2;
 static uint64_t sweep(uint64_t count, uint64_t step, uint64_t size) {
-    uint64_t found = 0, at = 0;
+    uint64_t found = 0, at = 0, start = swept_at;
     for (uint64_t i = 0; i < count; i++) {
-        found += *(volatile uint64_t *)(HERE * 2 + at);
+        found += *(volatile uint64_t *)(start + at);
         at = at + step < size ? at + step : 0;
     }
     return found;
@@ -103,7 +104,8 @@ static uint64_t loads_of_pages(uint64_t count) { return sweep(count, PAGE + 64, 
 static uint64_t loads_in_order(uint64_t count) { return sweep(count, 8, SPAN * PAGE); }
 static uint64_t loads_of_one_page(uint64_t count) { return sweep(count, 8, PAGE); }
 static uint64_t stores_in_order(uint64_t count) {
-    for (uint64_t i = 0; i < count; i++) *(volatile uint64_t *)(HERE * 2 + i * 8 % (SPAN * PAGE)) = 1;
+    uint64_t start = swept_at;
+    for (uint64_t i = 0; i < count; i++) *(volatile uint64_t *)(start + i * 8 % (SPAN * PAGE)) = 1;
     return count;
 }
 
@@ -133,5 +135,12 @@ int main(void) {
     measure("loads in order of 8 MiB", loads_in_order, 1);
     measure("loads of one page after the other", loads_of_pages, 1);
     measure("stores in order of 8 MiB", stores_in_order, 1);
+    write_csr(satp, 0);
+    swept_at = (uint64_t)swept;
+    group("memory without translation");
+    measure("loads of one page, untranslated", loads_of_one_page, 1);
+    measure("loads in order of 8 MiB, untranslated", loads_in_order, 1);
+    measure("loads of one page after the other, untranslated", loads_of_pages, 1);
+    measure("stores in order of 8 MiB, untranslated", stores_in_order, 1);
     return 0;
 }

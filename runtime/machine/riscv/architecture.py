@@ -32,8 +32,8 @@ def functions() -> Sequence[Callable[..., int | None]]:
     from dragoman.dbt.compiled import FUNCTIONS
     from dragoman.runtime.machine import snapshot_pages
     from dragoman.runtime.machine.riscv import exits, interrupts, walk
-    from dragoman.runtime.memory import requests, tlb
-    assert exits and interrupts and walk and requests and tlb and snapshot_pages
+    from dragoman.runtime.memory import refusals, requests, tlb, views
+    assert exits and interrupts and walk and refusals and requests and tlb and views and snapshot_pages
     return [FUNCTIONS[name].function for name in (*NATIVE, "tlb_fill", *TRANSLATION.values())]
 
 

@@ -7,7 +7,7 @@ from dragoman.dbt.isa.riscv.contexts import FLOAT_OFF, TIME_OFF
 from dragoman.dbt.isa.riscv.system_registers import MSTATUS_FS, MSTATUS_MPP_SHIFT, MSTATUS_MPRV, MSTATUS_MXR, MSTATUS_SUM
 from dragoman.dbt.state import OFFSET
 from dragoman.runtime.machine.riscv.csr_table import ASID_BITS, PPN_BITS
-from dragoman.runtime.memory.tlb import select_view
+from dragoman.runtime.memory.views import select_view
 
 TIME_ENABLE = 1 << 1                # TM of mcounteren and scounteren
 SV39, SV48 = 8, 9                   # MODE of satp

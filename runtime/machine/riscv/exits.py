@@ -21,7 +21,8 @@ from dragoman.runtime.machine.riscv.traps import (
 from dragoman.runtime.machine.schedule_queue import keep_turn
 from dragoman.runtime.memory.frames import M_DIRTY_CODE, S_MEMORY, is_watched
 from dragoman.runtime.memory.mmu import MMU, mmu_of
-from dragoman.runtime.memory.tlb import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch, fetch_code
+from dragoman.runtime.memory.refusals import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch
+from dragoman.runtime.memory.tlb import fetch_code
 
 (SYSTEM, SYSCALL, BREAKPOINT_EXIT, ILLEGAL_EXIT, MISALIGNED, MEMORY_EXIT, FETCH, POLL, CHECK, CODE_CHANGED, DEVICE, SERVICE, STUCK, EMULATE) = (
     EXITS[name] for name in ("system", "syscall", "breakpoint", "illegal", "misaligned", "memory", "fetch", "poll", "check",
