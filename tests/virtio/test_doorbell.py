@@ -9,16 +9,25 @@ import pytest
 
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.options import MachineError
+from dragoman.runtime.machine.shared_memory import SharedMemory
 from dragoman.runtime.machine.virtio.doorbell import Doorbell
+from dragoman.runtime.memory.physical import BusError, PhysicalMemory
 from tests.virtio.driver import Line
 
-NUMBER, RING, PENDING, SIZE, SHARED = 4, 8, 12, 16, 0x1000
+NUMBER, RING, PENDING, SIZE, PLACE = 4, 8, 12, 16, 24
+RAM, RAM_SIZE = 0x8000_0000, 1 << 16
+SHARED = RAM + RAM_SIZE
 
 
 class Machine:
     def __init__(self, path, length=4096):
         self.line, self.events = Line(), Events()
-        self.device = Doorbell(bytes(path), length, self.line, self.events)
+        self.shared = SharedMemory(str(path), length)
+        self.memory = PhysicalMemory(RAM, RAM_SIZE, shared=self.shared.mapping)
+        self.device = Doorbell(self.shared, SHARED, self.line, self.events)
+
+    def read(self, address, size):
+        return int.from_bytes(self.memory.read(address, size), "little")
 
     def pending(self, wait=0):
         self.events.poll(wait)
@@ -26,6 +35,7 @@ class Machine:
 
     def close(self):
         self.device.close()
+        self.shared.close()
         self.events.stop()
 
 
@@ -40,10 +50,24 @@ def machines(tmp_path):
 
 def test_memory_is_shared_and_numbers_are_not(machines):
     assert [machine.device.read(NUMBER, 4) for machine in machines] == [0, 1, 2]
-    machines[0].device.write(SHARED + 8, 8, 0x1122334455667788)
-    assert machines[1].device.read(SHARED + 8, 8) == 0x1122334455667788
-    assert machines[1].device.read(SHARED + 9, 2) == 0x6677
-    assert machines[2].device.read(SIZE, 4) == 4096 and machines[2].device.size == 0x2000
+    machines[0].memory.write(SHARED + 8, bytes(range(8)))
+    machines[0].memory.write(SHARED - 8, b"own RAM!")
+    assert machines[1].memory.read(SHARED - 8, 24) == bytes(16) + bytes(range(8))
+    assert machines[2].device.read(SIZE, 4) == 4096
+    assert machines[2].device.read(PLACE, 4) | machines[2].device.read(PLACE + 4, 4) << 32 == SHARED
+
+
+def test_shared_memory_is_no_ram(machines):
+    """The balloon gives none of it back, and it ends where it ends."""
+    memory = machines[0].memory
+    memory.write(SHARED, b"x")
+    memory.release(RAM, RAM_SIZE)
+    for start in (SHARED, SHARED - 4096):
+        with pytest.raises(BusError):
+            memory.release(start, 8192)
+    with pytest.raises(BusError):
+        memory.read(SHARED + 4090, 8)
+    assert machines[1].memory.read(SHARED, 1) == b"x"
 
 
 def test_a_ring_is_an_interrupt_for_one(machines):
@@ -99,8 +123,7 @@ from tests.virtio.test_doorbell import *
 machine = Machine(pathlib.Path(sys.argv[1]))
 while not machine.pending(10):
     pass
-value = machine.device.read(SHARED, 8)
-machine.device.write(SHARED, 8, value + 1)
+machine.memory.write(SHARED, bytes([machine.read(SHARED, 1) + 1]))
 machine.device.write(RING, 4, 0)
 sys.stdin.read()
 """
@@ -110,10 +133,10 @@ def test_two_processes_and_one_that_is_killed(tmp_path):
     path = tmp_path / "memory"
     first = Machine(path)
     child = subprocess.Popen([sys.executable, "-c", OTHER, path], stdin=subprocess.PIPE)
-    first.device.write(SHARED, 8, 41)
+    first.memory.write(SHARED, bytes([41]))
     while not first.pending(0.01):
         first.device.write(RING, 4, 1)            # until it is there
-    assert first.device.read(SHARED, 8) == 42
+    assert first.read(SHARED, 1) == 42
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdin.close()
