@@ -26,7 +26,7 @@ NICE = 10                       # by which threads of machines with a priority a
 HOST_SLICE = 100_000             # ns that the host runs such threads at a time, while others wait
 SYS_SCHED_SETATTR = 314         # of x86-64
 _SCHED_ATTR = Struct("<IIQiIQQQ")       # struct sched_attr: size policy flags nice priority runtime deadline period
-PR_SET_TIMERSLACK = 29          # prctl(2)
+PR_SET_NAME, PR_SET_TIMERSLACK = 15, 29         # prctl(2)
 NANOSECOND = 1e-9
 
 _libc = ctypes.CDLL(None, use_errno=True)       # its functions are called without the GIL
@@ -101,6 +101,7 @@ class Turn:
 
     def begin(self) -> None:
         """The thread of the virtual CPU starts."""
+        _prctl(PR_SET_NAME, b"hart%d" % self.vcpu.hart_id, 0, 0, 0)     # for `top -H` and its like
         if self.priority:
             hurry()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from dragoman.runtime.machine.options import Disk, MachineOptions, Share
+from dragoman.runtime.machine.options import Bell, Disk, MachineOptions, Share
 
 FILES = ("kernel", "initrd", "bios")        # read again when the guest reboots
 # What is of one run, and is asked for anew at the next.
@@ -23,6 +23,7 @@ def values(options: MachineOptions) -> dict[str, Any]:
             kept[name] = _contents(path) if path.startswith(IN_MEMORY) else os.path.abspath(path)
     kept["disks"] = [vars(disk) | {"path": os.path.abspath(disk.path)} for disk in options.disks]
     kept["shares"] = [vars(share) | {"path": os.path.abspath(share.path)} for share in options.shares]
+    kept["doorbell"] = None if options.doorbell is None else vars(options.doorbell)
     return kept
 
 
@@ -36,4 +37,5 @@ def options(kept: dict[str, Any], changes: dict[str, Any]) -> MachineOptions:
     from dragoman.runtime.machine.root_boot import in_memory
     files = {name: in_memory(kept[name]["contents"], name) for name in FILES if isinstance(kept.get(name), dict)}
     lists = {"disks": tuple(Disk(**disk) for disk in kept["disks"]), "shares": tuple(Share(**share) for share in kept["shares"])}
-    return MachineOptions(**{**kept, **files, **lists, **changes})
+    bell = {"doorbell": None if kept["doorbell"] is None else Bell(**kept["doorbell"])}
+    return MachineOptions(**{**kept, **files, **lists, **bell, **changes})

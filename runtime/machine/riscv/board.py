@@ -113,7 +113,8 @@ class Board:
 
     def state(self) -> dict[str, Any]:
         """Of all devices but the virtio ones, which are to be saved before: completing their requests moves interrupt lines."""
-        return {"uart": self.uart.state(), "rtc": self.rtc.state(), "clint": self.clint.state(), "plic": self.plic.state()}
+        return {"uart": self.uart.state(), "rtc": self.rtc.state(), "clint": self.clint.state(), "plic": self.plic.state(),
+                "doorbell": None if self.doorbell is None else self.doorbell.state()}
 
     def restore(self, state: dict[str, Any], own_time: bool) -> None:
         """When the harts have been restored. own_time: the clock goes on from where it was, not with the host's."""
@@ -121,6 +122,8 @@ class Board:
         self.clint.restore(state["clint"])
         self.uart.restore(state["uart"])
         self.rtc.restore(state["rtc"], own_time)
+        if self.doorbell is not None and state["doorbell"] is not None:
+            self.doorbell.restore(state["doorbell"])
 
     def tree(self, initrd: tuple[int, int] | None = None) -> bytes:
         """The device tree as a blob; `initrd` is where it begins and ends in physical memory."""
