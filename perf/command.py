@@ -23,6 +23,7 @@ from dragoman.perf.results import Report
 from dragoman.perf.session import PrepareError, Session
 from dragoman.perf.workloads import WorkloadError
 
+BESIDE = ("decode", "memory")   # suites that are no programs under contenders
 WRONG_USAGE, FAILED, INTERRUPTED = 2, 1, 130        # exit status
 
 ABOUT = """Runs riscv64 programs under each engine of Dragoman, and natively (built by gcc) and under qemu-riscv64 where
@@ -105,7 +106,7 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     root = options.root.resolve() if options.root else None
     if root is not None and not root.is_dir():
         raise WorkloadError(f"--root {options.root}: no such folder")
-    chosen = workloads.chosen([word for word in what if word != "decode"], options.quick, root, arguments)
+    chosen = workloads.chosen([word for word in what if word not in BESIDE], options.quick, root, arguments)
     if arguments and not any(workload.suite == "file" for workload in chosen):
         raise Wrong("ARGUMENTs behind -- need a PROGRAM that gets them")
     for path in (options.json, options.html):
@@ -125,6 +126,9 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
                     from dragoman.perf import decoding
                     display.begins("decode")
                     decoding.measure(report, root, options.rounds)
+                if "memory" in what:
+                    from dragoman.perf import memory
+                    memory.measure(report, options.rounds, options.timeout, display)
         except KeyboardInterrupt:
             report.interrupted = True
         report.notes = field.notes + report.notes

@@ -10,7 +10,7 @@ from dragoman.perf import words
 from dragoman.perf.contenders import BY_NAME
 from dragoman.perf.plot import Bar, Scale, bars
 from dragoman.perf.results import Report, Result
-from dragoman.perf.table import TITLES, has_steady
+from dragoman.perf.table import MEMORY_COLUMNS, TITLES, has_steady
 
 STYLE = """
 :root { --ink:#1d2430; --dim:#667085; --line:#d9dee7; --card:#fff; --ground:#f4f6f9;
@@ -52,6 +52,8 @@ def page(report: Report) -> str:
         parts += _suite(report, suite)
     if report.translation:
         parts += _translation(report)
+    if report.memory:
+        parts += _memory(report)
     parts += _about(report)
     return ("<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
             "<meta name=viewport content='width=device-width, initial-scale=1'><title>Dragoman: performance</title>"
@@ -153,6 +155,14 @@ def _translation(report: Report) -> list[str]:
     return ["<h2>Decoding and translation</h2><p>Microseconds per guest instruction, in compiled code; translation "
             "with decoding.</p>", _grid(["code", "instructions", "decoding", "for the interpreter", "into stencils",
                                     "host bytes per instruction"], rows)]
+
+
+def _memory(report: Report) -> list[str]:
+    shown = {name: label for name, label in MEMORY_COLUMNS.items() if any(name in row for row in report.memory)}
+    rows = [[escape(row["name"]), *(words.count(round(row[name])) if name in row else "" for name in shown)] for row in report.memory]
+    fills = [[escape(row["name"]), f"{row['nanoseconds']:.1f}"] for row in report.fills]
+    return ["<h2>Memory of machines</h2><p>In a second, by how shadow page tables are kept.</p>", _grid(["", *shown.values()], rows),
+            _grid(["TLB", "nanoseconds"], fills)]
 
 
 def _about(report: Report) -> list[str]:

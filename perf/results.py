@@ -86,6 +86,12 @@ class Report:
     results: list[Result] = field(default_factory=list)
     translation: list[dict] = field(default_factory=list)
     """Rows of the suite decode."""
+    memory: list[dict] = field(default_factory=list)
+    """Rows of the suite memory: in a second, under each scheme."""
+    fills: list[dict] = field(default_factory=list)
+    """And what one fill of a machine's TLB takes, in nanoseconds."""
+    failed: list[str] = field(default_factory=list)
+    """What went wrong outside of results."""
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -103,7 +109,7 @@ class Report:
 
     def failures(self) -> list[str]:
         return [f"{result.name}: {self.contenders[name]}: {series.failure}"
-                for result in self.results for name, series in result.series.items() if series.failure]
+                for result in self.results for name, series in result.series.items() if series.failure] + self.failed
 
     def suites(self) -> list[str]:
         return list(dict.fromkeys(result.suite for result in self.results))

@@ -16,6 +16,7 @@ from dragoman.perf.results import Report, Result
 
 TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs"}
 WIDE = 110          # columns that an overview of all contenders needs
+MEMORY_COLUMNS = {"off": "TLB only", "fence": "dropped at fences", "trace": "traced", "bare": "no translation", "qemu": "QEMU"}
 FEW = 2             # results that are shown each with all that is known
 
 
@@ -30,6 +31,10 @@ def summary(report: Report, width: int) -> Group:
             parts += [overview(report, results, TITLES.get(suite, suite), width >= WIDE), means(report, suite)]
     if report.translation:
         parts.append(translation(report))
+    if report.memory:
+        parts.append(memory(report))
+    if report.fills:
+        parts.append(fills(report))
     said = [Text(f"failed: {text}", style="bold red") for text in report.failures()]
     said += [Text(f"note: {text}", style="dim") for text in report.notes]
     if report.interrupted:
@@ -130,6 +135,23 @@ def translation(report: Report) -> Table:
         table.add_row(row["name"], words.count(row["instructions"]),
                       *(f"{row[part]:.3f}" for part in ("decode", "interpreter", "stencil")),
                       f"{row['bytes']:.1f}")
+    return table
+
+
+def memory(report: Report) -> Table:
+    """In a second, of what the guest's kernel does."""
+    shown = {name: label for name, label in MEMORY_COLUMNS.items() if any(name in row for row in report.memory)}
+    table = new("Memory of machines: in a second, by how shadow page tables are kept", "", *shown.values())
+    for row in report.memory:
+        table.add_row(row["name"], *(words.count(round(row[name])) if name in row else "" for name in shown))
+    return table
+
+
+def fills(report: Report) -> Table:
+    """Nanoseconds."""
+    table = new("TLB of machines: nanoseconds", "", "ns")
+    for row in report.fills:
+        table.add_row(row["name"], f"{row['nanoseconds']:.1f}")
     return table
 
 

@@ -17,6 +17,7 @@ SUITES = {
     "start": "programs that do little: how fast they start; with --root also Debian's",
     "real": "Debian's programs at work for a second or so; needs --root",
     "decode": "microseconds per instruction of decoding and of translation, in compiled code",
+    "memory": "what address translation costs a machine: page tables traced, dropped at fences, TLB only, none",
 }
 
 
