@@ -347,8 +347,8 @@ class Engine:
             return True
         return self.log is not None and self.log.handle(cpu, reason)
 
-    def place(self, row: int) -> Any:
-        """Where regions around this row have their guest code (region_places.py)."""
+    def place(self, cpu: Cpu, row: int) -> Any:
+        """Where regions around this row have their guest code (region_places.py); None: for this CPU there is other code now."""
         if self._window is None:
             from dragoman.dbt.region_places import Window
             self._window = Window(self)

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dragoman.dbt.cpu import Cpu
     from dragoman.dbt.region_places import Pages
 
 
@@ -51,9 +52,9 @@ class PagedEngine(Engine):
         self._decoders = (ctypes.c_uint64 * (max(found) + 1))(*(found[n].address if n in found else 0 for n in range(max(found) + 1)))
         return found[min(found)]
 
-    def place(self, row: int) -> Pages:
+    def place(self, cpu: Cpu, row: int) -> Pages | None:
         from dragoman.dbt.region_places import Pages
-        return Pages.of(self, row)
+        return Pages.of(self, cpu, row)
 
     def cpu(self) -> PagedCpu:
         """The state of a new virtual CPU."""

@@ -77,7 +77,7 @@ def is_worth_it(blocks: list[Block], indirect: list[int]) -> bool:
 def grow(engine, cpu, row: int, place=None) -> tuple[RegionRequest, int] | None:        # type: ignore[no-untyped-def]
     """The request for a region around the block of a row, and how often the block was executed while that was counted.
     None if it is not worth it, or the code is not what was executed. `place`: the row's (region_places.py)."""
-    place = place or engine.place(row)
+    place = place or engine.place(cpu, row)
     blocks = find(engine, cpu, row, True)
     indirect = computed(engine, cpu, blocks)
     if len(indirect) > SWITCH:

@@ -27,6 +27,12 @@ def word(row: int, name: str) -> int:
     return ctypes.c_uint64.from_address(row + ROW[name]).value
 
 
+def look_up(engine: Any, cpu: Any, page: int) -> tuple[int, int] | None:
+    """Key and host address of a guest page as the CPU sees it now; None: it cannot be fetched from."""
+    place = (ctypes.c_uint64 * 2)()
+    return (place[0], place[1]) if engine.locked("place_of_page", cpu.address, page, ctypes.addressof(place)) else None
+
+
 class Window:
     """A process's memory, which all regions share."""
 
@@ -37,10 +43,6 @@ class Window:
     def demands(self) -> tuple[bool, bool, int, int]:
         """What a region here must heed: fields of RegionRequest from `precise` on."""
         return self.engine.precise, self.engine.shared, FLAT, 0
-
-    def is_reached(self, cpu: Any, row: int) -> bool:
-        """Whether the CPU would find the row at its pc now."""
-        return True
 
     def row(self, pc: int) -> int:
         """Of the block table, 0: none."""
@@ -80,18 +82,18 @@ class Pages:
         self.engine, self.context, self.found = engine, context, found
 
     @classmethod
-    def of(cls, engine: Any, row: int) -> Pages:
-        """At first the page of a row."""
-        key = word(row, "page")
-        return cls(engine, key % PAGE_SIZE, {word(row, "pc") & -PAGE_SIZE: (key, word(row, "host") & -PAGE_SIZE)})
+    def of(cls, engine: Any, cpu: Any, row: int) -> Pages | None:
+        """At first the page of a row; None: the CPU does not see it at its pc."""
+        if not row:
+            return None
+        page, key = word(row, "pc") & -PAGE_SIZE, word(row, "page")
+        place = look_up(engine, cpu, page)
+        return cls(engine, key % PAGE_SIZE, {page: place}) if place is not None and place[0] == key else None
 
     @property
     def demands(self) -> tuple[bool, bool, int, int]:
         """Faults are precise anyway; other virtual CPUs and devices see the memory."""
         return False, True, self.engine.model, self.context | PLAIN * (not self.engine.inline)
-
-    def is_reached(self, cpu: Any, row: int) -> bool:
-        return self.engine.locked("row_at", cpu.address, word(row, "pc")) == row
 
     def row(self, pc: int) -> int:
         return self.engine.locked("row_of_page", pc, self.key(pc))
@@ -112,13 +114,11 @@ class Pages:
 
     def beside(self, cpu: Any, pieces: Iterable[Piece]) -> Pages | None:
         found: dict[int, tuple[int, int]] = {}
-        place = (ctypes.c_uint64 * 2)()
-        for pc, code in pieces:
-            for page in range(pc & -PAGE_SIZE, pc + len(code), PAGE_SIZE):
-                if page not in found:
-                    if not self.engine.locked("place_of_page", cpu.address, page, ctypes.addressof(place)):
-                        return None
-                    found[page] = place[0], place[1]
+        for page in {page for pc, code in pieces for page in range(pc & -PAGE_SIZE, pc + len(code), PAGE_SIZE)}:
+            place = look_up(self.engine, cpu, page)
+            if place is None:
+                return None
+            found[page] = place
         indices = {page // PAGE_SIZE % EXEC_ENTRIES for page in found}
         other = any(key % PAGE_SIZE != self.context for key, _ in found.values())
         return None if other or not len(indices) == len(found) <= SEARCH_PAGES else Pages(self.engine, self.context, found)

@@ -72,11 +72,9 @@ class Tiering:
         start, engine = perf_counter(), self.engine
         if engine.control("counting"):
             row = engine.locked("calm_down", cpu.address, cpu.pc)
-            if row and self.compiles:
-                place = engine.place(row)
-                grown = grow(engine, cpu, row, place)
-                if grown is not None:
-                    self._request(cpu, *grown, place)
+            place = engine.place(cpu, row) if row and self.compiles else None
+            if place is not None and (grown := grow(engine, cpu, row, place)):
+                self._request(cpu, *grown, place)
         else:
             self._take_answers(cpu)
             while row := engine.locked("next_hot"):
@@ -86,8 +84,8 @@ class Tiering:
     def _promote(self, cpu: Cpu, row: int) -> None:
         """The row has come to its next stage."""
         engine, stage = self.engine, word(row, "stage")
-        place = engine.place(row)
-        if not place.is_reached(cpu, row):      # another CPU has met it, or this one in another address space
+        place = engine.place(cpu, row)
+        if place is None:                       # another CPU has met it
             stage.value -= 1
             return
         if engine.control("look"):
@@ -97,12 +95,14 @@ class Tiering:
         self._use_store(cpu, word(row, "pc").value & ADDRESS, place)
         if word(row, "region").value or stage.value == STAGE_COLD:
             return
+        seldom = word(row, "executed").value < engine.control("threshold")
         # Who has just asked for neighbours has ended the counting here, too: then it begins again.
-        if stage.value == STAGE_PROFILED or word(row, "executed").value < engine.control("threshold"):
+        if stage.value == STAGE_PROFILED or (seldom and not word(row, "counted").value):
             stage.value = STAGE_PROFILED
-            engine.locked("count_around", cpu.address, row, 1)
-            return
-        grown = grow(engine, cpu, row, place)
+            if engine.locked("count_around", cpu.address, row, 1):
+                return
+        # A poll is before the branch: what is seldom executed all the same is the target of one that is hardly ever taken.
+        grown = None if seldom else grow(engine, cpu, row, place)
         engine.locked("count_around", cpu.address, row, 0)
         if grown is None or not self._request(cpu, *grown, place):
             stage.value = STAGE_COLD
@@ -135,8 +135,8 @@ class Tiering:
 
     def compile_alone(self, cpu: Cpu, pc: int, size: int) -> None:
         """A region of these guest bytes and nothing else, now, to see what becomes of them."""
-        place = self.engine.place(self.engine.locked("row_at", cpu.address, pc))
-        code = place.read(pc, size)
+        place = self.engine.place(cpu, self.engine.locked("row_at", cpu.address, pc))
+        code = place.read(pc, size) if place is not None else None
         if code is not None:
             self._compile_here(cpu, RegionRequest(pc, ((pc, code),), (), (), *place.demands), place)
 
