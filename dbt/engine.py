@@ -93,6 +93,7 @@ class Engine:
 
     log = None                                          # log.Log, where -d asks for one
     make_cpu = EngineCpu
+    paged = False                                       # memory is seen through TLBs (memory_model.py)
 
     def __init__(self, options, memory_base: int, images, store=None) -> None:      # type: ignore[no-untyped-def]
         self.options, self.memory_base, self.images, self.store = options, memory_base, images, store
@@ -399,6 +400,10 @@ class Engine:
             self.locked("flush", ROW_SIZE)
         finally:
             self.go_on()
+
+    def row_of(self, cpu: Cpu, pc: int) -> int:
+        """Address of the row of the block at `pc` as this CPU sees memory now, 0: there is none."""
+        return self.locked("find_row", pc)
 
     def region_pc(self, host_pc: int) -> int:
         return self._tiering.regions.guest_pc(host_pc) if self._tiering is not None else 0

@@ -48,20 +48,25 @@ class _Own(decoder.Decoder):
 
 _tables = functools.cache(decoder.tables)
 _local = _thread._local()
+Machine = tuple[int, bool]      # context, inline: how a machine's code is decoded (decode.tables)
 
 
-def _decoder() -> decoder.Decoder:
+def _decoder(machine: Machine | None = None) -> decoder.Decoder:
     """The calling thread's: what one leaves about an instruction another one would overwrite."""
-    if not hasattr(_local, "decoder"):
-        _local.decoder = _Own(_tables())
-    return _local.decoder
+    if not hasattr(_local, "decoders"):
+        _local.decoders = {}
+    if machine not in _local.decoders:
+        _local.decoders[machine] = _Own(_tables() if machine is None else _tables("riscv", *machine))
+    found: decoder.Decoder = _local.decoders[machine]
+    return found
 
 
-def decode(code: bytes, pc: int = 0, own: decoder.Decoder | None = None) -> Record:
-    """The first instruction of `code`; of form fetch if it is cut. own: of the caller's thread; none: as a process has it."""
+def decode(code: bytes, pc: int = 0, machine: Machine | None = None, own: decoder.Decoder | None = None) -> Record:
+    """The first instruction of `code`; of form fetch if it is cut. machine: None: of a process. own: decoder of the caller's
+    thread, in place of these."""
     source = ctypes.create_string_buffer(code, max(len(code), 1))
     record = ctypes.create_string_buffer(state.RECORD_SIZE)
-    decoder.decode_one((own or _decoder()).address, ctypes.addressof(source), _signed(pc), len(code), ctypes.addressof(record))
+    decoder.decode_one((own or _decoder(machine)).address, ctypes.addressof(source), _signed(pc), len(code), ctypes.addressof(record))
     return unpack(record.raw)
 
 
@@ -78,14 +83,14 @@ def decode_all(code: bytes, pc: int = 0) -> Iterator[Record]:
         at += record.length
 
 
-def disassemble(code: bytes, pc: int = 0) -> str:
+def disassemble(code: bytes, pc: int = 0, machine: Machine | None = None) -> str:
     """The first instruction as text: in Capstone's words, with targets absolute and what is no instruction as data."""
-    record = decode(code, pc)
+    record = decode(code, pc, machine)
     if record.form == "fetch":
         return "(not executable)"
     if record.form == "illegal":
         return f".{record.length}byte 0x{int.from_bytes(code[:record.length], 'little'):0{2 * record.length}x}"
-    insn = _decoder().insn
+    insn = _decoder(machine).insn
     if int.from_bytes(ctypes.string_at(insn + decoder.INSN_BYTES, 2), "little") != record.length \
             or ctypes.string_at(insn + decoder.INSN_BYTES + 2, record.length) != code[:record.length]:
         operands = " ".join(f"{name}={getattr(record, name)}" for name in ("rd", "rs1", "rs2", "imm"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from dragoman.dbt import log_text
 from dragoman.dbt.code_cache import R_REGION
@@ -21,7 +22,7 @@ from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.state import ASK_BLOCKS, ASK_REPORT, EXITS, F, X
 from dragoman.dbt.translation_report import REPORT_SIZE
 
-ITEMS = frozenset(("in_asm", "recipe", "ir", "out_asm", "exec"))
+ITEMS = frozenset(("in_asm", "recipe", "ir", "out_asm", "exec", "sensitive"))
 MISS, POLL = EXITS["miss"], EXITS["poll"]
 _REGISTERS = [(name, X + 8 * n) for n, name in enumerate(riscv.REGISTER_NAMES["x"])]
 _REGISTERS += [(name, F + 8 * n) for n, name in enumerate(riscv.REGISTER_NAMES["f"])]
@@ -30,12 +31,15 @@ _REGISTERS_END = F + 8 * 32
 
 class Log:
     """`items`: what to log; `ranges`: guest addresses (first, last) to which it is limited, none: all; `write` takes
-    lines of text; `symbol` names a guest address, or gives nothing; `remapped` is told when code may lie elsewhere."""
+    lines of text; `symbol` names a guest address, or gives nothing; `remapped` is told when code may lie elsewhere; `who` names
+    the thread with a CPU, by default by the host's number."""
 
     def __init__(self, engine, items: Iterable[str], ranges: tuple[tuple[int, int], ...],       # type: ignore[no-untyped-def]
-                 write: Callable[[str], None], symbol: Callable[[int], str], remapped: Callable[[], None]) -> None:
+                 write: Callable[[str], None], symbol: Callable[[int], str], remapped: Callable[[], None],
+                 who: Callable[[Any], object] = lambda cpu: _thread.get_native_id()) -> None:
         self.items, self.ranges, self.write, self.remapped = ITEMS & set(items), ranges, write, remapped
-        self.engine = engine
+        self.engine, self.who = engine, who
+        self.inline = engine.inline if engine.paged else None
         # Held while a thread makes up its lines and writes them; a fork waits for it. Who holds it takes no other lock.
         self.gate = _thread.allocate_lock()
         arena = range(engine.control("stencil_start"), engine.control("region_end"))
@@ -90,7 +94,7 @@ class Log:
     def translated(self, cpu) -> None:          # type: ignore[no-untyped-def]
         """Native code has left its report of what it has just translated."""
         with self.gate:
-            report = Report.read(cpu.report)
+            report = Report.read(cpu.report, self.inline)
             if self._flushes != self.engine.control("flushes"):
                 self._flushes = self.engine.control("flushes")
                 self.namer.forget()
@@ -109,6 +113,9 @@ class Log:
                 lines += [f"in_asm {self.regions.place(block)}", *log_text.in_asm(block)]
             if "recipe" in self.items:
                 lines += [f"recipe {self.regions.place(block)}", *log_text.recipe(block)]
+            if "sensitive" in self.items:
+                from dragoman.dbt import log_sensitive
+                lines += log_sensitive.lines(block)
         instructions = [one for block in blocks for one in block.instructions]
         if "ir" in self.items:
             lines += self.text.ir(report, instructions)
@@ -122,7 +129,7 @@ class Log:
     def entered(self, cpu) -> None:             # type: ignore[no-untyped-def]
         """The thread is at the beginning of a block: where, and the registers that changed since the line before."""
         pc = cpu.pc
-        row = self.engine.locked("find_row", pc) if self.engine.control("regions") else 0
+        row = self.engine.row_of(cpu, pc) if self.engine.control("regions") else 0
         region = bool(row) and ctypes.c_int64.from_address(row + R_REGION).value > 0
         if not self.shown(pc, self._ends.get(pc, pc + 1)):
             return
@@ -132,7 +139,7 @@ class Log:
             self._before[cpu.address] = now
             changed = [f" {name}=0x{int.from_bytes(now[at:at + 8], 'little'):x}" for name, at in _REGISTERS
                        if now[at:at + 8] != before[at:at + 8]]
-            self.write(f"exec {_thread.get_native_id()} {self.namer.guest(pc)}{' (region)' * region}:{''.join(changed)}")
+            self.write(f"exec {self.who(cpu)} {self.namer.guest(pc)}{' (region)' * region}:{''.join(changed)}")
 
     # --- regions
     def asked(self, request: RegionRequest) -> None:
@@ -141,11 +148,12 @@ class Log:
             with self.gate:
                 self._put(list(self.regions.ir(request)))
 
-    def region(self, image: RegionImage, spans: list[tuple[int, int]], address: int) -> None:
-        """A compiled region was installed: made of guest (pc, size) `spans`, its code is at `address`."""
+    def region(self, image: RegionImage, pieces: list[tuple[int, bytes]], address: int, place: Any) -> None:
+        """A compiled region was installed: made of guest code `pieces` (pc, bytes) at `place` (region_places.py), its own code is
+        at `address`."""
         if "exec" in self.items:
             for pc in image.entries:
-                self.engine.locked("watch_region", pc)
-        if any(self.shown(pc, pc + size) for pc, size in spans):
+                self.engine.locked("watch_region", place.row(pc))
+        if any(self.shown(pc, pc + len(code)) for pc, code in pieces):
             with self.gate:
-                self._put(list(self.regions.installed(image, spans, address, self.shown)))
+                self._put(list(self.regions.installed(image, pieces, address, place, self.shown)))

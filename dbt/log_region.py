@@ -5,16 +5,18 @@ from __future__ import annotations
 import ctypes
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from dragoman.dbt import log_text, recipe_text
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host import x86_64_listing
 from dragoman.dbt.isa import riscv
+from dragoman.dbt.isa.riscv import contexts
 from dragoman.dbt.log_text import Block, Namer, heading
 from dragoman.dbt.region_image import NO_PC, RegionImage
 from dragoman.dbt.region_install import exit_addresses
-from dragoman.dbt.region_request import RegionRequest
-from dragoman.dbt.state import RECORD_SIZE
+from dragoman.dbt.region_request import FLAT, PLAIN, RegionRequest
+from dragoman.dbt.state import PAGE_SIZE, RECORD_SIZE
 
 Shown = Callable[[int, int], bool]          # whether something of the guest's [start, end) is to be logged
 
@@ -24,21 +26,22 @@ class RegionText:
 
     def __init__(self, engine, namer: Namer, items: frozenset[str]) -> None:        # type: ignore[no-untyped-def]
         self.engine, self.namer, self.items = engine, namer, items
-        self._decoder = Decoder(engine.image.blob("decoder"))
+        self._decoders: dict[str, Decoder] = {}
         self._decode_block = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(engine.image.symbols["decode_block"])
 
     def ir(self, request: RegionRequest) -> Iterator[str]:
         """Of what is being compiled, before LLVM's passes."""
         from dragoman.dbt import regions
-        text, _ = regions.text(regions.Isa(riscv.FORMS, riscv.PINNED), request, self._decode)
+        decoder = self._decoder(request)
+        text, _ = regions.text(regions.Isa(riscv.FORMS, riscv.PINNED), request, lambda code, pc: self._decode(decoder, code, pc))
         yield f"ir of a region for {self.namer.guest(request.head)}, of {count(request.blocks)}"
         yield from (f"  {line}" for line in text.splitlines())
 
-    def installed(self, image: RegionImage, spans: list[tuple[int, int]], address: int, shown: Shown) -> Iterator[str]:
-        """All but its IR. `spans`: (pc, size) of its guest code; `address`: where its host code lies."""
+    def installed(self, image: RegionImage, pieces: list[tuple[int, bytes]], address: int, place: Any, shown: Shown) -> Iterator[str]:
+        """All but its IR. `pieces`: (pc, bytes) of its guest code, which lies at `place`; `address`: where its host code lies."""
         for where, pc in zip(exit_addresses(image, address), image.exits, strict=True):
             self.namer.exits[where] = pc
-        blocks = [block for pc, size in spans if shown(pc, pc + size) for block in self._blocks(pc, size)]
+        blocks = [self._block(pc, code, place.key(pc)) for pc, code in pieces if shown(pc, pc + len(code))]
         for block in blocks:
             if "in_asm" in self.items:
                 yield f"in_asm {self.place(block)}, in a region"
@@ -48,18 +51,21 @@ class RegionText:
                 yield from self._recipe(block)
         if "out_asm" in self.items:
             yield (f"out_asm of a region: host code at 0x{address:x}, {len(image.code)} bytes, of "
-                   f"{sum(size for _, size in spans)} guest bytes; entries: "
+                   f"{sum(len(code) for _, code in pieces)} guest bytes; entries: "
                    + ", ".join(self.namer.guest(pc) for pc in image.entries))
             yield from self._out_asm(image, address, blocks)
 
-    def _blocks(self, pc: int, size: int) -> Iterator[Block]:
-        """Guest code that lies in one piece; none if another thread has unmapped it meanwhile."""
-        code = self.engine.read_code(pc, size)
-        if code:
-            yield Block(pc, 0, tuple(log_text.instructions(code, pc)))
+    def _block(self, pc: int, code: bytes, page: int) -> Block:
+        """Guest code that lies in one piece, on a page with this key."""
+        machine = (page & contexts.CONTEXT_MASK, self.engine.inline) if self.engine.paged else None
+        return Block(pc, 0, tuple(log_text.instructions(code, pc, machine)), page)
 
     def place(self, block: Block) -> str:
-        return f"0x{block.pc:x}..0x{block.end() - 1:x} {self.namer.symbol(block.pc)}".rstrip()
+        where = f"0x{block.pc:x}..0x{block.end() - 1:x} {self.namer.symbol(block.pc)}".rstrip()
+        if not self.engine.paged:
+            return where
+        physical, context = block.page & -PAGE_SIZE | block.pc & PAGE_SIZE - 1, block.page & contexts.CONTEXT_MASK
+        return f"{where} [0x{physical:x}, {contexts.describe(context)}]"
 
     @staticmethod
     def _recipe(block: Block) -> Iterator[str]:
@@ -82,11 +88,18 @@ class RegionText:
             at = now
             yield f"    {text}"
 
-    def _decode(self, code: bytes, pc: int) -> bytes:
+    def _decoder(self, request: RegionRequest) -> Decoder:
+        """That of the request's context; this log's own."""
+        prefix = "plain_decoder" if request.decoder & PLAIN else "decoder"
+        name = prefix if request.model == FLAT else f"{prefix}{request.decoder & contexts.CONTEXT_MASK}"
+        if name not in self._decoders:
+            self._decoders[name] = Decoder(self.engine.image.blob(name))
+        return self._decoders[name]
+
+    def _decode(self, decoder: Decoder, code: bytes, pc: int) -> bytes:
         most = len(code) // 2
         source, records = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(RECORD_SIZE * most)
-        found = self._decode_block(self._decoder.address, ctypes.addressof(source), pc, pc + len(code),
-                                   ctypes.addressof(records), most)
+        found = self._decode_block(decoder.address, ctypes.addressof(source), pc, pc + len(code), ctypes.addressof(records), most)
         return records.raw[:RECORD_SIZE * found]
 
 

@@ -13,6 +13,8 @@ from dragoman.dbt import translation_report as layout
 from dragoman.dbt.copier import NO_INSTRUCTION
 from dragoman.dbt.host import x86_64_listing
 from dragoman.dbt.isa import riscv
+from dragoman.dbt.isa.riscv import contexts
+from dragoman.dbt.memory_model import MODELS
 from dragoman.dbt.stencil_layout import MEMORY, SLOT, ZERO
 from dragoman.dbt.stencils import Plan, fields
 
@@ -28,10 +30,11 @@ class Instruction(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Guest code at `pc`, translated to host code at `host`."""
+    """Guest code at `pc`, translated to host code at `host`. page: physical page and context of paged memory, else 0."""
     pc: int
     host: int
     instructions: tuple[Instruction, ...]
+    page: int = 0
 
     def end(self) -> int:
         record = self.instructions[-1].record
@@ -53,24 +56,28 @@ class Report(NamedTuple):
     code: bytes
 
     @classmethod
-    def read(cls, address: int) -> Report:
+    def read(cls, address: int, inline: bool | None = None) -> Report:
+        """inline: of a machine: whether sensitive instructions may be rewritten inline; None: of a process."""
         def table(offset: int, count: int, size: int, form: str) -> tuple[tuple[int, ...], ...]:
             return tuple(struct.iter_unpack(form, ctypes.string_at(address + offset, count * size)))
         library, start, end, blocks, sites, puts, length = struct.unpack("<7Q", ctypes.string_at(address, 56))
+        page = ctypes.c_uint64.from_address(address + layout.PAGE).value
         guest, at, found = ctypes.string_at(address + layout.GUEST, length), 0, []
         for pc, size, host in table(layout.BLOCKS, blocks, layout.BLOCK_SIZE, "<3Q"):
-            found.append(Block(pc, host, tuple(instructions(guest[at:at + size], pc))))
+            machine = None if inline is None else (page & contexts.CONTEXT_MASK, inline)
+            found.append(Block(pc, host, tuple(instructions(guest[at:at + size], pc, machine)), page))
             at += size
         return cls(tuple(found), table(layout.SITES, sites, layout.SITE_SIZE, "<2Q"),           # type: ignore[arg-type]
                    table(layout.PUTS, puts, layout.PUT_SIZE, "<2I"), library, start,            # type: ignore[arg-type]
                    ctypes.string_at(address + layout.HOST, end - start))
 
 
-def instructions(code: bytes, pc: int) -> Iterator[Instruction]:
-    at = 0
+def instructions(code: bytes, pc: int, machine: listing.Machine | None = None) -> Iterator[Instruction]:
+    """All of it. machine: see listing.decode; the text is that of an instruction even where its context forbids it."""
+    at, readable = 0, None if machine is None else (contexts.EVERYTHING, True)
     while at < len(code):
-        record = listing.decode(code[at:at + 4], pc + at)
-        yield Instruction(record, code[at:at + record.length], listing.disassemble(code[at:at + 4], pc + at))
+        record = listing.decode(code[at:at + 4], pc + at, machine)
+        yield Instruction(record, code[at:at + record.length], listing.disassemble(code[at:at + 4], pc + at, readable))
         at += record.length
 
 
@@ -145,7 +152,7 @@ class InterpreterText:
     """Host code of interpreted blocks: handlers, the same for all of them. Of each form the first time that it is met."""
 
     def __init__(self, engine, namer: Namer) -> None:       # type: ignore[no-untyped-def]
-        self.namer, self.count = namer, engine.options.count
+        self.namer, self.count, self.model = namer, engine.options.count, MODELS[engine.images.prefix]
         self.symbols = engine.image.symbols
         self.starts = sorted(set(self.symbols.values()))
         self._with_ir: set[str] = set()
@@ -162,7 +169,7 @@ class InterpreterText:
         for name in self._new(instructions, self._with_ir):
             form = riscv.FORM[name]
             yield f"ir {name}: handler of the interpreter"
-            yield from (f"  {line}" for line in interpreter.handler(form, riscv.PINNED, self.count).splitlines())
+            yield from (f"  {line}" for line in interpreter.handler(form, riscv.PINNED, self.count, self.model).splitlines())
 
     def out_asm(self, report: Report, instructions: list[Instruction]) -> Iterator[str]:
         """The way into the interpreter, and which handlers it calls; then the code of those that are new here."""
@@ -195,6 +202,7 @@ class StencilText:
 
     def __init__(self, engine, namer: Namer) -> None:       # type: ignore[no-untyped-def]
         self.small, self.namer = engine.image.blobs["library"][0], namer
+        self.count, self.model = engine.options.count, MODELS[engine.images.prefix]
         self._plans: dict[bool, Plan] = {}
         self._with_ir: set[tuple[int, int]] = set()
 
@@ -202,7 +210,7 @@ class StencilText:
         """What the numbers of stencils mean in this library."""
         full = library != self.small
         if full not in self._plans:
-            self._plans[full] = Plan(riscv, full)
+            self._plans[full] = Plan(riscv, full, self.count, self.model)
         return self._plans[full]
 
     def label(self, library: int, number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.engine import Engine, EngineCpu
 from dragoman.dbt.images import Images
@@ -31,6 +32,7 @@ class PagedEngine(Engine):
     fetch_code and the hook `on_exit` among them."""
 
     make_cpu = PagedCpu
+    paged = True
 
     def __init__(self, options, functions: Callable[[], Sequence[Callable]], folders: Sequence[str],    # type: ignore
                  inline: bool = True, strict: bool = False) -> None:
@@ -61,6 +63,9 @@ class PagedEngine(Engine):
         cpu = super().cpu()
         cpu.hook = self.image.symbols["on_exit"]
         return cpu                                          # type: ignore[return-value]
+
+    def row_of(self, cpu: Cpu, pc: int) -> int:
+        return self.locked("row_at", cpu.address, ctypes.c_int64(pc).value)
 
     def close(self) -> None:
         """Give all memory back, for who makes several machines one after the other; no CPU of it runs again."""

@@ -102,7 +102,7 @@ class Regions:
             self._starts.pop()
             self._sites.pop()
         elif self.engine.log is not None:
-            self.engine.log.region(image, [(pc, len(content)) for pc, content in pieces], base + code_at)
+            self.engine.log.region(image, pieces, base + code_at, place)
         return result
 
     def _place(self, image: RegionImage, base: int, code_at: int,

@@ -53,6 +53,7 @@ clock_scale
 clock_offset
 request         bits of what others ask of this thread; native code does not touch it
 turn            address of TURN: until when native code may run; 0: for as long as it likes
+notes           for the runtime: a buffer for events of the log, 0: none; native code does not touch it
 user2           for the runtime, as user0
 user3
 """

@@ -13,10 +13,11 @@ from dragoman.dbt.state import CACHE
 
 C_CURSOR, C_DELTA, C_ENGINE = CACHE["cursor"], CACHE["write_delta"], CACHE["engine"]
 C_SITES, C_SITE_COUNT, C_BLOCKS = CACHE["sites"], CACHE["site_count"], CACHE["stat_blocks"]
-C_SCRATCH, C_MEMORY, C_LIBRARY = CACHE["scratch"], CACHE["memory_base"], CACHE["library"]
+C_SCRATCH, C_LIBRARY, C_PAGE = CACHE["scratch"], CACHE["library"], CACHE["page"]
 
-# Words: stencil library (0: none), host code from, to, then numbers of: blocks, sites, stencils, guest bytes.
-LIBRARY_USED, START, END, BLOCK_COUNT, SITE_COUNT, PUT_COUNT, GUEST_COUNT = range(0, 56, 8)
+# Words: stencil library (0: none), host code from, to, then numbers of: blocks, sites, stencils, guest bytes; physical page and
+# context of paged memory.
+LIBRARY_USED, START, END, BLOCK_COUNT, SITE_COUNT, PUT_COUNT, GUEST_COUNT, PAGE = range(0, 64, 8)
 # Lists: blocks (pc, guest bytes, host code), sites (host address, guest pc), stencils (uint32 host address, uint32
 # number), the guest bytes of all blocks, the host bytes.
 BLOCKS, SITES, PUTS, GUEST, HOST, REPORT_SIZE = 0x40, 0x800, 0x4000, 0x9000, 0xA000, 0x2_A000
@@ -52,3 +53,4 @@ def report(cache: int, to: int, pc: int, cursor: int, sites: int, blocks: int) -
     store64(to + SITE_COUNT, noted)
     store64(to + PUT_COUNT, puts)
     store64(to + GUEST_COUNT, guest - to - GUEST)
+    store64(to + PAGE, load64(cache + C_PAGE))

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from dragoman.runtime.machine.device import Device
@@ -24,6 +24,11 @@ class BusError(Exception):
         self.address, self.size = address, size
 
 
+def name_of(device: Device, start: int) -> str:
+    """For messages: what it is, or, of a transport, what is behind it; and where."""
+    return f"{type(getattr(device, 'device', device)).__name__.lower()}@{start:x}"
+
+
 class Bus:
     """Windows of devices in the physical address space. Accesses take the machine's lock, which must be re-entrant."""
 
@@ -32,6 +37,7 @@ class Bus:
         self._starts: list[int] = []      # sorted; the window of _starts[n] is _devices[n]
         self._devices: list[Device] = []
         self._reported: set[int] = set()  # starts of windows whose device has raised
+        self.tell: Callable[[str, str, int, int, int], None] | None = None      # for the log: name, "read" or "write", offset, size, value
 
     def __iter__(self) -> Iterator[tuple[int, Device]]:
         """Windows by address: (address, device)."""
@@ -59,15 +65,20 @@ class Bus:
         start, device = self._find(address, size)
         with self.lock:
             try:
-                return device.read(address - start, size) & (1 << 8 * size) - 1
+                value = device.read(address - start, size) & (1 << 8 * size) - 1
             except Exception as error:
                 self._report(start, device, f"read of {size} bytes", address - start, error)
                 return 0
+            if self.tell is not None:
+                self.tell(name_of(device, start), "read", address - start, size, value)
+            return value
 
     def write(self, address: int, size: int, value: int) -> None:
         """Write the low `size` bytes of a number. Raises BusError where no device has all of them."""
         start, device = self._find(address, size)
         with self.lock:
+            if self.tell is not None:
+                self.tell(name_of(device, start), "write", address - start, size, value & (1 << 8 * size) - 1)
             try:
                 device.write(address - start, size, value & (1 << 8 * size) - 1)
             except Exception as error:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dragoman.runtime.machine.gdb.server import Server
+    from dragoman.runtime.machine.log import MachineLog
     from dragoman.runtime.machine.options import MachineOptions
     from dragoman.runtime.machine.vcpu import Vcpu
 
@@ -56,6 +57,10 @@ class Machine:
         self.still = Standstill(self)
         functions = architecture.functions
         self.engine = PagedEngine(options, functions, FOLDERS, options.inline, options.misaligned == "trap")
+        self.log: MachineLog | None = None
+        if options.log:
+            from dragoman.runtime.machine.log import MachineLog
+            self.log = MachineLog(self)
         functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
         self.shared = SharedMemory.of(options.doorbell) if options.doorbell is not None else None
@@ -176,6 +181,8 @@ class Machine:
         self.queue.close()
         if self.shared is not None:
             self.shared.close()
+        if self.log is not None:
+            self.log.close()
         return self.status
 
     def release(self) -> None:
@@ -230,6 +237,10 @@ class Machine:
         self.paused = False
         for hart in self.harts:
             hart.kick()
+
+    def tell_device(self) -> Callable[[str, str, int, int, int], None] | None:
+        """Who is told of accesses to devices."""
+        return self.log.device if self.log is not None and "devices" in self.log.items else None
 
     def statistics(self) -> str:
         """Lines for people."""

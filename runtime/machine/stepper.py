@@ -34,7 +34,7 @@ class Stepper:
             vcpu.call_hook()
             return
         context = vcpu.register("code_page") & PAGE_SIZE - 1
-        record = listing.decode(code, vcpu.cpu.pc, self._decoder(context))
+        record = listing.decode(code, vcpu.cpu.pc, own=self._decoder(context))
         vcpu.kick()
         if any(op.name in ACCESSES for op in emulate.meaning(record)[0].recipe.ops):
             with ATOMIC:

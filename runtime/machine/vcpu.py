@@ -87,6 +87,9 @@ class Vcpu:
         self.exits: dict[int, int] = {}                 # to Python, by reason
         options = machine.options
         self.turn = Turn(self, machine.queue, options.priority, options.cap, machine.host_rate)
+        self.log = machine.log
+        if self.log is not None:
+            self.log.attach(self)
 
     # --- registers
     def register(self, name: str) -> int:
@@ -155,6 +158,8 @@ class Vcpu:
             if not turn.held and not turn.take():
                 continue
             reason = cpu.run()
+            if self.log is not None:
+                self.log.drain(self)
             exits[reason] = exits.get(reason, 0) + 1
             handler = _HANDLERS.get(reason)
             if handler is not None:
@@ -162,6 +167,8 @@ class Vcpu:
             elif not machine.engine.handle(cpu, reason):
                 raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
         turn.give()
+        if self.log is not None:
+            self.log.drain(self)
         cpu.detach()
 
     def stand(self) -> None:
@@ -187,7 +194,8 @@ class Vcpu:
 
     # --- exits
     def on_poll(self) -> None:
-        """The requests are taken in the loop."""
+        """The requests are taken in the loop; the log may have asked to see the block that is entered."""
+        self.machine.engine.handle(self.cpu, EXITS["poll"])
         self.turn.check()
 
     def on_wait(self) -> None:
@@ -196,7 +204,7 @@ class Vcpu:
             deadline = self.cpu.deadline
             self.rest(None if deadline == NEVER else self.machine.seconds_until(deadline))
         self.cpu.exit_reason = EXITS["poll"]
-        self.native.on_exit(self.cpu.address)
+        self.native.on_exit(self.cpu.address)           # what it has to say is said when native code is left again
 
     def interrupt_pending(self) -> bool:
         """Whether one that is enabled waits, whatever masks all of them."""

@@ -52,6 +52,7 @@ FRAME_CODE, FRAME_DIRTY = 1, 2  # code was translated from it; it may have been 
 WRITERS, TRACERS = 16, 32       # places of the two masks of virtual CPUs
 VCPU_MASK = (1 << MAX_VCPUS) - 1
 REQUEST_PROTECT = 1 << 32       # of the state's `request`: give_up_writes has something to do
+REQUEST_NOTES = 1 << 33         # and: events were noted for the log (notes.py)
 
 S_MEMORY, S_VIEWS, S_REQUEST, S_BUDGET = OFFSET["user2"], OFFSET["user3"], OFFSET["request"], OFFSET["budget"]
 M_BASE, M_SIZE, M_HOST, M_FRAMES = (MEMORY[n] for n in ("ram_base", "ram_size", "ram_host", "frames"))

@@ -6,6 +6,7 @@ from dragoman.dbt.compiled import call4, compiled, load64, store64, wrap
 from dragoman.dbt.state import ACCESS_WRITE, PAGE_SIZE
 from dragoman.runtime.memory.frames import KIND_EXECUTE, KIND_READ, KIND_WRITE, M_WALK, S_MEMORY, frame_of
 from dragoman.runtime.memory.mmu import MMU, MMU_RESULT, WALK, mmu_of
+from dragoman.runtime.memory.notes import REFUSED, W_DEPTH, note, note_path_of
 
 U_PHYSICAL, U_PHYSICAL_NEXT, U_CAUSE, U_VALUE = (MMU[n] for n in ("physical", "physical_next", "cause", "value"))
 W_PHYSICAL, W_VALUE = MMU_RESULT + WALK["physical"], MMU_RESULT + WALK["value"]
@@ -49,3 +50,11 @@ def explain_access(state: int, address: int, access: int) -> int:
 def explain_fetch(state: int, address: int) -> int:
     """As explain_page, for an instruction fetch. REFUSED_DEVICE: code is only fetched from RAM."""
     return explain_page(state, address, KIND_EXECUTE)
+
+
+@compiled("void(i8,i8)")
+def note_refused(state: int, mmu: int) -> None:
+    """A fault that explain_access or explain_fetch has found, with what was read of the guest's tables for that address."""
+    value = load64(mmu + U_VALUE)
+    depth = load64(mmu + W_DEPTH) if load64(mmu + W_VALUE) == value else 0
+    note_path_of(note(state, REFUSED, value, load64(mmu + U_CAUSE), 0, 0, depth << 16), mmu, depth)

@@ -33,6 +33,7 @@ from dragoman.runtime.memory.frames import (
     KIND_WRITE,
     M_ASID_MASK,
     M_ASID_SHIFT,
+    M_BASE,
     M_FRAMES,
     M_HOST,
     M_SHADOW,
@@ -52,6 +53,7 @@ from dragoman.runtime.memory.mmu import (
     MMU_RESULT,
     MMU_SPACE_KEYS,
     MMU_SPACES,
+    SECOND_FROM,
     SECOND_PAGE,
     SECOND_TAG,
     SPACES,
@@ -63,6 +65,7 @@ from dragoman.runtime.memory.mmu import (
     count,
     mmu_of,
 )
+from dragoman.runtime.memory.notes import FILL, W_DEPTH, is_noted, note, note_path_of
 from dragoman.runtime.memory.requests import become_writer, protect_code
 from dragoman.runtime.memory.shadow import drop_mapping, drop_space, note_large, note_second, second_entry
 from dragoman.runtime.memory.traces import note_path, sync_tables, trace_path
@@ -118,6 +121,7 @@ def translate(state: int, address: int, kind: int) -> int:
 def tlb_fill(state: int, address: int, access: int) -> int:
     """1: the view has an entry for this access now; 0: it is refused (explain_access says why). `access`: size, ACCESS_WRITE."""
     mmu, size = mmu_of(state), access & ACCESS_WRITE - 1
+    walks = load64(mmu + U_WALKS)
     if (address & PAGE_SIZE - 1) + size > PAGE_SIZE:
         return 0
     kind = KIND_WRITE if access & ACCESS_WRITE != 0 else KIND_READ
@@ -140,6 +144,9 @@ def tlb_fill(state: int, address: int, access: int) -> int:
     if write != 0:
         note_slot(mmu, view, n, frame)
         become_writer(mmu, frame)
+    if is_noted(state, FILL) != 0:
+        granted_tags = rights & 1 << KIND_READ | (RIGHT_WRITE if write != 0 else 0)
+        note_fill(state, address, kind, found, granted_tags, walks)
     return 1
 
 
@@ -150,6 +157,7 @@ def fetch_code(state: int, pc: int) -> int:
     page = pc & -PAGE_SIZE
     at = view + 8 * (lshr(page, PAGE_BITS) & EXEC_ENTRIES - 1)
     if load64(at + VIEW_EXEC) != page:
+        walks = load64(mmu + U_WALKS)
         found = translate(state, pc, KIND_EXECUTE)
         frame = frame_of(memory, found & -PAGE_SIZE) if found != -1 else -1
         if frame < 0:
@@ -159,9 +167,32 @@ def fetch_code(state: int, pc: int) -> int:
         store64(at + VIEW_EXEC, page)
         store64(at + VIEW_EXEC_HOST, load64(memory + M_HOST) + (frame << PAGE_BITS))
         store64(at + VIEW_EXEC_PAGE, found & -PAGE_SIZE)
+        if is_noted(state, FILL) != 0:
+            note_fill(state, pc, KIND_EXECUTE, found, RIGHT_EXECUTE, walks)
     protect_code(mmu, frame_of(memory, load64(at + VIEW_EXEC_PAGE)))
     store64(state + S_CODE_PAGE, load64(at + VIEW_EXEC_PAGE) | load64(view + VIEW_CONTEXT))
     return load64(at + VIEW_EXEC_HOST) + (pc & PAGE_SIZE - 1)
+
+
+# --- for the log
+
+@compiled("void(i8,i8,i8,i8,i8,i8)")
+def note_fill(state: int, address: int, kind: int, found: int, tags: int, walks: int) -> None:
+    """A view has a new entry, `tags` are RIGHT bits that it lets through; `walks` were counted before. With the guest's entries, or,
+    out of the second level, with the leaf that it was made from."""
+    mmu, memory, view = mmu_of(state), load64(state + S_MEMORY), load64(state + S_VIEW)
+    host = load64(memory + M_HOST) + (found & -PAGE_SIZE) - load64(memory + M_BASE)
+    walked = 1 if load64(mmu + U_WALKS) != walks else 0
+    depth = load64(mmu + W_DEPTH) if walked != 0 else 0
+    record = note(state, FILL, address, kind, found, host, tags | walked << 8 | depth << 16)
+    if walked != 0:
+        note_path_of(record, mmu, depth)
+    elif record != 0:
+        number = load64(view + VIEW_SPACES) >> (12 if kind == KIND_EXECUTE else 0) & 0xFFF
+        leaf = load64(second_entry(mmu, number, address & -PAGE_SIZE) + SECOND_FROM)
+        store64(record + 48, leaf)
+        store64(record + 56, load64(load64(memory + M_HOST) + leaf - load64(memory + M_BASE)))
+        store64(record + 40, tags | 1 << 16)
 
 
 # --- fences

@@ -54,16 +54,19 @@ class Table:
         """Of what lies at this offset in the file."""
         for start, end, address in self.loads:
             if start <= offset < end:
-                at = address + offset - start
-                n = bisect_right(self.starts, at) - 1
-                if n < 0:
-                    return ""
-                name, size = self.names[n]
-                distance = at - self.starts[n]
-                if size and distance >= size:
-                    return ""
-                return f"{name}+0x{distance:x}" if distance else name
+                return self.at(address + offset - start)
         return ""
+
+    def at(self, address: int) -> str:
+        """Of what has this address in the file's own terms."""
+        n = bisect_right(self.starts, address) - 1
+        if n < 0:
+            return ""
+        name, size = self.names[n]
+        distance = address - self.starts[n]
+        if size and distance >= size:
+            return ""
+        return f"{name}+0x{distance:x}" if distance else name
 
 
 class Symbols:

@@ -7,6 +7,8 @@ MODE = 3
 FLOAT_OFF = 4           # mstatus.FS = 0: whatever touches floating-point state is an illegal instruction
 TIME_OFF = 8            # the counter-enable registers hide `time` from this mode
 CONTEXTS = 16
+CONTEXT_MASK = CONTEXTS - 1
+EVERYTHING = 3          # where the most instructions are what they are elsewhere: for disassembling
 # Mode 2 is reserved, and M mode sees every counter.
 VALID = tuple(context for context in range(CONTEXTS) if context & MODE != 2 and context & (MODE | TIME_OFF) != 3 | TIME_OFF)
 

@@ -17,6 +17,7 @@ from dragoman.dbt.isa.riscv.forms import FORM, MACHINE
 
 PRIVILEGED, CRITICAL = "privileged", "critical"
 INLINE, TRAP = "inline", "trap"
+BREAKPOINT = "ebreak"
 LEVELS = {"U": 0, "S": 1, "M": 3}
 
 # name, least mode, natively, rewritten, reason

@@ -66,6 +66,7 @@ def board(machine: Machine) -> boards.Board:
     transports = machine.equipment.connect(machine, made.line, boards.SLOTS)
     doorbell = machine.equipment.doorbell(machine, made.plic.line(boards.DOORBELL_SOURCE))
     made.build(machine.harts, machine.memory, settings, transports, doorbell)         # type: ignore[arg-type]
+    made.bus.tell = machine.tell_device()
     if options.console == "serial":
         def take_input() -> None:
             made.uart.receive(machine.console.read(made.uart.room()))
@@ -98,7 +99,25 @@ TRAPS = {0: "instruction address misaligned", 1: "instruction access fault", 2: 
          15: "store or AMO page fault"}
 INTERRUPTS = {1: "supervisor software", 3: "machine software", 5: "supervisor timer", 7: "machine timer", 9: "supervisor external",
               11: "machine external"}
+INTERRUPT_BIT = 1 << 63
 SYSTEM = {"csr": "control and status registers", "mret": "mret", "sret": "sret", "wfi": "wfi", "sfence": "sfence.vma and its kind"}
+
+
+MODES = {0: "U", 1: "S", 3: "M"}
+ENTRY_BITS = "vrwxugad"                 # of a page-table entry, from bit 0 (4.3.1)
+
+
+def cause_name(cause: int) -> str:
+    """Of the value of mcause or scause, unsigned."""
+    table, number = (INTERRUPTS, cause & INTERRUPT_BIT - 1) if cause & INTERRUPT_BIT else (TRAPS, cause)
+    kind = "interrupt" if cause & INTERRUPT_BIT else "exception"
+    return f"{kind} {number} ({table.get(number, 'unknown')})"
+
+
+def entry_text(entry: int) -> str:
+    """A page-table entry: its bits, and the physical address that it leads to."""
+    bits = "".join(letter if entry >> n & 1 else "-" for n, letter in enumerate(ENTRY_BITS))
+    return f"0x{entry:x} (0x{(entry >> 10 & (1 << 44) - 1) << 12:x} {bits})"
 
 
 def exit_rows(hart: Hart) -> list[tuple[str, list[tuple[str, int]]]]:

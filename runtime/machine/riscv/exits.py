@@ -21,7 +21,8 @@ from dragoman.runtime.machine.riscv.traps import (
 from dragoman.runtime.machine.schedule_queue import keep_turn
 from dragoman.runtime.memory.frames import M_DIRTY_CODE, S_MEMORY, is_watched
 from dragoman.runtime.memory.mmu import MMU, mmu_of
-from dragoman.runtime.memory.refusals import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch
+from dragoman.runtime.memory.notes import REFUSED, is_noted
+from dragoman.runtime.memory.refusals import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch, note_refused
 from dragoman.runtime.memory.tlb import fetch_code
 
 (SYSTEM, SYSCALL, BREAKPOINT_EXIT, ILLEGAL_EXIT, MISALIGNED, MEMORY_EXIT, FETCH, POLL, CHECK, CODE_CHANGED, DEVICE, SERVICE, STUCK, EMULATE) = (
@@ -114,6 +115,8 @@ def on_poll_exit(state):
 def raise_refused(state):
     """The fault that explain_access or explain_fetch has found."""
     mmu = mmu_of(state)
+    if is_noted(state, REFUSED) != 0:
+        note_refused(state, mmu)
     return raise_trap(state, load64(mmu + U_CAUSE), load64(mmu + U_VALUE))
 
 

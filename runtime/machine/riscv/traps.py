@@ -16,6 +16,7 @@ from dragoman.dbt.isa.riscv.system_registers import (
     MSTATUS_TSR,
 )
 from dragoman.dbt.state import OFFSET
+from dragoman.runtime.memory.notes import TRAP, is_noted, note
 
 # Exceptions (3.1.15, table of mcause); those of interrupts: interrupts.py.
 FETCH_ACCESS_FAULT, ILLEGAL_INSTRUCTION, BREAKPOINT = 1, 2, 3
@@ -97,6 +98,8 @@ def take_trap(state, cause, value):
         previous |= mode << MSTATUS_MPP_SHIFT
         store64(state + S_MSTATUS, status & ~(MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP) | previous)
         store64(state + S_MODE_WORD, 3)
+    if is_noted(state, TRAP) != 0:
+        note(state, TRAP, cause, value, pc, mode | load64(state + S_MODE_WORD) << 8, entry)
     again = repeats(state, entry)
     store64(state + S_PC, entry)
     store64(state + S_RESERVATION, NO_RESERVATION)

@@ -1,0 +1,1 @@
+"""What a machine lets one see: -d, --deterministic, --lockstep."""
