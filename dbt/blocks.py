@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dragoman.dbt.adapted import adapt_records
 from dragoman.dbt.breaks import is_break, until_break
 from dragoman.dbt.code_cache import (
     R_CHANGES,
@@ -158,7 +159,7 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     count = decode_block(load64(cache + C_DECODER), load64(cache + C_CODE_BASE) + pc, pc, end, body, maximum)
     if load16(body + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
         return 0
-    count = until_break(cache, body, count)
+    count = adapt_records(cache, body, until_break(cache, body, count))
     handlers, forms = load64(cache + C_HANDLERS), load64(cache + C_FORMS)
     for n in range(count):
         record = body + n * RECORD_SIZE

@@ -5,6 +5,7 @@ A unit runs on past branches, jumps and calls while what follows is new. Layout 
 
 from __future__ import annotations
 
+from dragoman.dbt.adapted import adapt_records
 from dragoman.dbt.breaks import is_break, until_break
 from dragoman.dbt.code_cache import (
     R_CODE,
@@ -363,7 +364,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
                 return 0
             put_jump_to(cache, pc)      # the block before falls to here
             break
-        count = until_break(cache, scratch, count)
+        count = adapt_records(cache, scratch, until_break(cache, scratch, count))
         row, entry = make_row(cache, pc), load64(cache + C_CURSOR)
         if blocks == 0:
             start = entry

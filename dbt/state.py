@@ -54,6 +54,7 @@ clock_offset
 request         bits of what others ask of this thread; native code does not touch it
 turn            address of TURN: until when native code may run; 0: for as long as it likes
 notes           for the runtime: a buffer for events of the log, 0: none; native code does not touch it
+declines        machines: table of the sensitive sites that declined last: DECLINE_SITES of (pc, how often in a row); 0: none
 user2           for the runtime, as user0
 user3
 """
@@ -100,6 +101,8 @@ EXITS = {
     "wait": 17,         # set by the hook: the guest waits for an interrupt; pc is where to go on
     "service": 18,      # set by the hook: the call instruction at pc is for the monitor
     "stuck": 19,        # set by the hook: the guest can make no step any more (a trap in the trap handler's first instruction)
+    "declined": 21,     # as "system"; the instruction was rewritten inline, but this case of it is not done there
+    "adapt": 22,        # set by the hook: the site at exit_data has declined so often that it had better be a plain trap
     "stop": 20,         # a debugger wants to stop before the instruction at pc (breaks.py)
 }
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
@@ -145,6 +148,7 @@ VIEW_SIZE = VIEW_JUMPS + (16 << VIEW_JUMP_BITS)
 VIEWS = 16                     # of a virtual CPU
 assert VIEW_SPACE + 48 <= VIEW_FETCHED and VIEW_FETCHED + (1 << FETCHED_BITS - 3) <= VIEW_JUMPS
 ACCESS_WRITE = 0x100
+DECLINE_SITES = 256
 ACCESS_PLAIN = 0x200          # of exit "misaligned": no atomic operation, but a load or store
 
 # --- the code cache's control block, shared by the threads of a process
@@ -205,6 +209,9 @@ tlb_fill        paged memory: host function (state, guest address, access) -> 1:
 fetch           host function (state, pc) -> host address of the code there, `code_page` set; 0: refused. 0: flat memory
 page            key of the rows in work: physical page and context, 0: flat memory
 virtual         guest address of that page
+adapted         guest addresses whose instructions are traps, ascending (adapted.py)
+adapted_count
+plain_decoders  control blocks of the decoder that makes traps of all sensitive instructions, by context
 decoders        control blocks of the decoder by context
 page_rows       uint32 row numbers by hash of the physical page: the first row of a chain (page_next)
 crossing        first row whose instruction lies on two pages (page_next)

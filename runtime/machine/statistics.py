@@ -18,6 +18,7 @@ MEMORY_ROWS = {
 }
 ENGINE_ROWS = {
     "stat_blocks": "blocks translated", "stat_instructions": "instructions in them", "code_bytes": "bytes of host code", "flushes": "times emptied",
+    "adapted": "sensitive sites retranslated as traps",
 }
 
 

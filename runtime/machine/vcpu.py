@@ -304,6 +304,10 @@ class Vcpu:
         if self.control is not None:
             self.control.met_breakpoint()
 
+    def on_adapt(self) -> None:
+        """A site that had better be a plain trap; pc is behind it."""
+        self.machine.engine.adapt(self.cpu.exit_data)
+
     def on_stuck(self) -> None:
         self.machine.crash(f"hart {self.hart_id}: a trap in the first instruction of the trap handler at {self.cpu.pc:#x}, again and again")
 
@@ -382,6 +386,6 @@ class Vcpu:
 
 _HANDLERS = {
     EXITS["poll"]: Vcpu.on_poll, EXITS["wait"]: Vcpu.on_wait, EXITS["device"]: Vcpu.on_device, EXITS["service"]: Vcpu.on_service,
-    EXITS["code_changed"]: Vcpu.on_code_changed, EXITS["emulate"]: Vcpu.on_emulate, EXITS["stuck"]: Vcpu.on_stuck,
+    EXITS["code_changed"]: Vcpu.on_code_changed, EXITS["emulate"]: Vcpu.on_emulate, EXITS["stuck"]: Vcpu.on_stuck, EXITS["adapt"]: Vcpu.on_adapt,
     EXITS["stop"]: Vcpu.on_stop,
 }

@@ -130,3 +130,27 @@ def test_rounding_that_no_host_has(firmware):
     assert registers["fa0"] == 0xFFFF_FFFF_3F80_0001
     machine.stop()
     machine.wait()
+
+
+@pytest.mark.parametrize("engine", ["interpreter", "stencil"])
+def test_a_site_that_always_declines_becomes_a_trap(firmware, engine):
+    """Only interrupt masks are changed inline; setting SUM leaves native code, at first after trying inline."""
+    words = (0x0004_0537,                               # lui a0, 0x40: mstatus.SUM
+             0x3E80_0593,                               # li a1, 1000
+             0x1005_2073,                               # csrs sstatus, a0
+             0xFFF5_8593,                               # addi a1, a1, -1
+             0xFE05_9CE3,                               # bnez a1, .-8
+             0x0010_0073)                               # ebreak
+    machine = Machine(bios=firmware(*words), memory="16M", compiler="off", engine=engine)
+    machine.start(paused=True)
+    hart = machine._monitor.harts[0]
+    machine.resume()
+    while not hart.register("stat_trap_3"):
+        threading.Event().wait(0.02)
+    machine.pause()
+    assert hart.register("stat_exit_declined") == 64
+    assert hart.register("stat_exit_system") >= 1000 - 64 - 1
+    assert machine._monitor.engine.adapted == {RAM + 8}
+    assert machine.harts[0].registers["mstatus"] >> 18 & 1
+    machine.stop()
+    machine.wait()

@@ -52,7 +52,7 @@ def test_inline_form(form):
         made.set_x(5, operand)
         guest, outcome = run(form, made, {"rd": rd or state.SINK, "rs1": field, "imm": word})
         if outcome.reason is not None:
-            assert (outcome.reason, outcome.value, outcome.pc) == ("system", word, PC)
+            assert (outcome.reason, outcome.value, outcome.pc) == ("declined", word, PC)
             assert operation not in ("csrr", "csrrw")
             continue
         inline += 1
@@ -75,7 +75,7 @@ def test_masks_leave_when_more_than_the_bit_changes_or_an_interrupt_falls_due(op
     made.set_x(5, bit)
     word = csr_word(operation, NUMBERS[name], 5)
     _, outcome = run(f"{operation}.{name}", made, {"rd": 6, "rs1": 5, "imm": word})
-    assert (outcome.reason == "system") is leaves
+    assert (outcome.reason == "declined") is leaves
 
 
 def test_system_leaves_with_the_word():

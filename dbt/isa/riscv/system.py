@@ -50,7 +50,7 @@ def mask_interrupts(enable: int, visible: int, sets: bool, immediate: bool) -> S
         if sets:
             pending = i.field("mip")
             leave = leave | (i.field("mie") & (pending | pending.lshr(EXTERNAL_LINE))).ne(0)
-        i.trap_if(leave, "system", i.imm())
+        i.trap_if(leave, "declined", i.imm())
         i.set_field("mstatus", old | operand if sets else old & ~operand)
         i.set("rd", old & visible)
     return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dragoman.dbt.compiled import compiled, load16, load64, store64, wrap
 from dragoman.dbt.isa.riscv.csr import FIRST_MODE_HOSTS_LACK
 from dragoman.dbt.isa.riscv.system_registers import MSTATUS_FS
-from dragoman.dbt.state import ACCESS_PLAIN, ACCESS_WRITE, ASK_BLOCKS, CACHE, EXITS, OFFSET
+from dragoman.dbt.state import ACCESS_PLAIN, ACCESS_WRITE, ASK_BLOCKS, CACHE, DECLINE_SITES, EXITS, OFFSET
 from dragoman.runtime.machine.riscv.context import switch_context
 from dragoman.runtime.machine.riscv.interrupts import pending_interrupt, update_timers
 from dragoman.runtime.machine.riscv.sensitive import DONE, ILLEGAL, count_at, execute
@@ -25,12 +25,14 @@ from dragoman.runtime.memory.notes import REFUSED, is_noted
 from dragoman.runtime.memory.refusals import NOT_REFUSED, REFUSED_FAULT, explain_access, explain_fetch, note_refused
 from dragoman.runtime.memory.tlb import fetch_code
 
-(SYSTEM, SYSCALL, BREAKPOINT_EXIT, ILLEGAL_EXIT, MISALIGNED, MEMORY_EXIT, FETCH, POLL, CHECK, CODE_CHANGED, DEVICE, SERVICE, STUCK, EMULATE) = (
-    EXITS[name] for name in ("system", "syscall", "breakpoint", "illegal", "misaligned", "memory", "fetch", "poll", "check",
-                             "code_changed", "device", "service", "stuck", "emulate"))
+(SYSTEM, SYSCALL, BREAKPOINT_EXIT, ILLEGAL_EXIT, MISALIGNED, MEMORY_EXIT, FETCH, POLL, CHECK, CODE_CHANGED, DEVICE, SERVICE, STUCK,
+ EMULATE, DECLINED, ADAPT) = (EXITS[name] for name in (
+     "system", "syscall", "breakpoint", "illegal", "misaligned", "memory", "fetch", "poll", "check", "code_changed", "device", "service",
+     "stuck", "emulate", "declined", "adapt"))
 S_PC, S_REASON, S_DATA, S_ACCESS, S_PENDING, S_REQUEST, S_CACHE, S_MODE_WORD, S_MONITOR = (
     OFFSET[name] for name in ("pc", "exit_reason", "exit_data", "access", "pending", "request", "cache", "mode", "monitor"))
-S_FRM, S_MSTATUS = OFFSET["frm"], OFFSET["mstatus"]
+S_FRM, S_MSTATUS, S_DECLINES = OFFSET["frm"], OFFSET["mstatus"], OFFSET["declines"]
+DECLINES_TO_ADAPT = 64              # in a row, of those that share a place in the table
 STAT_EXITS = OFFSET["stat_exit_miss"]
 C_STOP, C_ASK = CACHE["stop"], CACHE["ask"]
 LAST_HALFWORD, PAGE_OFFSET, WORD_MASK = 0xFFE, 0xFFF, 0xFFFFFFFF
@@ -77,6 +79,23 @@ def on_system(state):
     if result == DONE:
         return go_on(state)
     return raise_trap(state, ILLEGAL_INSTRUCTION, word) if result == ILLEGAL else 0
+
+
+@compiled("i8(i8)")
+def on_declined(state):
+    """As on_system; and the translator is told of a site that always declines."""
+    pc, sites = load64(state + S_PC), load64(state + S_DECLINES)
+    result, site = on_system(state), sites + 16 * (pc >> 1 & DECLINE_SITES - 1)
+    if sites == 0:
+        return result
+    times = load64(site + 8) + 1 if load64(site) == pc else 1
+    store64(site, pc)
+    store64(site + 8, times)
+    if result == 0 or times != DECLINES_TO_ADAPT:
+        return result
+    store64(state + S_DATA, pc)
+    store64(state + S_REASON, ADAPT)
+    return 0
 
 
 @compiled("i8(i8)")
@@ -169,6 +188,8 @@ def handle_exit(state):
     count_at(state, STAT_EXITS + 8 * reason)
     if reason == SYSTEM:
         return on_system(state)
+    if reason == DECLINED:
+        return on_declined(state)
     if reason == MEMORY_EXIT:
         return on_memory(state)
     if reason == SYSCALL:
