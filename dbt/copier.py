@@ -23,7 +23,7 @@ from dragoman.dbt.code_cache import (
     point,
     set_code,
 )
-from dragoman.dbt.compiled import compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
+from dragoman.dbt.compiled import below, compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
 from dragoman.dbt.decode import FETCH, decode_block
 from dragoman.dbt.host.x86_64_code import (
     JUMP_OPCODE,
@@ -229,9 +229,9 @@ def put_form(cache: int, record: int, cut: int) -> None:
     d = register_place(library, rd) if bits & RD_IS_X else MEMORY
     a = register_place(library, rs1) if bits & RS1_IS_X else MEMORY
     b = register_place(library, rs2) if bits & RS2_IS_X else MEMORY
-    behind = load64(record + RECORD_PC) + 4
+    behind = load64(record + RECORD_PC) + 4         # a kernel may be at addresses that are negative
     imm = load64(record + RECORD_IMM)
-    if bits & WIDE_VARIANT != 0 and (behind > 0x7FFF_FFFF or (bits & ENDS == 0 and (imm > 0x7FFF_FFFF or imm < -0x8000_0000))):
+    if bits & WIDE_VARIANT != 0 and (not below(behind, 0x8000_0000) or (bits & ENDS == 0 and (imm > 0x7FFF_FFFF or imm < -0x8000_0000))):
         form = bits >> 16
     number = variant(library, form, d, a, b)
     if number >= 0:

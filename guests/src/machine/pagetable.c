@@ -146,6 +146,22 @@ static void accessed_dirty(void) {
     say("# accessed and dirty: %s\n", svadu ? "set by the machine where ADUE says so" : without ? "set by the machine" : "faults");
 }
 
+/* What a call and auipc know of their own address, all of its bits. */
+static void code_addresses(void) {
+    group(space.scheme == SV39 ? "Sv39 addresses of code" : "Sv48 addresses of code");
+    static const uint32_t code[] = {0x00008313 /* mv t1, ra */, 0x004000ef /* jal ra, here: */, 0x00008513 /* here: mv a0, ra */,
+                                    0x00030093 /* mv ra, t1 */, 0x00008067 /* ret */, 0x00000517 /* auipc a0, 0 */, 0x00008067 /* ret */};
+    static const uint64_t places[] = {GIGAPAGE, HERE, 0x3f7ffff000, 0xffffffc000000000, 0xffffffff02000000, 0xffffffff80200000};
+    volatile uint32_t *words = (volatile uint32_t *)frames[0];
+    for (size_t i = 0; i < LENGTH(code); i++) words[i] = code[i];
+    fence_i();
+    for (size_t i = 0; i < LENGTH(places); i++) {
+        map(&space, places[i], frames[0], 0, SUPERVISOR);
+        expect_return("return address", call(S_MODE, (void *)places[i], 0, 0), S_MODE, places[i] + 8);
+        expect_return("auipc", call(S_MODE, (void *)(places[i] + 20), 0, 0), S_MODE, places[i] + 20);
+    }
+}
+
 /* The bits above the address's highest must be equal to it (4.4.1, 4.5.1). */
 static void canonical(void) {
     group(space.scheme == SV39 ? "Sv39 canonical addresses" : "Sv48 canonical addresses");
@@ -289,6 +305,7 @@ int main(void) {
         tables_nowhere();
         delegation();
         canonical();
+        code_addresses();
         write_csr(satp, 0);
     }
     return 0;
