@@ -101,10 +101,11 @@ EXITS = {
     "wait": 17,         # set by the hook: the guest waits for an interrupt; pc is where to go on
     "service": 18,      # set by the hook: the call instruction at pc is for the monitor
     "stuck": 19,        # set by the hook: the guest can make no step any more (a trap in the trap handler's first instruction)
+    "stop": 20,         # a debugger wants to stop before the instruction at pc (breaks.py)
     "declined": 21,     # as "system"; the instruction was rewritten inline, but this case of it is not done there
     "adapt": 22,        # set by the hook: the site at exit_data has declined so often that it had better be a plain trap
-    "stop": 20,         # a debugger wants to stop before the instruction at pc (breaks.py)
 }
+assert list(EXITS.values()) == list(range(len(EXITS)))
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
 
 JUMP_CACHE_BITS = 16

@@ -137,7 +137,7 @@ def test_a_site_that_always_declines_becomes_a_trap(firmware, engine):
     """Only interrupt masks are changed inline; setting SUM leaves native code, at first after trying inline."""
     words = (0x0004_0537,                               # lui a0, 0x40: mstatus.SUM
              0x3E80_0593,                               # li a1, 1000
-             0x1005_2073,                               # csrs sstatus, a0
+             0x3005_2073,                               # csrs mstatus, a0
              0xFFF5_8593,                               # addi a1, a1, -1
              0xFE05_9CE3,                               # bnez a1, .-8
              0x0010_0073)                               # ebreak

@@ -1,7 +1,8 @@
 """Bare-metal programs for hostile guests: words put together in Python, with a trap handler that goes on behind what trapped.
 
 A program starts in M mode at the beginning of RAM. Its own parts use x25 to x31: traps are counted in x26 and skip the instruction; a
-trap of a fetch goes on where x27 points; within `attempt` any trap ends the attempt. Encodings: unprivileged manual, chapter "RV32/64G Instruction Set Listings".
+trap of a fetch goes on where x27 points; within `attempt` any trap ends the attempt.
+Encodings: unprivileged manual, chapter "RV32/64G Instruction Set Listings".
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def test_any_access_to_any_register(tmp_path, engine):
         at = place(r)
         value = r.choice((*VALUES, r.getrandbits(64), r.getrandbits(12)))
         instruction = access(r)
-        if FINISHER <= at + 7 and at < FINISHER + 4:
+        if at + 7 >= FINISHER and at < FINISHER + 4:
             instruction = load(2, 12, 10)               # a write there may end the machine, as it should
         program.li(10, at)
         program.li(11, value)
