@@ -169,9 +169,9 @@ class Machine:
 
     def close(self) -> int:
         """After its end: wind up, and return the status."""
+        self._join()
         if self.gdb is not None:
             self.gdb.close()
-        self._join()
         with self.lock:
             self.board.uart.flush()
             self.equipment.close()

@@ -1,7 +1,7 @@
 /* A guest to be debugged: calls, floating point, an AMO, two address spaces with other code at one address, a second hart, a trap. */
 typedef unsigned long word;
 #define VALID 1
-#define EXECUTE 0xC9                    /* V X A D */
+#define EXECUTE 0xCB                    /* V R X A D */
 #define ALL 0xCF                        /* V R W X A D */
 #define CONTEXT ((word *)0x40000000)    /* what lies here depends on the address space */
 
@@ -40,7 +40,7 @@ static void supervisor(void) {
 
 static void map(int n) {
     code[n][0] = 0x00008067ul << 32 | 0x00000513 | (word)(n + 1) << 20;     /* li a0, n + 1; ret */
-    leaves[n][0] = (word)code[n] >> 2 | EXECUTE | 2;
+    leaves[n][0] = (word)code[n] >> 2 | EXECUTE;
     middles[n][0] = (word)leaves[n] >> 2 | VALID;
     roots[n][0] = 0 << 10 | ALL;                                            /* devices */
     roots[n][1] = (word)middles[n] >> 2 | VALID;

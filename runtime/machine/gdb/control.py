@@ -40,13 +40,14 @@ class HartControl:
         """In its thread, before it runs; False: it may."""
         if self.mode == HOLD:
             self.target.park(self)
-            self.hart.rest()
+            self.hart.stand()
             return True
         if self.met is not None:
             watch, self.met = self.met, None
             self.target.report(self, watch.kind, watch.address)
             return True
-        if self.hart.machine.paused or not self.hart.started:
+        machine = self.hart.machine
+        if machine.paused or machine.still.held or not self.hart.started:
             return False
         if self.mode == STEP:
             self._step()

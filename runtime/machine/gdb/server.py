@@ -7,6 +7,7 @@ import os
 import selectors
 import socket
 import threading
+import traceback
 
 from dragoman.runtime.machine.gdb import protocol
 from dragoman.runtime.machine.gdb.protocol import Receiver, packet
@@ -100,9 +101,14 @@ class Server:
 
     def _serve(self, client: socket.socket) -> None:
         """One client, until it goes or the machine has ended."""
-        with client, contextlib.suppress(OSError):      # it is gone
-            client.settimeout(PATIENCE)
-            self._talk(client)
+        with client:
+            try:
+                client.settimeout(PATIENCE)
+                self._talk(client)
+            except OSError:
+                pass                                    # it is gone
+            except Exception:                           # the machine goes on without its debugger
+                traceback.print_exc()
         if not self._closing:
             self.target.halt(Stop(1))
             if self.target.wait_stop() is not None:

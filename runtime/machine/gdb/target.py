@@ -178,7 +178,7 @@ class MachineTarget:
         while size:
             count = min(size, PAGE_SIZE - address % PAGE_SIZE)
             physical = self.walk(hart, address).physical
-            if physical is None or not memory.base <= physical < memory.base + memory.size:
+            if physical is None or not memory.base <= physical < memory.end:
                 break
             found.append((physical, count))
             address, size = address + count & MASK, size - count

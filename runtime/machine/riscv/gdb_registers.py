@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dragoman.dbt.compiled import wrap
 from dragoman.runtime.machine.riscv.csr_table import NUMBERS
 from dragoman.runtime.machine.vcpu import MASK, Vcpu
 
@@ -56,8 +55,7 @@ def _csr(name: str, feature: str, size: int = 8) -> Register:
         """As an instruction with all rights; what follows from it, does."""
         if number >> 10 == READ_ONLY:
             return False
-        hart.native.csr_write(hart.cpu.address, number, wrap(value))
-        hart.native.switch_context(hart.cpu.address)
+        hart.write_system_register(name, value)
         hart.kick()
         return True
     return Register(name, feature, size, "int", lambda hart: hart.native.csr_read(hart.cpu.address, number), write)
@@ -66,8 +64,7 @@ def _csr(name: str, feature: str, size: int = 8) -> Register:
 def _set_privilege(hart: Vcpu, value: int) -> bool:
     if value not in MODES:
         return False
-    hart.set_register("mode", value)
-    hart.native.switch_context(hart.cpu.address)
+    hart.write_system_register("mode", value)
     return True
 
 
