@@ -29,11 +29,13 @@ def build(kind: str, functions: Functions | None = None) -> Image:
         return link([], STENCILS_BASE, blobs={"library": stencils.build(riscv, True, model=model)})
     from dragoman.dbt import compiled, decode
     count = kind.endswith("counting")
-    administration = _in_child(lambda: compiled.build(for_administration()))
     native = _in_child(lambda: _native(riscv, count, model))
     library = _in_child(lambda: stencils.build(riscv, False, count, model))
-    added = [_in_child(lambda: compiled.build(functions()))] if functions else []
-    translation = compiled.build(for_translation(model.paged))     # meanwhile
+    from dragoman.dbt import numba_ir
+    numba_ir.prepare()                                  # meanwhile; the others start with it
+    added = [_in_child(lambda: compiled.build(functions()))] if functions else []       # the longest first
+    administration = _in_child(lambda: compiled.build(for_administration()))
+    translation = compiled.build(for_translation(model.paged))
     blobs = {"forms": stencils.form_words(riscv), "library": library()}
     blobs |= _context_tables() if model.paged else {"decoder": decode.tables()}
     return link([native(), translation, administration(), *(add() for add in added)], blobs=blobs)

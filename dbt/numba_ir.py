@@ -16,12 +16,11 @@ import types as python
 from collections.abc import Iterable
 
 from llvmlite import ir
-from numba.core import codegen, compiler, cpu, lowering, types, typing
-from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core import codegen, compiler, cpu, interpreter, lowering, transforms, types, typing
+from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
 from numba.core.errors import NumbaError
-from numba.core.typed_passes import NativeLowering, NopythonTypeInference, PreLowerStripPhis
+from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 from numba.core.typing.templates import Signature
-from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from dragoman.dbt.compiled import FUNCTIONS, Compiled, CompiledError
 
@@ -112,13 +111,34 @@ class _Library(codegen.CodeLibrary):
     def get_asm_str(self): raise NotImplementedError
 
 
+class _Interpreter(interpreter.Interpreter):
+    """What Numba rewrites then are tuples, dictionaries and `with`: a tenth of the time, for nothing."""
+
+    def post_process(self, peepholes, func_ir):
+        return func_ir
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Translate(FunctionPass):
+    """Byte code to Numba's IR. Nobody asks how long variables live: integers are not freed, and there are no generators."""
+    _name = "dragoman_translate"
+
+    def __init__(self):
+        super().__init__()
+
+    def run_pass(self, state):
+        state["func_ir"] = made = _Interpreter(state["func_id"]).interpret(state["bc"])
+        made.blocks = transforms.canonicalize_cfg(made.blocks)
+        made.generator_info, state["nargs"] = None, made.arg_count
+        return True
+
+
 class _Pipeline(compiler.CompilerBase):
     """From byte code to IR, with the passes that integer code needs: no SSA, since LLVM does that."""
 
     def define_pipelines(self):
         manager = PassManager("dragoman")
-        for step in (TranslateByteCode, FixupArgs, IRProcessing, NopythonTypeInference,
-                     PreLowerStripPhis, _NativeLowering, compiler.NoPythonBackend):
+        for step in (_Translate, NopythonTypeInference, _NativeLowering, compiler.NoPythonBackend):
             manager.add_pass(step, step.__name__)
         manager.finalize()
         return [manager]
@@ -196,13 +216,19 @@ def _primitive(name: str, known: Compiled) -> str:
 _front_end: FrontEnd | None = None
 
 
+def prepare() -> None:
+    """What every use of Numba begins with, half a second with its import: once, before processes are forked that use it."""
+    global _front_end
+    _front_end = _front_end or FrontEnd()
+
+
 def module(names: Iterable[str]) -> str:
     """IR of the named functions and all that they call."""
-    global _front_end
     collecting = gc.isenabled()
     gc.disable()                   # nothing here is garbage before the end; collecting took a tenth of the time
     try:
-        _front_end = _front_end or FrontEnd()
+        prepare()
+        assert _front_end is not None
         public, texts, wanted, done = set(names), [], list(dict.fromkeys(names)), set()
         while wanted:
             name = wanted.pop()
