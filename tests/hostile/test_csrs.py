@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.hostile.machines import ENGINES, run, survives
-from tests.hostile.program import MSTATUS, MTVEC, PMPADDR0, PMPCFG0, RAM, Program, M, S, U, csrw, load, store
+from tests.hostile.program import MSTATUS, MTVEC, PMPADDR0, PMPCFG0, RAM, M, Program, S, U, csrw, load, store
 
 NUMBERS = range(4096)
 # What a program needs to come to its end: its handler, its memory.
