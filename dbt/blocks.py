@@ -39,7 +39,7 @@ from dragoman.dbt.compiled import (
 )
 from dragoman.dbt.copier import BLOCK_INSTRUCTIONS, SCRATCH_CROSSING, put_jump, translate_unit
 from dragoman.dbt.decode import FETCH, decode_block
-from dragoman.dbt.pages import block_end, enter_page, is_near, move_to_crossing, second_page_holds
+from dragoman.dbt.pages import NOWHERE, block_end, enter_page, is_near, move_to_crossing, second_page_holds
 from dragoman.dbt.state import (
     ASK_BLOCKS,
     CACHE,
@@ -260,7 +260,7 @@ def make_block(cache: int, state: int, pc: int) -> int:
     """
     store64(state + S_PC, pc)
     end, code = block_end(cache, pc), 0
-    if end == 0 or pc & 1:
+    if end == NOWHERE or pc & 1:
         store64(state + S_REASON, EXIT_FETCH)
         return 0
     if has_room(cache) == 0:

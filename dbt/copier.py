@@ -38,7 +38,7 @@ from dragoman.dbt.host.x86_64_code import (
     put_increment,
     put_jump,
 )
-from dragoman.dbt.pages import block_end, is_near
+from dragoman.dbt.pages import NOWHERE, block_end, is_near
 from dragoman.dbt.state import (
     ASK_BLOCKS,
     CACHE,
@@ -392,7 +392,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
         following = target if ends == ENDS_JUMP and bits & CALLS == 0 else behind
         area_end = block_end(cache, following)
         follow = 0
-        if more != 0 and ends < ENDS_JUMP_TO and area_end != 0 and following & 1 == 0 and is_near(cache, following) != 0:
+        if more != 0 and ends < ENDS_JUMP_TO and area_end != NOWHERE and following & 1 == 0 and is_near(cache, following) != 0:
             follow = is_new(cache, following, unit)
         if (ends == ENDS_BRANCH or ends == ENDS_JUMP) and target <= load64(last + RECORD_PC) and ask & ASK_BLOCKS == 0:
             put_poll(cache, load64(last + RECORD_PC), target)

@@ -31,6 +31,7 @@ C_DECODER, C_DECODERS, C_ROWS, C_PAGE_ROWS, C_CROSSING = (
 C_SITES, C_SITE_COUNT, SITE_SIZE = CACHE["sites"], CACHE["site_count"], 16
 S_CODE_PAGE = OFFSET["code_page"]
 PAGE_MASK = PAGE_SIZE - 1
+NOWHERE = 1             # no end of executable memory: those are even, and 0 behind the last page of the address space
 
 
 @compiled("i8(i8,i8,i8)")
@@ -82,11 +83,11 @@ def is_near(cache: int, pc: int) -> int:
 
 @compiled("i8(i8,i8)")
 def block_end(cache: int, pc: int) -> int:
-    """Where executable memory ends that a block at `pc` may reach into; 0: it is not executable, or on another page."""
+    """Where executable memory ends that a block at `pc` may reach into; NOWHERE: it is not executable, or on another page."""
     if load64(cache + C_FETCH) == 0:
         area = executable_range(cache, pc)
-        return executable_end(cache, area) if area != 0 else 0
-    return (pc | PAGE_MASK) + 1 if pc & ~PAGE_MASK == load64(cache + C_VIRTUAL) else 0
+        return executable_end(cache, area) if area != 0 else NOWHERE
+    return (pc | PAGE_MASK) + 1 if pc & ~PAGE_MASK == load64(cache + C_VIRTUAL) else NOWHERE
 
 
 @compiled("i8(i8,i8,i8)")

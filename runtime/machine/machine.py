@@ -48,7 +48,7 @@ class Machine:
         if architecture is None:
             architecture = importlib.import_module("dragoman.runtime.machine.riscv.architecture")
         self.options, self.architecture = options, architecture
-        self.ended = self.paused = self.rebooting = False
+        self.ended = self.paused = self.rebooting = self.stopped = False
         self.status = 0
         self.report = ""                                # why it ended, if that was no power-off
         self.events = Events()
@@ -157,9 +157,12 @@ class Machine:
             self.engine.flush(self.harts[0].cpu)
             self.equipment = Equipment(self)
             self.board = self.architecture.board(self)
+            self.boot()
+            if self.stopped:                            # meanwhile
+                self.rebooting = False
+                return
             self.ended = self.rebooting = False
             self._done.clear()
-            self.boot()
         self._start_harts()
 
     def _join(self) -> None:
@@ -211,17 +214,19 @@ class Machine:
         self.end(status)
 
     def crash(self, report: str) -> None:
-        """The guest, or we, cannot go on."""
+        """The guest, or we, cannot go on. The report's first line says why; others show the state."""
         self.end(CRASHED, report)
 
     def reset(self) -> None:
         """The guest asks for a reboot."""
-        self.rebooting = not self.ended
-        self.end(0)
+        with self.lock:
+            self.rebooting = not self.ended and not self.stopped
+            self.end(0)
 
     def stop(self) -> None:
         """From outside: as if its power were cut."""
-        self.rebooting = False
+        with self.lock:
+            self.stopped, self.rebooting = True, False
         self.end(0, "stopped")
 
     def pause(self) -> None:

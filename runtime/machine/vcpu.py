@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MASK = (1 << 64) - 1
 LOOK = 1                                    # request: the machine has something for this CPU
 MANY = 4096
+PARCEL = 2                                  # bytes that code is fetched in
 STEPS = 64                                  # of the oracle between two looks for interrupts
 
 
@@ -238,9 +239,13 @@ class Vcpu:
 
     def step(self, record: listing.Record | None = None) -> oracle.Outcome | None:
         """The instruction at pc, decoded or not, by the oracle; None if it has trapped."""
-        cpu = self.cpu
+        cpu, record = self.cpu, record or self._decoded()
+        if record is None:
+            cpu.exit_reason, cpu.exit_data = EXITS["fetch"], cpu.pc
+            self.call_hook()
+            return None
         try:
-            outcome = emulate.step(cpu, self.memory, record or self._decoded())
+            outcome = emulate.step(cpu, self.memory, record)
         except Refused as fault:
             self.refuse(fault.address)
             return None
@@ -256,7 +261,7 @@ class Vcpu:
         return outcome
 
     def _decoded(self) -> listing.Record | None:
-        """The instruction at pc, which has been fetched before; None where it lies on two pages."""
+        """The instruction at pc; None: it cannot be fetched."""
         pc, code = self.cpu.pc, self._code()
         if not code:
             return None
@@ -268,12 +273,16 @@ class Vcpu:
         return known
 
     def _code(self) -> bytes:
-        """The bytes of the instruction at pc; none where it lies on two pages."""
-        pc = self.cpu.pc
+        """The bytes of the instruction at pc, which may lie on two pages; none: it cannot be fetched."""
+        code = self._parcel(self.cpu.pc)
+        if code and code[0] & 3 == 3:
+            rest = self._parcel(self.cpu.pc + PARCEL & MASK)
+            return code + rest if rest else b""
+        return code
+
+    def _parcel(self, pc: int) -> bytes:
         host = self.native.fetch_code(self.cpu.address, oracle.signed(pc, 64))
-        if not host or pc & PAGE_SIZE - 1 == PAGE_SIZE - 2:
-            return b""
-        return ctypes.string_at(host, 4 if ctypes.c_uint8.from_address(host).value & 3 == 3 else 2)
+        return ctypes.string_at(host, PARCEL) if host else b""
 
     def on_emulate(self) -> None:
         """An instruction that rounds in a way that the host lacks; or all of them, for as long as they are to round so."""
@@ -309,7 +318,12 @@ class Vcpu:
         self.machine.engine.adapt(self.cpu.exit_data)
 
     def on_stuck(self) -> None:
-        self.machine.crash(f"hart {self.hart_id}: a trap in the first instruction of the trap handler at {self.cpu.pc:#x}, again and again")
+        self.machine.crash(f"hart {self.hart_id}: a trap in the first instruction of the trap handler at {self.cpu.pc:#x}, again and again\n"
+                           + self.describe())
+
+    def describe(self) -> str:
+        """Its registers, in lines for people."""
+        raise NotImplementedError
 
     # --- for who looks in from outside, while it is parked
     def peek(self, address: int, size: int) -> bytes:

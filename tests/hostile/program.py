@@ -1,6 +1,6 @@
 """Bare-metal programs for hostile guests: words put together in Python, with a trap handler that goes on behind what trapped.
 
-A program starts in M mode at the beginning of RAM. Its own parts use x25 to x31: traps are counted in x26 and skip the instruction; a
+A program starts in M mode at the beginning of RAM. Its own parts use x26 to x31: traps are counted in x26 and skip the instruction; a
 trap of a fetch goes on where x27 points; within `attempt` any trap ends the attempt.
 Encodings: unprivileged manual, chapter "RV32/64G Instruction Set Listings".
 """
@@ -15,10 +15,11 @@ from tests.privileged.program import MRET, addi, auipc, branch, i_type, ld, sd, 
 RAM, UART, FINISHER, CLINT, PLIC, RTC, VIRTIO = 0x8000_0000, 0x1000_0000, 0x10_0000, 0x200_0000, 0xC00_0000, 0x10_1000, 0x1000_1000
 PASS, FAIL, RESET = 0x5555, 0x3333, 0x7777
 MASK = (1 << 64) - 1
-MSTATUS, MEDELEG, MIDELEG, MIE, MTVEC, MEPC, MCAUSE, MTVAL = 0x300, 0x302, 0x303, 0x304, 0x305, 0x341, 0x342, 0x343
+MSTATUS, MEDELEG, MIDELEG, MIE, MTVEC, MSCRATCH, MEPC, MCAUSE = 0x300, 0x302, 0x303, 0x304, 0x305, 0x340, 0x341, 0x342
 MCOUNTEREN, MENVCFG, STVEC, SATP, PMPCFG0, PMPADDR0 = 0x306, 0x30A, 0x105, 0x180, 0x3A0, 0x3B0
 FENCE_I, SFENCE, WFI, ECALL, EBREAK, RET = 0x100F, 0x1200_0073, 0x1050_0073, 0x73, 0x10_0073, 0x8067
 U, S, M = 0, 1, 3
+EQ, LT = 0, 4                               # funct3 of branches
 __all__ = ["MRET", "Program", "addi", "branch", "i_type", "ld", "sd", "store"]
 
 
@@ -29,6 +30,7 @@ def jump(offset: int, rd: int = 0) -> int:
 
 def jalr(rd: int, rs1: int, offset: int = 0) -> int: return i_type(0x67, 0, rd, rs1, offset)
 def load(funct3: int, rd: int, rs1: int, offset: int = 0) -> int: return i_type(3, funct3, rd, rs1, offset)
+def csrrw(rd: int, number: int, rs1: int) -> int: return number << 20 | rs1 << 15 | 1 << 12 | rd << 7 | 0x73
 def csrw(number: int, rs1: int) -> int: return number << 20 | rs1 << 15 | 1 << 12 | 0x73
 def csrs(number: int, rs1: int) -> int: return number << 20 | rs1 << 15 | 2 << 12 | 0x73
 def csrc(number: int, rs1: int) -> int: return number << 20 | rs1 << 15 | 3 << 12 | 0x73
@@ -37,6 +39,45 @@ def csrr(rd: int, number: int) -> int: return number << 20 | 2 << 12 | rd << 7 |
 
 def amo(funct5: int, rd: int, rs1: int, rs2: int, double: bool = True) -> int:
     return funct5 << 27 | rs2 << 20 | rs1 << 15 | (3 if double else 2) << 12 | rd << 7 | 0x2F
+
+
+def _handler() -> list[int]:
+    rescue, normal, skip, fetch = 16, 22, 27, 31        # labels
+    words: list[int] = []
+
+    def put(*more: int) -> None:
+        words.extend(more)
+
+    def to(label: int, funct3: int, rs1: int, rs2: int) -> None:
+        put(branch(funct3, rs1, rs2, 4 * (label - len(words))))
+    put(addi(26, 26, 1), csrrw(30, MSCRATCH, 0))
+    to(normal, EQ, 30, 0)
+    put(i_type(0x13, 7, 29, 30, 1))                     # andi
+    to(rescue, EQ, 29, 0)
+    put(csrr(29, MCAUSE))
+    to(rescue, LT, 29, 0)
+    for cause in (12, 1):
+        put(addi(28, 0, cause))
+        to(rescue, EQ, 29, 28)
+    put(addi(28, 0, 2), i_type(0x13, 5, 29, 29, 2))     # srli: calls are causes 8 to 11
+    to(rescue, EQ, 29, 28)
+    put(csrw(MSCRATCH, 30))
+    to(skip, EQ, 0, 0)
+    assert len(words) == rescue
+    put(i_type(0x13, 7, 30, 30, -2), csrw(MEPC, 30), addi(30, 0, 3), i_type(0x13, 1, 30, 30, 11), csrs(MSTATUS, 30), MRET)
+    assert len(words) == normal
+    put(csrr(29, MCAUSE))
+    for cause in (12, 1):
+        put(addi(28, 0, cause))
+        to(fetch, EQ, 29, 28)
+    assert len(words) == skip
+    put(csrr(30, MEPC), addi(30, 30, 4), csrw(MEPC, 30), MRET)
+    assert len(words) == fetch
+    put(csrw(MEPC, 27), MRET)
+    return words
+
+
+HANDLER = _handler()
 
 
 class Program:
@@ -70,44 +111,41 @@ class Program:
         self.add(csrw(number, 31))
 
     def handler(self) -> None:
-        """Counts; goes on at x25, if that is not 0, in M mode; else at x27 after a fetch, or behind the instruction. Opens all memory to S, U."""
-        rescue = [branch(0, 25, 0, 28), csrw(MEPC, 25), addi(25, 0, 0), addi(30, 0, 3), i_type(0x13, 1, 30, 30, 11), csrs(MSTATUS, 30), MRET]
-        skip = [csrr(30, MEPC), addi(30, 30, 4), csrw(MEPC, 30), MRET]
-        words = [addi(26, 26, 1), *rescue, csrr(30, MCAUSE), addi(29, 0, 12), branch(0, 30, 29, 4 * (3 + len(skip))),
-                 addi(29, 0, 1), branch(0, 30, 29, 4 * (1 + len(skip))), *skip, csrw(MEPC, 27), MRET]
-        self.add(jump(4 * (1 + len(words))))
+        """Counts; then mscratch says where it goes on. 0: behind the instruction, or, where a fetch trapped, at x27. An address: there, in M
+        mode; with its lowest bit set, that is for traps of fetches, calls and interrupts only. Opens all memory to S and U."""
+        self.add(jump(4 * (1 + len(HANDLER))))
         self.trap = self.here
-        self.add(*words)
+        self.add(*HANDLER)
         self.csr(MTVEC, self.trap)
         self.csr(PMPADDR0, MASK)
         self.csr(PMPCFG0, 0x1F)                     # NAPOT, R W X
 
-    def enter(self, mode: int) -> None:
-        """Go on in another mode; from M mode only."""
+    def enter(self, mode: int, at: int | None = None) -> None:
+        """Go on in another mode, here or at an address; from M mode only."""
         self.li(31, 3 << 11)
         self.add(csrc(MSTATUS, 31))
         self.li(31, mode << 11 | 3 << 13)           # MPP, FS
-        self.add(csrs(MSTATUS, 31), auipc(31, 0), addi(31, 31, 16), csrw(MEPC, 31), MRET)
+        self.add(csrs(MSTATUS, 31))
+        if at is None:
+            self.add(auipc(31, 0), addi(31, 31, 16))
+        else:
+            self.li(31, at)
+        self.add(csrw(MEPC, 31), MRET)
 
-    def attempt(self, body: Callable[[], None], mode: int = M) -> None:
-        """What traps in `body`, or its end, goes on behind it in M mode, as at the start: no translation, no delegation, no interrupts."""
-        at = self.catch()
-        if mode != M:
-            self.enter(mode)
-        body()
-        self.caught(at)
-
-    def leave(self) -> None:
-        """Back into M mode, from any, by a trap."""
-        self.caught(self.catch())
-
-    def catch(self) -> int:
-        self.li(25, MASK)
-        return len(self.words) - 2                  # where the value stands that `caught` replaces
-
-    def caught(self, at: int) -> None:
-        self.add(ECALL)
-        self.words[at:at + 2] = self.here, 0
+    def attempt(self, body: Callable[[], None] | int, mode: int = M, skipping: bool = False) -> None:
+        """Execute `body`, or what is at that address, in a mode; what traps there, or its end, goes on behind it in M mode, as at the start: no translation, no delegation, no
+        interrupts. skipping: but loads, stores and illegal instructions that trap are skipped."""
+        self.li(31, MASK)
+        literal = len(self.words) - 2               # the address behind, when that is known
+        self.add(csrw(MSCRATCH, 31))
+        if isinstance(body, int):
+            self.enter(mode, body)
+        else:
+            if mode != M:
+                self.enter(mode)
+            body()
+            self.add(ECALL)
+        self.words[literal:literal + 2] = self.here | skipping, 0
         for number in (MSTATUS, MEDELEG, MIDELEG, MIE, SATP):
             self.add(csrw(number, 0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dragoman.dbt.compiled import wrap
+from dragoman.dbt.isa.riscv import REGISTER_NAMES
 from dragoman.dbt.isa.riscv.csr import FIRST_MODE_HOSTS_LACK
 from dragoman.dbt.isa.riscv.system_registers import M_MODE, MSTATUS_FS, S_MODE
 from dragoman.runtime.machine.riscv.csr_table import NUMBERS
@@ -13,6 +14,10 @@ from dragoman.runtime.machine.vcpu import MASK, Vcpu
 A0, A1, A2 = 10, 11, 12
 TIME_BASE = 10_000_000          # Hz
 LOAD_ACCESS_FAULT, STORE_ACCESS_FAULT = 5, 7        # causes
+
+
+MODES = {0: "U", 1: "S", 3: "M"}
+SHOWN = ("mstatus", "medeleg", "mideleg", "mie", "mip", "satp", "mtvec", "mepc", "mcause", "mtval", "stvec", "sepc", "scause", "stval")
 
 
 class Hart(Vcpu):
@@ -83,6 +88,13 @@ class Hart(Vcpu):
 
     def rounds_as_no_host(self) -> bool:
         return self.cpu.frm >= FIRST_MODE_HOSTS_LACK and self.register("mstatus") & MSTATUS_FS != 0
+
+    def describe(self) -> str:
+        rows = [(name, self.cpu.x[number]) for number, name in enumerate(REGISTER_NAMES["x"]) if number]
+        rows = [("pc", self.cpu.pc), *rows, *((name, self.register(name)) for name in SHOWN)]
+        cells = [f"{name:>8} {value:016x}" for name, value in rows]
+        lines = [" ".join(cells[at:at + 4]) for at in range(0, len(cells), 4)]
+        return "\n".join([f"hart {self.hart_id} in mode {MODES[self.register('mode')]}", *lines])
 
     def wait(self) -> None:
         """As the instruction wfi."""

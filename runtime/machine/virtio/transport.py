@@ -30,6 +30,8 @@ _ADDRESSES = {register + 4 * half: (name, 32 * half) for register, name in
               ((QUEUE_DESC, "descriptors"), (QUEUE_DRIVER, "available"), (QUEUE_DEVICE, "used")) for half in (0, 1)}
 _FIELDS = ("status", "accepted", "interrupts", "generation", "device_select", "driver_select", "queue_select")
 
+MOST_REPORTS = 8        # of a device, whose driver may do wrong for ever
+
 
 def _ignore(message: str) -> None:
     """Nobody wants to know."""
@@ -43,6 +45,7 @@ class Transport:
     def __init__(self, device: VirtioDevice, memory: Memory, line: InterruptLine, events: Events, report: Callable[[str], None] = _ignore):
         assert all(0 < size <= LARGEST_QUEUE and not size & (size - 1) for size in device.queue_sizes)
         self.device, self.memory, self.line, self.events, self.report = device, memory, line, events, report
+        self._reports = 0
         self.queues = [Queue(memory, number, size, self.needs_reset) for number, size in enumerate(device.queue_sizes)]
         self.offered = _COMMON | device.features
         self.status = self.accepted = self.interrupts = self.generation = 0
@@ -161,7 +164,9 @@ class Transport:
     def needs_reset(self, message: str) -> None:
         """The driver broke a rule, from which only a reset leads back (2.1.2)."""
         if not self.status & NEEDS_RESET:
-            self.report(f"virtio device {self.device.device_id}: {message}; it stops until the driver resets it")
+            self._reports += 1
+            if self._reports <= MOST_REPORTS:
+                self.report(f"virtio device {self.device.device_id}: {message}; it stops until the driver resets it")
             self.status |= NEEDS_RESET
             self.config_changed()
 
