@@ -86,18 +86,18 @@ def _native(isa, count: bool, model: Model) -> bytes:    # type: ignore[no-untyp
 
 def for_translation(paged: bool) -> list:       # type: ignore[type-arg]
     """The compiled functions by which guest code becomes host code; natives and Python call them by symbol."""
-    from dragoman.dbt import blocks, copier, decode, pages, region_table
-    of_pages = [blocks.renew_budget, region_table.look_over_entry] if paged else []
+    from dragoman.dbt import blocks, copier, decode, pages, region_pages
+    of_pages = [blocks.renew_budget, region_pages.look_over_entry] if paged else []
     return [*of_pages, blocks.resolve_block, blocks.resolve_linked, blocks.on_poll, blocks.read_clock, copier.translate_unit,
             decode.decode_block, pages.guest_pc_of]
 
 
 def for_administration() -> list:               # type: ignore[type-arg]
     """And those by which Python looks after the code cache. What both need is compiled twice, at the same time."""
-    from dragoman.dbt import adapted, breaks, cache_admin, code_cache, pages, region_blocks, region_table, region_watch
+    from dragoman.dbt import adapted, breaks, cache_admin, code_cache, pages, region_blocks, region_pages, region_table, region_watch
     return [code_cache.invalidate, code_cache.verify, code_cache.find_row, code_cache.next_hot, cache_admin.splice_ranges,
             cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_blocks.count_around, region_blocks.choose_blocks, region_watch.watch_region, region_table.reserve_region,
             region_table.publish_region, region_table.drop_regions, region_table.calm_down, region_table.invalidate_code,
-            region_table.verify_code, region_table.verify_page, pages.row_at, pages.row_of_page, pages.place_of_page,
+            region_table.verify_code, region_pages.verify_page, pages.row_at, pages.row_of_page, pages.place_of_page,
             breaks.set_break_table, adapted.set_adapted]

@@ -131,6 +131,19 @@ def guest_pc_of(cache: int, host: int) -> int:
     return load64(sites + (low - 1) * SITE_SIZE + 8)
 
 
+@compiled("i8(i8,i8)")
+def has_units(cache: int, page: int) -> int:
+    """1 if something is translated from the physical page."""
+    rows = load64(cache + C_ROWS)
+    number = load32(load64(cache + C_PAGE_ROWS) + 4 * (page >> 12 & PAGE_ROWS - 1))
+    while number != 0:
+        row = rows + number * ROW_SIZE
+        if load64(row + R_PAGE) & ~PAGE_MASK == page and load64(row + R_SIZE) != 0:
+            return 1
+        number = load64(row + R_PAGE_NEXT)
+    return 0
+
+
 @compiled("i8(i8,i8,i8)")
 def verify_units(cache: int, page: int, every: int) -> int:
     """Drop the units on the physical page whose bytes have changed (every: all of them); returns the number that is left."""

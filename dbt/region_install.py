@@ -1,7 +1,7 @@
 """Puts compiled regions into the code cache of this process: placed, relocated, linked; without any compiler.
 
 Region code lies in the arena as: jumps out (8 bytes each, so that a rel32 is within a cache line), a thunk per entry, the code; of
-a region on several pages also their comparison, to which the thunks lead, and the table for it (region_table.py).
+a region on several pages also their comparison, to which the thunks lead, and the table for it (region_pages.py).
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ class Regions:
         content, entries = self._place(image, base, code_at, pages)
         ctypes.memmove(base + self.engine.arena.write - self.engine.arena.run, bytes(content), len(content))
         ranges = place.ranges(pieces)
-        job = [len(ranges), len(entries), len(image.exits)]
-        for address, guest, key in ranges:
-            job += (address, address + len(guest), self.engine.host.hash(guest, len(guest)), key)
+        job = [len(ranges), len(entries), len(image.exits), place.emptied]
+        for pc, guest, key, host in ranges:
+            job += (pc, pc + len(guest), self.engine.host.hash(guest, len(guest)), key, host)
         for pc, code in entries:
             job += (pc, code, place.key(pc))
         for n, pc in enumerate(image.exits):
@@ -146,7 +146,7 @@ class Regions:
 
     def drop_all(self) -> None:
         """The guest runs on the tiers below until new ones are there."""
-        self.engine.locked("drop_regions", 0, (1 << 63) - 1, UNWANTED)
+        self.engine.locked("drop_regions", -1 << 63, (1 << 63) - 1, UNWANTED)
 
     def _forget_flushed(self) -> None:
         if self.engine.control("flushes") != self._flushes:

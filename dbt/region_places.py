@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Piece = tuple[int, bytes]                   # guest pc and code from there on
-    Range = tuple[int, bytes, int]              # address by which compiled code finds it, content, key of its page
+    Range = tuple[int, bytes, int, int]         # guest pc, code, key of its page, host address
 
 _ADDRESS = (1 << 64) - 1
 
@@ -35,6 +35,7 @@ def look_up(engine: Any, cpu: Any, page: int) -> tuple[int, int] | None:
 
 class Window:
     """A process's memory, which all regions share."""
+    emptied = 0
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
@@ -64,7 +65,7 @@ class Window:
         return self.engine.origin(pc)
 
     def ranges(self, pieces: Iterable[Piece]) -> list[Range]:
-        return [(pc, code, 0) for pc, code in pieces]
+        return [(pc, code, 0, self.engine.memory_base + pc) for pc, code in pieces]
 
     def key(self, pc: int) -> int:
         """Of the rows of the page of `pc`."""
@@ -80,6 +81,7 @@ class Pages:
 
     def __init__(self, engine: Any, context: int, found: dict[int, tuple[int, int]]) -> None:
         self.engine, self.context, self.found = engine, context, found
+        self.emptied = engine.control("emptied")        # a page of the region must not have been given up since
 
     @classmethod
     def of(cls, engine: Any, cpu: Any, row: int) -> Pages | None:
@@ -87,8 +89,10 @@ class Pages:
         if not row:
             return None
         page, key = word(row, "pc") & -PAGE_SIZE, word(row, "page")
+        there = cls(engine, key % PAGE_SIZE, {})
         place = look_up(engine, cpu, page)
-        return cls(engine, key % PAGE_SIZE, {page: place}) if place is not None and place[0] == key else None
+        there.found[page] = place or (0, 0)
+        return there if there.found[page][0] == key else None
 
     @property
     def demands(self) -> tuple[bool, bool, int, int]:
@@ -113,7 +117,8 @@ class Pages:
         return [ctypes.string_at(block.host, block.size) for block in blocks]
 
     def beside(self, cpu: Any, pieces: Iterable[Piece]) -> Pages | None:
-        found: dict[int, tuple[int, int]] = {}
+        there = Pages(self.engine, self.context, {})
+        found = there.found
         for page in {page for pc, code in pieces for page in range(pc & -PAGE_SIZE, pc + len(code), PAGE_SIZE)}:
             place = look_up(self.engine, cpu, page)
             if place is None:
@@ -121,7 +126,7 @@ class Pages:
             found[page] = place
         indices = {page // PAGE_SIZE % EXEC_ENTRIES for page in found}
         other = any(key % PAGE_SIZE != self.context for key, _ in found.values())
-        return None if other or not len(indices) == len(found) <= SEARCH_PAGES else Pages(self.engine, self.context, found)
+        return None if other or not len(indices) == len(found) <= SEARCH_PAGES else there
 
     def origin(self, pc: int) -> tuple | None:      # type: ignore[type-arg]
         """By the page that it begins on."""
@@ -135,7 +140,7 @@ class Pages:
             at = 0
             while at < len(code):
                 part = code[at:at + PAGE_SIZE - (pc + at) % PAGE_SIZE]
-                found.append((self.host(pc + at), part, self.key(pc + at)))
+                found.append((pc + at, part, self.key(pc + at), self.host(pc + at)))
                 at += len(part)
         return found
 

@@ -5,13 +5,13 @@ every row falls back to the code of the tier below, or to none. Host code of dro
 emptied: a thread may be inside.
 
 Table: HEADER words, a byte for each hash of a physical page: 1: some region is of it, then records: RECORD_HEADER words, ranges
-(start, end, hash of the bytes, key of their page), entries (row, host code of the entry). Where memory is paged, ranges are of host
-addresses, and keys are those of rows; else keys are 0.
+(start, end, hash of the bytes, key of their page, host address), entries (row, host code of the entry). Keys are those of rows: 0
+where memory is flat.
 """
 
 from __future__ import annotations
 
-from dragoman.dbt.blocks import head_of, make_block, native, resolve_linked
+from dragoman.dbt.blocks import head_of, native
 from dragoman.dbt.code_cache import (
     R_BASE,
     R_CHANGES,
@@ -24,21 +24,20 @@ from dragoman.dbt.code_cache import (
     connect,
     executable_range,
     has_changed,
-    hash_bytes,
+    hash_at,
     invalidate,
     make_row,
     may_change,
     set_code,
     verify,
 )
-from dragoman.dbt.compiled import call2, compiled, copy_bytes, load8, load64, store8, store64, store_release
+from dragoman.dbt.compiled import compiled, copy_bytes, load64, store8, store64, store_release
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
-from dragoman.dbt.pages import enter_page, row_at, verify_units
+from dragoman.dbt.pages import enter_page, has_units
 from dragoman.dbt.state import (
     CACHE,
     NATIVES,
-    OFFSET,
     PAGE_BITS,
     PAGE_ROWS,
     PAGE_SIZE,
@@ -55,8 +54,7 @@ C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACH
 C_ROW_COUNT, C_ROW_LIMIT, C_LINK_COUNT, C_LINK_LIMIT = (CACHE[n] for n in ("row_count", "row_limit", "link_count", "link_limit"))
 C_RECORD_CURSOR, C_RECORD_LIMIT = CACHE["record_cursor"], CACHE["record_limit"]
 C_REGION_START, C_REGION_END = CACHE["region_start"], CACHE["region_end"]
-C_FETCH, C_PAGE = CACHE["fetch"], CACHE["page"]
-S_PC, S_CODE_PAGE = OFFSET["pc"], OFFSET["code_page"]
+C_FETCH, C_PAGE, C_EMPTIED = CACHE["fetch"], CACHE["page"], CACHE["emptied"]
 R_REGION_SIZE = ROW["region_size"]
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_HEAD_NATIVE, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "head_native", "interpret"))
@@ -66,13 +64,11 @@ END, LIMIT, CODE_CURSOR, MADE, DROPPED, PAGES = 0, 8, 16, 24, 32, 64
 HEADER_SIZE = PAGES + PAGE_ROWS
 # Record: size in bytes, number (0: dropped), ranges, entries.
 SIZE, NUMBER, RANGES, ENTRIES, RECORD_HEADER = 0, 8, 16, 24, 32
-RANGE_SIZE, ENTRY_SIZE = 32, 16
-# What `publish_region` takes: counts, then ranges (start, end, hash, key), entries (pc, host code, key), exits (pc, address of the
-# rel32, key).
-JOB_RANGES, JOB_ENTRIES, JOB_EXITS, JOB_HEADER = 0, 8, 16, 24
+RANGE_SIZE, ENTRY_SIZE = 40, 16
+# What `publish_region` takes: counts, `emptied` as it was when its pages were met, then ranges as in a record, entries (pc, host code,
+# key), exits (pc, address of the rel32, key).
+JOB_RANGES, JOB_ENTRIES, JOB_EXITS, JOB_EMPTIED, JOB_HEADER = 0, 8, 16, 24, 32
 JOB_SIZE = 24                   # of an entry or exit
-# Pages of a region (region_install.py): their number, host code of the first entry, (guest page, key) of each, guest pcs of entries.
-CHECK_COUNT, CHECK_ENTRIES, CHECK_PAGES = 0, 8, 16
 CODE_ALIGNMENT = 64
 DONE, NO_ROOM, STALE = 1, 0, -1
 GONE, CHANGED, UNWANTED = range(3)     # why regions are dropped
@@ -134,11 +130,11 @@ def has_room_for(cache: int, job: int, record: int) -> int:
     return 1 if load64(cache + C_CURSOR) + 2 * rows * THUNK_SIZE <= load64(cache + C_CURSOR_LIMIT) else 0
 
 
-@compiled("i8(i8,i8,i8)")
-def is_executable(cache: int, start: int, end: int) -> int:
-    """1 if the guest's code [start, end) can be executed. That of paged memory is somebody's at any rate."""
+@compiled("i8(i8,i8,i8,i8,i8)")
+def is_executable(cache: int, job: int, start: int, end: int, key: int) -> int:
+    """1 if the guest's code [start, end) can be executed; where memory is paged: if writes to its page are noted."""
     if load64(cache + C_FETCH) != 0:
-        return 1
+        return 1 if load64(job + JOB_EMPTIED) == load64(cache + C_EMPTIED) or has_units(cache, key & -PAGE_SIZE) != 0 else 0
     area = executable_range(cache, start)
     return 1 if area != 0 and load64(area + 8) >= end else 0
 
@@ -164,7 +160,7 @@ def publish_region(cache: int, job: int, b: int, c: int) -> int:
     at, to, guest_size = job + JOB_HEADER, record + RECORD_HEADER, 0
     for n in range(ranges):
         start, end = load64(at), load64(at + 8)
-        if is_executable(cache, start, end) == 0 or hash_bytes(cache, start, end - start) != load64(at + 16):
+        if is_executable(cache, job, start, end, load64(at + 24)) == 0 or hash_at(cache, load64(at + 32), end - start) != load64(at + 16):
             return STALE
         copy_bytes(to, at, RANGE_SIZE)
         guest_size += end - start
@@ -273,95 +269,12 @@ def drop_regions(cache: int, start: int, end: int, why: int) -> int:
             if stale == 0 and low < end and high > start:
                 if why != CHANGED:
                     stale = 1
-                elif may_change(cache, low, high - low) != 0 and hash_bytes(cache, low, high - low) != load64(at + 16):
+                elif may_change(cache, low, high - low) != 0 and hash_at(cache, load64(at + 32), high - low) != load64(at + 16):
                     stale = 1
         if stale != 0:
             dropped += drop_region(cache, record, 0 if why == UNWANTED else 1)
         record += load64(record + SIZE)
     return dropped
-
-
-@compiled("i8(i8,i8,i8)")
-def verify_regions(cache: int, page: int, every: int) -> int:
-    """Drop the regions made of bytes of the physical page that are not the same any more (every: all of them); returns the number
-    that is left."""
-    table, left = load64(cache + C_REGIONS), 0
-    if table == 0 or load8(table + PAGES + (page >> PAGE_BITS & PAGE_ROWS - 1)) == 0:
-        return 0
-    record = table + HEADER_SIZE
-    while record < load64(table + END):
-        met = stale = 0
-        for n in range(load64(record + RANGES) if load64(record + NUMBER) != 0 else 0):
-            at = record + RECORD_HEADER + n * RANGE_SIZE
-            start, end = load64(at), load64(at + 8)
-            if stale == 0 and load64(at + 24) & -PAGE_SIZE == page:
-                met = 1
-                stale = 1 if every != 0 or hash_bytes(cache, start, end - start) != load64(at + 16) else 0
-        if stale != 0:
-            drop_region(cache, record, 1)
-        else:
-            left += met
-        record += load64(record + SIZE)
-    return left
-
-
-@compiled("i8(i8,i8,i8,i8)")
-def verify_page(cache: int, page: int, every: int, c: int) -> int:
-    """Drop what was made of bytes of the physical page that are not the same any more, in every tier (every: all of it); returns
-    whether there is something left."""
-    return verify_regions(cache, page, every) + verify_units(cache, page, every)
-
-
-@compiled("void(i8,i8)")
-def drop_numbered(cache: int, number: int) -> None:
-    """Drop the region with this number; what it was made of is elsewhere."""
-    table = load64(cache + C_REGIONS)
-    record = table + HEADER_SIZE
-    while record < load64(table + END):
-        if load64(record + NUMBER) == number:
-            drop_region(cache, record, 1)
-        record += load64(record + SIZE)
-
-
-@compiled("i8(i8,i8,i8)")
-def code_below(cache: int, state: int, row: int) -> int:
-    """Stencil code of a row whose code is a region's, made if there is none; 0 with the exit reason set if it can't be."""
-    if load64(row + R_BASE) == 0:
-        number, code = load64(row + R_REGION), load64(row + R_CODE)
-        store64(row + R_REGION, 0)
-        if make_block(cache, state, load64(row + R_PC)) == 0:
-            store64(row + R_REGION, number)
-            return 0
-        enter_region(cache, row, number, code)
-    return load64(row + R_BASE)
-
-
-@compiled("i8(i8,i8,i8,i8)")
-def look_over_entry(cache: int, state: int, number: int, check: int) -> int:
-    """Host code for who comes to the entry with this number of a region whose pages (CHECK) the view does not have as they were.
-
-    Pages that were only not in the view are there now. One that cannot be fetched now may be the next time: on in the tier below.
-    One that has become another page makes the region go.
-    """
-    count, fetch = load64(check + CHECK_COUNT), load64(cache + C_FETCH)
-    pc = load64(check + CHECK_PAGES + 16 * count + 8 * number)
-    absent = changed = 0
-    store64(state + S_PC, pc)
-    for n in range(count):
-        at = check + CHECK_PAGES + 16 * n
-        if call2(fetch, state, load64(at)) == 0:
-            absent = 1
-        elif load64(state + S_CODE_PAGE) != load64(at + 8):
-            changed = 1
-    if absent + changed == 0:
-        return load64(check + CHECK_ENTRIES) + number * THUNK_SIZE
-    row = row_at(cache, state, pc, 0)
-    if row != 0:
-        if load64(row + R_REGION) != 0 and changed == 0 and load64(cache + C_ENGINE) != 0:
-            return code_below(cache, state, row)
-        if load64(row + R_REGION) != 0:
-            drop_numbered(cache, load64(row + R_REGION))
-    return resolve_linked(cache, state, pc)
 
 
 @compiled("i8(i8,i8,i8,i8)")

@@ -222,6 +222,7 @@ goal            a state to stop at (GOAL_*), for comparing engines; 0: none
 breaks          addresses before which native code stops: signed, ascending (breaks.py)
 break_count
 flushes         how often the whole cache was emptied
+emptied         how often a physical page was found to have no translations left: writes to it are not noted any more
 stat_blocks     blocks translated
 stat_instructions   instructions in them
 stat_resolves   calls of resolve

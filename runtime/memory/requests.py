@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, fetch_add, fetch_and, fetch_or, load64, lshr, store32, store64
-from dragoman.dbt.region_table import verify_page
+from dragoman.dbt.region_pages import verify_page
 from dragoman.dbt.state import PAGE_BITS
 from dragoman.runtime.memory.flush import drop_writes
 from dragoman.runtime.memory.frames import (

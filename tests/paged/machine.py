@@ -142,15 +142,21 @@ class Machine:
     def verify(self, number: int) -> int:
         return self.engine.locked("verify_page", RAM + number * PAGE_SIZE)
 
-    def install(self, head: int, *blocks: tuple[int, int]) -> None:
-        """Have a region of these blocks (guest pc, size) run from `head` on."""
+    def places(self, *blocks: tuple[int, int]) -> Pages:
+        """Where the pages of these blocks lie now."""
+        numbers = {pc & -PAGE_SIZE: self.space[pc & -PAGE_SIZE][0] * PAGE_SIZE for pc, _ in blocks}
+        return Pages(self.engine, S_MODE, {page: (RAM + at | S_MODE, self.host + at) for page, at in numbers.items()})
+
+    def put(self, head: int, blocks: tuple[tuple[int, int], ...], place: Pages) -> int:
+        """A region of these blocks (guest pc, size); what becomes of it."""
         compile_jobs.prepare()
-        places = {pc & -PAGE_SIZE: (RAM + self.space[pc & -PAGE_SIZE][0] * PAGE_SIZE | S_MODE,
-                                    self.host + self.space[pc & -PAGE_SIZE][0] * PAGE_SIZE) for pc, _ in blocks}
-        place = Pages(self.engine, S_MODE, places)
         code = tuple((pc, place.read(pc, size)) for pc, size in sorted(blocks))
         entry = Entry(compile_jobs.region(RegionRequest(head, code, (), (), *place.demands).pack()))
-        assert self.engine.tiering().regions.install(RegionImage.parse(entry.code), entry.pieces, place) == DONE
+        return self.engine.tiering().regions.install(RegionImage.parse(entry.code), entry.pieces, place)
+
+    def install(self, head: int, *blocks: tuple[int, int]) -> None:
+        """Have a region of these blocks run from `head` on."""
+        assert self.put(head, blocks, self.places(*blocks)) == DONE
 
     def run(self, pc: int, **registers: int) -> str:
         """From `pc` with these registers (x5=...), all others 0, to the next exit that is not the engine's own; its reason."""

@@ -3,6 +3,7 @@
 import pytest
 
 from dragoman.dbt import region_request
+from dragoman.dbt.region_install import DONE, STALE
 from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.state import PAGE_SIZE, TLB_ENTRIES
 from dragoman.dbt.store import Store
@@ -186,6 +187,32 @@ def test_changed_code_on_the_other_page(guest):
     guest.verify(1)
     assert not guest.has_region(LOW)
     assert guest.run(LOW, x5=10) == "breakpoint" and guest.cpu.x[10] == 50
+
+
+@pytest.mark.parametrize("page", [LOW, HIGH])
+def test_a_break_in_a_region(guest, page):
+    """On its other page, where it has no entry."""
+    calls(guest, page)
+    guest.run(page, x5=TIMES)
+    guest.engine.set_breaks({page + PAGE_SIZE + 4})
+    assert guest.run(page, x5=10) == "stop" and (guest.cpu.pc, guest.cpu.x[10]) == (page + PAGE_SIZE + 4, 1)
+    guest.engine.set_breaks(())
+    assert guest.go_on(guest.cpu.pc) == "breakpoint" and guest.cpu.x[10] == 10
+
+
+def test_a_page_that_was_given_up_meanwhile_is_not_built_upon(guest):
+    """Writes to it are not noted then: the region would not go when its code changes."""
+    calls(guest, LOW)
+    blocks = (LOW, 4), (LOW + 4, 8), (LOW + PAGE_SIZE, 8)
+    guest.run(LOW, x5=1)
+    place = guest.places(*blocks)
+    assert guest.verify(1)
+    guest.load(1, "addi x10,x10,5\njalr x0,x1,0")
+    assert not guest.verify(1)
+    guest.load(1, "addi x10,x10,1\njalr x0,x1,0")
+    assert guest.put(LOW, blocks, place) == STALE and not guest.has_region(LOW)
+    guest.run(LOW, x5=1)
+    assert guest.put(LOW, blocks, place) == DONE and guest.has_region(LOW)
 
 
 def test_a_page_that_is_verified_unchanged_keeps_its_region(guest):
