@@ -175,6 +175,7 @@ class Machine:
         self._join()
         if self.gdb is not None:
             self.gdb.close()
+            self.gdb = None
         with self.lock:
             self.board.uart.flush()
             self.equipment.close()
@@ -209,6 +210,8 @@ class Machine:
             hart.kick()
         self._done.set()
         self.still.noted()
+        if self.gdb is not None:
+            self.gdb.target.ended()
 
     def power_off(self, status: int = 0) -> None:
         self.end(status)
