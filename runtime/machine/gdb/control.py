@@ -40,7 +40,7 @@ class HartControl:
         """In its thread, before it runs; False: it may."""
         if self.mode == HOLD:
             self.target.park(self)
-            self.hart.rest()
+            self.hart.stand()
             return True
         if self.met is not None:
             watch, self.met = self.met, None
