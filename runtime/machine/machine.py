@@ -74,8 +74,12 @@ class Machine:
         self.host_rate, self.clock_base = self._clock_rate()
         self.queue = host_queue()
         self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
-        self.equipment = Equipment(self)
-        self.board = architecture.board(self)
+        try:
+            self.equipment = Equipment(self)
+            self.board = architecture.board(self)
+        except BaseException:
+            self.engine.close()
+            raise
         self.gdb: Server | None = None
         self._threads: list[threading.Thread] = []
         self._done = threading.Event()
@@ -85,6 +89,7 @@ class Machine:
                 take_over(self, saved)
             except BaseException:
                 self.close()
+                self.release()
                 raise
 
     @classmethod

@@ -57,7 +57,8 @@ class Standstill:
 
     def _kick(self) -> None:
         for hart in self.machine.harts:
-            hart.kick()
+            if not self.machine.ended:                  # then nobody runs any more, and its memory may be gone
+                hart.kick()
 
     def _quiet(self) -> bool:
         return all(not hart.todo and hart.standing for hart in self.machine.harts)

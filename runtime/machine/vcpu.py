@@ -151,9 +151,12 @@ class Vcpu:
         turn.begin()
         while not machine.ended:
             self.take_requests()
+            if machine.still.held:                      # before a debugger's wishes: nothing moves
+                self.stand()
+                continue
             if self.control is not None and self.control.takes_turn():
                 continue
-            if not self.started or machine.paused or machine.still.held:
+            if not self.started or machine.paused:
                 self.stand()
                 continue
             if not turn.held and not turn.take():

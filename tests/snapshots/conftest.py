@@ -23,8 +23,10 @@ def reached(condition):
 def finish(machine):
     """What a machine has told when it has powered off, all of it."""
     assert machine.wait(DEADLINE), f"hart 0 is at {machine.harts[0].cpu.pc:#x}"
-    assert (machine.close(), machine.report) == (0, "")
-    return machine.console.pending(1 << 20)
+    said = machine.close(), machine.report, machine.console.pending(1 << 20)
+    machine.release()
+    assert said[:2] == (0, "")
+    return said[2]
 
 
 @pytest.fixture
@@ -48,3 +50,4 @@ def make(tmp_path):
         if machine._threads:
             machine.stop()
             machine.close()
+            machine.release()

@@ -35,7 +35,7 @@ def load(path):
     """State and RAM of a file. Raises SnapshotError."""
     saved = SnapshotFile.open(os.fsencode(path))
     try:
-        ram = ram_of(saved, BASE)
+        ram = ram_of(saved, BASE, None)
         saved.verify(ram, snapshot_pages)
         return saved.state, ram
     finally:
@@ -103,7 +103,7 @@ def test_a_clone_shares_pages_until_they_are_written(tmp_path):
     ram.share(os.dup(file), RAM)
     assert (bytes_of(ram), ram.host, os.fstat(old).st_blocks) == (before, host, 0)
     saved = SnapshotFile(file, "clone")
-    clone = ram_of(saved, BASE)
+    clone = ram_of(saved, BASE, None)
     ram.write(BASE, b"mine")
     clone.write(BASE + PAGE, b"yours")
     assert (clone.read(BASE, 4), ram.read(BASE + PAGE, 5)) == (b"\1\0\0\0", bytes(5))

@@ -55,7 +55,7 @@ def restore_hart(hart: Hart, saved: dict[str, Any], behind: int) -> None:
     if words["mode"] not in (U_MODE, S_MODE, M_MODE) or words["mhartid"] != hart.hart_id:
         raise ValueError(f"hart {hart.hart_id}: mode {words['mode']}, number {words['mhartid']}")
     cpu.reset_registers()
-    reset(cpu.address, hart.hart_id, False)
+    reset(cpu.address, hart.hart_id, False, hart.machine.options.accessed == "hardware")
     for name in NAMES:
         if name not in DERIVED and name in words:
             hart.set_register(name, words[name])
