@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dragoman.dbt.adapted import adapt_records
 from dragoman.dbt.breaks import is_break, until_break
+from dragoman.dbt.clocks import state_clock
 from dragoman.dbt.code_cache import (
     R_CHANGES,
     R_CODE,
@@ -346,7 +347,7 @@ def is_wanted(cache: int, state: int) -> int:
     """1 if somebody wants the thread out of native code: a signal, another thread, a timer, the scheduler."""
     if load64(state + S_PENDING) | load64(state + S_REQUEST) | load64(cache + C_STOP) != 0:
         return 1
-    now = clock()
+    now = state_clock(state)
     return 1 if now >= load64(state + S_DEADLINE) else turn_over(state, now)
 
 

@@ -78,7 +78,7 @@ def _native(isa, count: bool, model: Model) -> bytes:    # type: ignore[no-untyp
     from dragoman.dbt import interpreter, llvm, natives
     from dragoman.dbt.host import x86_64
     from dragoman.dbt.lower import METADATA
-    module = llvm.parse("\n".join([x86_64.text(isa.PINNED), natives.text(isa.PINNED, model),
+    module = llvm.parse("\n".join([x86_64.text(isa.PINNED), natives.text(isa.PINNED, model, count),
                                    interpreter.text(isa.FORMS, isa.PINNED, count, model), METADATA]))
     llvm.optimize(module, llvm.CHEAP)
     return llvm.emit(module)

@@ -99,8 +99,9 @@ def handler(form: Form, pinned: tuple[int, ...], count: bool = False, model: Mod
     site = HandlerSite(pinned, model)
     site.count_instructions = count
     if count:
-        counted = site.emit(f"add i64 {site.get_field('instructions')}, 1")
-        site.set_field("instructions", counted)
+        site.count_one("instructions")
+        if form.counter:
+            site.count_one(form.counter)
     lower(form.recipe, site)
     if form.recipe.ends is None:
         site.continue_next()

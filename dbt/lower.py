@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dragoman.dbt.host import x86_64_float as host_float
 from dragoman.dbt.recipe import Op, Recipe
 from dragoman.dbt.sites import Lowered, Site
+from dragoman.dbt.state import CACHE
 
+VIRTUAL_TIME = CACHE["virtual_time"]
 _INTEGER_OF = {"float": "i32", "double": "i64"}
 _FLOAT_OF = {32: "float", 64: "double"}
 _SAME = {name: name for name in ("add", "sub", "mul", "and", "or", "xor")}
@@ -131,7 +133,17 @@ def _clock(low: Lowering, op: Op) -> Lowered:
     if low.site.count_instructions and op.attribute != "time":
         return low.site.get_field("instructions"), "i64"
     ticks = low.value(op, "call i64 @llvm.readcyclecounter()")
-    return _scaled(low.site, ticks[0]) if low.site.model.paged and op.attribute == "time" else ticks
+    if not (low.site.model.paged and op.attribute == "time"):
+        return ticks
+    return _scaled(low.site, _virtual(low.site, ticks[0]) if low.site.count_instructions else ticks[0])
+
+
+def _virtual(site: Site, ticks: str) -> str:
+    """What a clock shows (clocks.py), where that may be virtual time."""
+    cache = site.emit(f"load ptr, ptr {site.field_pointer('cache')}, align 8")
+    virtual = site.emit(f"load i64, ptr {site.emit(f'getelementptr i8, ptr {cache}, i64 {VIRTUAL_TIME}')}, align 8")
+    real = site.emit(f"icmp eq i64 {virtual}, 0")
+    return site.emit(f"select i1 {real}, i64 {ticks}, i64 {site.get_field('instructions')}")
 
 
 def _scaled(site: Site, ticks: str) -> Lowered:

@@ -131,7 +131,7 @@ def _fill(site: NativeSite, access: int) -> None:
     site.do(f"br i1 {site.emit(f'icmp ne i64 {done}, 0')}, label %filled, label %refused")
 
 
-def _misses(pinned: tuple[int, ...], model: Model) -> list[str]:
+def _misses(pinned: tuple[int, ...], model: Model, count: bool) -> list[str]:
     """TLB misses. `target`: the guest address; `free`: stencil code that tries again, or the interpreter's record."""
     texts = []
     for name, access in MISSES.items():
@@ -151,6 +151,8 @@ def _misses(pinned: tuple[int, ...], model: Model) -> list[str]:
         pointer = site.emit(f"getelementptr i8, ptr %free, i64 {RECORD_PC}")
         _refused(site, access, site.emit(f"load i64, ptr {pointer}, align 8"))
         site.start("filled")
+        if count:                                       # the handler counts its instruction again
+            site.set_field("instructions", site.emit(f"sub i64 {site.get_field('instructions')}, 1"))
         site.go(site.emit("load ptr, ptr %free, align 8"), target="undef", **dict.fromkeys(PINS, "undef"))
         texts.append(function(f"record_{name}", site.lines))
     return [*texts, "declare i64 @guest_pc_of(i64, i64)"]
@@ -232,8 +234,9 @@ _YIELD = """define void @yield_host() noinline {
 }"""
 
 
-def text(pinned: tuple[int, ...], model: Model = Flat) -> str:
-    """The module's text without triple and metadata; `resolve_block`, `on_poll` are compiled functions (translate.py)."""
+def text(pinned: tuple[int, ...], model: Model = Flat, count: bool = False) -> str:
+    """The module's text without triple and metadata; `resolve_block`, `on_poll` are compiled functions (translate.py). count: of the
+    counting build."""
     cast = "%s = ptrtoint ptr %state to i64"
     resolve = locked("resolve", ["ptr %state", "i64 %pc"], "resolve_block", ["i64 %s", "i64 %pc"])
     linked = locked("resolve_direct", ["ptr %state", "i64 %pc"], "resolve_linked", ["i64 %s", "i64 %pc"])
@@ -241,7 +244,7 @@ def text(pinned: tuple[int, ...], model: Model = Flat) -> str:
     call = locked("locked_call", ["ptr %state", "i64 %f", "i64 %a", "i64 %b", "i64 %c"], "invoke",
                   ["i64 %f", "i64 %a", "i64 %b", "i64 %c"])
     return "\n".join([
-        *_leaves(pinned), _dispatch(pinned, model), *((*_misses(pinned, model), *_region_routines(pinned, model)) if model.paged else ()),
+        *_leaves(pinned), _dispatch(pinned, model), *((*_misses(pinned, model, count), *_region_routines(pinned, model)) if model.paged else ()),
         _miss(pinned, "miss", "resolve"), _miss(pinned, "absent", "resolve_direct"),
         _poll(pinned), _YIELD,
         _lock_alone("take_lock", _TAKE), _lock_alone("drop_lock", _DROP),

@@ -283,10 +283,12 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Form:
-    """An instruction form: its name and number, and its recipe. Numbers are dense; records carry them."""
+    """An instruction form: its name and number, and its recipe. Numbers are dense; records carry them. counter: field of the state
+    in which the counting build counts its executions."""
     name: str
     number: int
     recipe: Recipe
+    counter: str = ""
 
 
 def record(semantics: Callable[..., None], recorder: Recorder) -> Recipe:

@@ -62,6 +62,10 @@ class Site:
     def get_field(self, name: str) -> str:
         return self.emit(f"load i64, ptr {self.field_pointer(name)}, align 8")
 
+    def count_one(self, field: str) -> None:
+        """One more in this field of the state."""
+        self.set_field(field, self.emit(f"add i64 {self.get_field(field)}, 1"))
+
     def set_field(self, name: str, value: str) -> None:
         pointer = self.field_pointer(name)
         self.do(f"store i64 {value}, ptr {pointer}, align 8")

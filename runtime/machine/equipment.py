@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from dragoman.runtime.machine.network.options import NetworkError, parse_network
@@ -44,14 +46,15 @@ class Equipment:
         self.bell: Doorbell | None = None
         try:
             for number, disk in enumerate(options.disks):
-                self.devices.append(Block(open_disk(disk.path, disk.mode), f"disk{number}", complain))
+                self.devices.append(Block(open_disk(disk.path, disk.mode), f"disk{number}", complain, prompt=machine.rounds is not None))
             if options.net is not None:
                 net = Net(MAC)
                 self.network = Network(machine.events, net.receive, parse_network(options.net))
                 net.connect(self.network)       # type: ignore[arg-type]
                 self.devices.append(net)
             self.devices += [P9(share.path, share.tag, not share.writable) for share in options.shares]
-            self.devices += [Entropy(), Balloon(machine.memory.release)]
+            source = os.urandom if machine.rounds is None else Random(0).randbytes
+            self.devices += [Entropy(source), Balloon(machine.memory.release)]
             if options.console == "virtio":
                 self.devices.append(self._console(machine))
         except NetworkError as error:

@@ -163,6 +163,14 @@ class Events:
             calls += 1
         return calls
 
+    def next_timer(self) -> float | None:
+        """When the first timer is due, in seconds of `clock`; None: there is none."""
+        with self.lock:
+            while self._timers and self._timers[0][2].call is None:
+                heapq.heappop(self._timers)
+                self._cancelled = max(self._cancelled - 1, 0)
+            return self._timers[0][0] if self._timers else None
+
     def _wait(self, timeout: float) -> float:
         """Seconds to sleep: until the first timer, not at all if something was posted."""
         with self.lock:

@@ -13,6 +13,8 @@ from dragoman.runtime.machine.console import Console
 from dragoman.runtime.machine.equipment import Equipment
 from dragoman.runtime.machine.events import Events
 from dragoman.runtime.machine.native import FOLDERS, Native
+from dragoman.runtime.machine.options import MachineError
+from dragoman.runtime.machine.rounds import RATE, Rounds, on_virtual_time
 from dragoman.runtime.machine.schedule_file import host_queue
 from dragoman.runtime.machine.shared_memory import SharedMemory
 from dragoman.runtime.machine.snapshot import options_of, ram_of, save, take_over
@@ -47,11 +49,14 @@ class Machine:
     def __init__(self, options: MachineOptions, architecture: Any = None, saved: SnapshotFile | None = None) -> None:
         if architecture is None:
             architecture = importlib.import_module("dragoman.runtime.machine.riscv.architecture")
+        if options.deterministic:
+            options = on_virtual_time(options)
         self.options, self.architecture = options, architecture
         self.ended = self.paused = self.rebooting = self.stopped = False
         self.status = 0
         self.report = ""                                # why it ended, if that was no power-off
-        self.events = Events()
+        self.rounds = Rounds(self) if options.deterministic else None
+        self.events = Events() if self.rounds is None else Events(clock=self.rounds.seconds)
         self.lock = self.events.lock
         self.console = Console()
         self.still = Standstill(self)
@@ -71,7 +76,8 @@ class Machine:
                                   SHADOWS.index(options.shadow))
         self.memory.attach(self.translation)
         self.memory.tell = self.native.tell_written
-        self.host_rate, self.clock_base = self._clock_rate()
+        self.host_rate, self.clock_base = (float(RATE), 0) if self.rounds is not None else self._clock_rate()
+        self.engine.set_control("virtual_time", int(options.deterministic))
         self.queue = host_queue()
         self.harts: list[Vcpu] = [architecture.hart(self, number) for number in range(options.cpus)]
         try:
@@ -103,6 +109,8 @@ class Machine:
 
     def snapshot(self, path: str | bytes, stop: bool = False) -> None:
         """Write all its state to a file, from any thread but its own; stop: and end the machine. Raises MachineError, OSError."""
+        if self.rounds is not None:
+            raise MachineError("a machine on virtual time (--deterministic) is not saved: run it again to the same place")
         save(self, os.fsencode(path), stop)
 
     def _clock_rate(self) -> tuple[float, int]:
@@ -127,14 +135,16 @@ class Machine:
             from dragoman.runtime.machine.gdb.server import Server
             self.gdb = Server(self, self.options.gdb, self.options.gdb_wait)
             self.gdb.start()
-        self.events.start()
+        if self.rounds is None:
+            self.events.start()
         if self.console.on_input is not None:
             self.console.on_input()                     # what was typed before
         self._start_harts()
 
     def _start_harts(self) -> None:
-        for hart in self.harts:
-            thread = threading.Thread(target=self._run_hart, args=(hart,), name=f"hart{hart.hart_id}", daemon=True)
+        bodies = {f"hart{hart.hart_id}": hart.run for hart in self.harts} if self.rounds is None else {"harts": self.rounds.run}
+        for name, body in bodies.items():
+            thread = threading.Thread(target=self._run_thread, args=(name, body), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -198,13 +208,13 @@ class Machine:
         """After `close`: give the translator's memory back. Nothing of the machine is used any more."""
         self.engine.close()
 
-    def _run_hart(self, hart: Vcpu) -> None:
+    def _run_thread(self, name: str, body: Callable[[], None]) -> None:
         try:
-            hart.run()
+            body()
         except BaseException as error:
             import traceback
             traceback.print_exc()
-            self.crash(f"internal error in hart {hart.hart_id}: {error}")
+            self.crash(f"internal error in {name}: {error}")
 
     def end(self, status: int, report: str = "") -> None:
         """No hart goes on; `status` is the machine's."""
@@ -213,6 +223,8 @@ class Machine:
                 self.ended, self.status, self.report = True, status, report
         for hart in self.harts:
             hart.kick()
+        if self.rounds is not None:
+            self.rounds.wake()
         self._done.set()
         self.still.noted()
         if self.gdb is not None:
@@ -243,6 +255,8 @@ class Machine:
         self.paused = True
         for hart in self.harts:
             hart.kick()
+        if self.rounds is not None:
+            self.rounds.wake()
         if self._threads:
             self.still.wait()
 
@@ -283,7 +297,7 @@ class Machine:
         meanwhile, since two may ask each other."""
         waiting = []
         for hart in harts:
-            if hart is caller:
+            if hart is caller or self.rounds is not None:       # the others are between two instructions then
                 work(hart)
                 continue
             done = threading.Event()

@@ -9,6 +9,7 @@ finds out at its next poll, keeps its ticket and waits with it.
 
 from __future__ import annotations
 
+from dragoman.dbt.clocks import state_clock
 from dragoman.dbt.compiled import clock, compare_and_swap64, compiled, fetch_add, fetch_and, fetch_or, load64, load_acquire, store64, store_release
 from dragoman.dbt.state import OFFSET, TURN, TURN_SIZE, _layout
 
@@ -125,6 +126,8 @@ def keep_turn(state):
     turn = load64(state + S_TURN)
     if turn == 0 or load64(turn + T_PLACE) == 0:
         return 1
+    if load64(turn + T_QUEUE) == 0:             # on virtual time, one after the other (rounds.py)
+        return 1 if state_clock(state) < load64(turn + T_END) else 0
     if load_acquire(load64(turn + T_PLACE)) != load64(turn + T_WORD):
         return 0
     now, entry = clock(), load64(turn + T_ENTRY)

@@ -41,6 +41,8 @@ def report(machine: Machine) -> str:
         lines += ["  " + line for line in table("turns", turns)]
         mmu = machine.translation.mmus[hart.hart_id]
         lines += ["  " + line for line in table("memory", ((text, mmu.word(f"stat_{name}")) for name, text in MEMORY_ROWS.items()))]
+    if machine.options.count:
+        lines += table("", [("instructions executed", sum(hart.cpu.instructions for hart in machine.harts))])[1:]
     engine = machine.engine.statistics()
     lines += table("translation", ((text, int(engine[name])) for name, text in ENGINE_ROWS.items()))
     lines.append(f"{engine['translate_seconds']:14.3f}  seconds in translating")

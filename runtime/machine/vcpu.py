@@ -86,6 +86,7 @@ class Vcpu:
         self.control: HartControl | None = None         # a debugger's
         self._records: dict[tuple[bytes, int], listing.Record] = {}     # decoded, of those that access devices
         self.exits: dict[int, int] = {}                 # to Python, by reason
+        self.waiting = False                            # on virtual time: for an interrupt
         options = machine.options
         self.turn = Turn(self, machine.queue, options.priority, options.cap, machine.host_rate)
         self.log = machine.log
@@ -132,7 +133,7 @@ class Vcpu:
 
     def power_on(self) -> None:
         """As before the first start, while its thread does not run."""
-        self.started = self.standing = False
+        self.started = self.standing = self.waiting = False
         self.todo.clear()
         self.native.forget_translations(self.cpu.address)
 
@@ -146,7 +147,7 @@ class Vcpu:
 
     def run(self) -> None:
         """Until the machine has ended."""
-        machine, cpu, exits, turn = self.machine, self.cpu, self.exits, self.turn
+        machine, cpu, turn = self.machine, self.cpu, self.turn
         cpu.attach()
         turn.begin()
         while not machine.ended:
@@ -161,19 +162,24 @@ class Vcpu:
                 continue
             if not turn.held and not turn.take():
                 continue
-            reason = cpu.run()
-            if self.log is not None:
-                self.log.drain(self)
-            exits[reason] = exits.get(reason, 0) + 1
-            handler = _HANDLERS.get(reason)
-            if handler is not None:
-                handler(self)
-            elif not machine.engine.handle(cpu, reason):
-                raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
+            self.run_to_exit()
         turn.give()
         if self.log is not None:
             self.log.drain(self)
         cpu.detach()
+
+    def run_to_exit(self) -> None:
+        """Native code, and what it leaves to be done here."""
+        cpu = self.cpu
+        reason = cpu.run()
+        if self.log is not None:
+            self.log.drain(self)
+        self.exits[reason] = self.exits.get(reason, 0) + 1
+        handler = _HANDLERS.get(reason)
+        if handler is not None:
+            handler(self)
+        elif not self.machine.engine.handle(cpu, reason):
+            raise RuntimeError(f"hart {self.hart_id}: left with {EXIT_NAMES.get(reason, reason)} at {cpu.pc:#x}")
 
     def stand(self) -> None:
         """Rest between two instructions, where its state can be looked at and saved; who waits for that hears of it."""
@@ -205,10 +211,21 @@ class Vcpu:
     def on_wait(self) -> None:
         """Sleep until an interrupt is pending, the timer is due or somebody asks for this CPU; the hook takes the interrupt."""
         if not self.interrupt_pending() and not self.cpu.request:
+            if self.machine.rounds is not None:
+                self.waiting = True
+                return
             deadline = self.cpu.deadline
             self.rest(None if deadline == NEVER else self.machine.seconds_until(deadline))
+        self.go_on()
+
+    def go_on(self) -> None:
+        """After a wait: an interrupt may be due."""
         self.cpu.exit_reason = EXITS["poll"]
         self.native.on_exit(self.cpu.address)           # what it has to say is said when native code is left again
+
+    def refresh_timers(self) -> None:
+        """What the guest's timers ask for, as the time is now."""
+        raise NotImplementedError
 
     def interrupt_pending(self) -> bool:
         """Whether one that is enabled waits, whatever masks all of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dragoman.dbt.isa.riscv import atomic, control, convert, csr, integer, memory, multiply, system
 from dragoman.dbt.isa.riscv import float as floating
 from dragoman.dbt.isa.riscv.recorder import RiscvRecorder, Semantics
+from dragoman.dbt.isa.riscv.system_registers import INLINE_COUNTER, INLINE_CSRS
 from dragoman.dbt.recipe import Form, record
 
 SEMANTICS: dict[str, Semantics] = {}
@@ -13,7 +14,15 @@ for _family in (integer, multiply, memory, atomic, control, floating, convert, c
         raise AssertionError(f"{_family.__name__} defines again {SEMANTICS.keys() & _family.FAMILY.keys()}")
     SEMANTICS.update(_family.FAMILY)
 
-FORMS: tuple[Form, ...] = tuple(Form(name, number, record(semantics, RiscvRecorder()))
+
+
+def _counter(name: str) -> str:
+    """Accesses to CSRs that machines have inline are counted by CSR."""
+    operation, _, csr_name = name.partition(".")
+    return f"{INLINE_COUNTER}{csr_name}" if operation.startswith("csrr") and csr_name in INLINE_CSRS else ""
+
+
+FORMS: tuple[Form, ...] = tuple(Form(name, number, record(semantics, RiscvRecorder()), _counter(name))
                                 for number, (name, semantics) in enumerate(SEMANTICS.items()))
 FORM: dict[str, Form] = {form.name: form for form in FORMS}
 

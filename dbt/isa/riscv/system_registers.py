@@ -24,9 +24,15 @@ SSTATUS = (MSTATUS_SD | 3 << 32 | MSTATUS_MXR | MSTATUS_SUM | MSTATUS_FS | MSTAT
 
 # What the monitor counts: exits by reason, traps by cause, sensitive instructions that left by kind.
 CAUSES = 16
+# And, in the counting build only, accesses to these CSRs that did not leave native code (sensitive.py: inline).
+INLINE_COUNTER = "stat_inline_"
+INLINE_CSRS = tuple("""
+    fflags frm fcsr time sstatus sie stvec sscratch sepc scause stval mstatus mscratch mepc mcause mtval mhartid
+    """.split())
 STATISTICS = (*(f"stat_exit_{reason}" for reason in state.EXITS), *(f"stat_trap_{cause}" for cause in range(CAUSES)),
               *(f"stat_interrupt_{cause}" for cause in range(CAUSES)),
-              *(f"stat_system_{kind}" for kind in ("csr", "mret", "sret", "wfi", "sfence")))
+              *(f"stat_system_{kind}" for kind in ("csr", "mret", "sret", "wfi", "sfence")),
+              *(f"{INLINE_COUNTER}{name}" for name in INLINE_CSRS))
 NAMES = (*"""
     mode mstatus misa medeleg mideleg mie mip mtvec mcounteren mcountinhibit mscratch mepc mcause mtval menvcfg mhartid
     stvec scounteren sscratch sepc scause stval satp senvcfg stimecmp mtimecmp mcycle minstret

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from dragoman.dbt.isa.riscv.system_registers import INLINE_CSRS
 from dragoman.dbt.state import EXITS
 from dragoman.runtime.machine.machine import Machine
 from dragoman.runtime.machine.riscv import board as boards
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dragoman.runtime.machine.riscv.debug_walk import Walk
 
 RAM = boards.RAM
+SEED = bytes(range(32))         # of the kernel's random numbers, on virtual time
 # What Python calls; more than these is in the image.
 NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_read", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations",
           "give_up_writes", "take_dirty_code", "tell_written", "sync_page", "blank_pages", "used_pages", "page_sum",
@@ -62,7 +64,9 @@ def board(machine: Machine) -> boards.Board:
     settings = boards.BoardOptions(
         sink=machine.console.write, power_off=machine.power_off, reset=machine.reset, bootargs=options.append,
         extensions=[accessed if name == "svadu" else name for name in boards.EXTENSIONS],
-        clock=clock_from(options.rtc) if options.rtc is not None else time.time_ns)
+        clock=clock_from(options.rtc, machine.rounds.nanoseconds if machine.rounds else time.monotonic_ns) if options.rtc is not None
+        else time.time_ns,
+        seed=None if machine.rounds is None else SEED)
     transports = machine.equipment.connect(machine, made.line, boards.SLOTS)
     doorbell = machine.equipment.doorbell(machine, made.plic.line(boards.DOORBELL_SOURCE))
     made.build(machine.harts, machine.memory, settings, transports, doorbell)         # type: ignore[arg-type]
@@ -75,10 +79,10 @@ def board(machine: Machine) -> boards.Board:
     return made
 
 
-def clock_from(seconds: int) -> Callable[[], int]:
-    """A clock that shows this many seconds since 1970 now, in ns."""
-    offset = seconds * 10 ** 9 - time.monotonic_ns()
-    return lambda: time.monotonic_ns() + offset
+def clock_from(seconds: int, now: Callable[[], int]) -> Callable[[], int]:
+    """A clock that shows this many seconds since 1970 now, in ns, and goes on as `now` does."""
+    offset = seconds * 10 ** 9 - now()
+    return lambda: now() + offset
 
 
 def boot(machine: Machine) -> None:
@@ -126,6 +130,7 @@ def exit_rows(hart: Hart) -> list[tuple[str, list[tuple[str, int]]]]:
         return sorted(((text, hart.register(f"stat_{kind}_{key}")) for key, text in names.items()), key=lambda row: -row[1])
     return [("exits from native code, by reason", counts("exit", {name: name for name in EXITS})),
             ("sensitive instructions that left native code", counts("system", SYSTEM)),
+            ("sensitive instructions inline (counted with --count)", counts("inline", {name: name for name in INLINE_CSRS})),
             ("exceptions", counts("trap", TRAPS)), ("interrupts", counts("interrupt", INTERRUPTS))]
 
 

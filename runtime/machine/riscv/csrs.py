@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.compiled import clock, compiled, fetch_and, fetch_or, load8, load32, load64, lshr, store32, store64, wrap
+from dragoman.dbt.clocks import state_clock
+from dragoman.dbt.compiled import compiled, fetch_and, fetch_or, load8, load32, load64, lshr, store32, store64, wrap
 from dragoman.dbt.isa.riscv.system_registers import (
     EXTERNAL_LINE,
     M_MODE,
@@ -107,7 +108,7 @@ def raw_counter(state, kind):
     cache = load64(state + S_CACHE)
     if kind == INSTRET and cache != 0 and load64(cache + C_COUNTS) != 0:
         return load64(state + S_INSTRUCTIONS)
-    return clock()
+    return state_clock(state)
 
 
 @compiled("i8(i8,i8)")
@@ -272,7 +273,7 @@ def reset(state: int, hart: int, monitor: bool, svadu: bool = True) -> None:
         if not name.startswith("stat_"):
             store64(state + OFFSET[name], 0)
     words = {"mode": M_MODE, "mstatus": MSTATUS_XL, "misa": wrap(MISA), "mhartid": hart, "csr_table": csr_table.address(svadu),
-             "mtimecmp": -1, "stimecmp": -1, "trap_pc": -1, "mcycle": -clock(), "minstret": -raw_counter(state, INSTRET)}
+             "mtimecmp": -1, "stimecmp": -1, "trap_pc": -1, "mcycle": -raw_counter(state, CYCLE), "minstret": -raw_counter(state, INSTRET)}
     if monitor:
         words |= {"monitor": 1, "mode": S_MODE, "medeleg": csr_table.DELEGABLE & ~(1 << 9), "mideleg": SUPERVISOR_INTERRUPTS,
                   "mcounteren": csr_table.COUNTERS, "menvcfg": wrap(csr_table.STCE | csr_table.ADUE * svadu)}

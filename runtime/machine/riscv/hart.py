@@ -34,6 +34,8 @@ class Hart(Vcpu):
 
     # --- time
     def time(self) -> int:
+        if self.machine.rounds is not None:
+            self.machine.rounds.show_time(self)         # another one may run just now
         return self.native.now_ticks(self.cpu.address) & MASK
 
     def set_time(self, ticks: int) -> None:

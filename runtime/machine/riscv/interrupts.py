@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.compiled import below, clock, compiled, fetch_and, fetch_or, load64, lshr, multiply_high, store64, wrap
+from dragoman.dbt.clocks import state_clock
+from dragoman.dbt.compiled import below, compiled, fetch_and, fetch_or, load64, lshr, multiply_high, store64, wrap
 from dragoman.dbt.isa.riscv.system_registers import EXTERNAL_LINE, MSTATUS_MIE, MSTATUS_SIE
 from dragoman.dbt.state import OFFSET
 from dragoman.runtime.machine.riscv.csr_table import INTERRUPTS
@@ -86,7 +87,7 @@ def pending_interrupt(state):
 @compiled("i8(i8)")
 def now_ticks(state):
     """The guest's time."""
-    return wrap(load64(state + S_OFFSET) + multiply_high(wrap(clock() - load64(state + S_BASE)), load64(state + S_SCALE)))
+    return wrap(load64(state + S_OFFSET) + multiply_high(wrap(state_clock(state) - load64(state + S_BASE)), load64(state + S_SCALE)))
 
 
 @compiled("i8(i8,i8)")
