@@ -53,6 +53,7 @@ def parser() -> Parser:
     add("--quick", action="store_true", help="small arguments: a check that all works, not a measurement")
     add("--only", type=names, metavar="A,B", help="only these contenders (see below)")
     add("--root", type=Path, metavar="DIR", help="Debian's riscv64 programs: for real and start, and as -L of PROGRAMs")
+    add("--kernel", type=Path, metavar="FILE", help="the riscv64 kernel of the suite machine")
     add("--timeout", type=positive, default=120, metavar="SECONDS", help="limit of one run (default: 120)")
     add("--json", type=Path, metavar="FILE", help="write all that was measured")
     add("--html", type=Path, metavar="FILE", help="write a page with plots")
@@ -106,7 +107,8 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     root = options.root.resolve() if options.root else None
     if root is not None and not root.is_dir():
         raise WorkloadError(f"--root {options.root}: no such folder")
-    chosen = workloads.chosen([word for word in what if word not in BESIDE], options.quick, root, arguments)
+    chosen = workloads.chosen([word for word in what if word not in BESIDE and not is_machine(word)], options.quick, root, arguments)
+    machines = [word for word in what if is_machine(word)]
     if arguments and not any(workload.suite == "file" for workload in chosen):
         raise Wrong("ARGUMENTs behind -- need a PROGRAM that gets them")
     for path in (options.json, options.html):
@@ -118,10 +120,14 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             contender.name: contender.label for contender in CONTENDERS}, options.rounds, options.quick)
         try:
             with table.Display(report, console) as display:
+                session = Session(report, field, options.timeout, display, Path(folder))
                 if chosen:
                     if not field.contenders:
                         raise Wrong("; ".join(field.notes))
-                    Session(report, field, options.timeout, display, Path(folder)).run(chosen)
+                    session.run(chosen)
+                if machines:
+                    from dragoman.perf import machine, machine_jobs
+                    machine.measure(session, machine_jobs.chosen(machines, options.quick), options.kernel, options.only or machine.NAMES)
                 if "decode" in what:
                     from dragoman.perf import decoding
                     display.begins("decode")
@@ -133,6 +139,11 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             report.interrupted = True
         report.notes = field.notes + report.notes
     return finish(report, options, console)
+
+
+def is_machine(word: str) -> bool:
+    """The suite `machine`, or a part of it: `machine:NAME`."""
+    return word.partition(":")[0] == "machine"
 
 
 def finish(report: Report, options: argparse.Namespace, console: Console) -> int:

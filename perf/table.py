@@ -14,7 +14,9 @@ from rich.text import Text
 from dragoman.perf import words
 from dragoman.perf.results import Report, Result
 
-TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs"}
+TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs",
+          "machine boot": "Machines: boot to power-off", "machine micro": "Machines: what kernels do",
+          "machine compute": "Machines: compute guests"}
 WIDE = 110          # columns that an overview of all contenders needs
 MEMORY_COLUMNS = {"off": "TLB only", "fence": "dropped at fences", "trace": "traced", "bare": "no translation", "qemu": "QEMU"}
 FEW = 2             # results that are shown each with all that is known

@@ -1,0 +1,116 @@
+"""Machines, measured: a boot, what kernels do all day, programs that compute; each engine and qemu-system-riscv64 by turns."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from dragoman.perf import child
+from dragoman.perf.child import ChildError, Run
+from dragoman.perf.contenders import CONTENDERS, DRAGOMAN
+from dragoman.perf.machine_jobs import BOOT, Job, ram_disk
+from dragoman.perf.machine_jobs import outcomes as outcomes_of
+from dragoman.perf.results import Report, Result, Series
+from dragoman.perf.session import Session
+from dragoman.perf.workloads import WorkloadError
+
+QEMU = "qemu-system-riscv64"
+MEMORY, APPEND = "256M", "console=ttyS0 quiet"
+NAMES = ("interpreter", "stencil", "region", "warm", "qemu")    # of CONTENDERS, those that run machines
+
+
+def command(name: str, kernel: Path, disk: Path) -> list[str]:
+    """The command that boots a kernel and ends when the guest powers off, its console on standard output."""
+    files = ["-kernel", str(kernel), "-initrd", str(disk), "-append", APPEND]
+    if name == "qemu":
+        return [shutil.which(QEMU) or QEMU, *"-machine virt -bios default -nographic -no-reboot -net none -m".split(), MEMORY, *files]
+    options = next(contender.options for contender in CONTENDERS if contender.name == name)
+    assert options is not None
+    return [*DRAGOMAN, "vm", "run", *options, "--memory", MEMORY, *("-" + word if word[0] == "-" else word for word in files)]
+
+
+class Machines:
+    """Measures into the session's report. Each contender boots once a round and runs all programs; a boot alone is another one."""
+
+    def __init__(self, session: Session, kernel: Path, names: Sequence[str]) -> None:
+        self.session, self.kernel = session, kernel
+        self.names = [name for name in NAMES if name in names]
+        if "qemu" in self.names and shutil.which(QEMU) is None:
+            self.names.remove("qemu")
+            session.note(f"QEMU is left out of machines: {QEMU} is not installed")
+        if not self.names:
+            raise WorkloadError(f"machines are run by {', '.join(NAMES)}: none of them is left")
+
+    def measure(self, jobs: Sequence[Job]) -> None:
+        """All rounds; one before them warms up. What failed is not run again, and said in the report."""
+        report = self.session.report
+        boots, programs = [job for job in jobs if job.suite == BOOT], [job for job in jobs if job.suite != BOOT]
+        batches = [batch for batch in (boots, programs) if batch]
+        results = {job.name: Result(job.name, job.suite, job.description, list(job.arguments)) for job in jobs}
+        report.results += results.values()
+        self.session.watcher.runs(len(batches) * len(self.names) * (report.rounds + 1))
+        for batch in batches:
+            for round_number in range(report.rounds + 1):
+                turn = round_number % len(self.names)
+                for name in self.names[turn:] + self.names[:turn]:
+                    self.run(name, batch, results, round_number)
+                    self.session.watcher.ran()
+            for job in batch:
+                self.session.watcher.measured(results[job.name])
+
+    def run(self, name: str, batch: Sequence[Job], results: dict[str, Result], round_number: int) -> None:
+        """One machine that runs the jobs of the batch which did not fail before."""
+        label = self.session.report.contenders[name]
+        state = f"round {round_number} of {self.session.report.rounds}" if round_number else "getting ready"
+        self.session.watcher.begins(f"machine under {label}, {state}")
+        series = {job.name: results[job.name].series.setdefault(name, Series()) for job in batch}
+        jobs = [job for job in batch if not series[job.name].failure]
+        if not jobs:
+            return
+        disk = self.session.folder / "initrd"
+        disk.write_bytes(ram_disk(jobs))
+        try:
+            run = child.run(command(name, self.kernel, disk), self.session.timeout * len(jobs))
+        except ChildError as error:
+            for job in jobs:
+                series[job.name].failure = str(error)
+            return
+        for job, failure, seconds in judged(jobs, run):
+            series[job.name].failure = failure
+            if round_number and not failure:
+                series[job.name].wall.append(seconds)
+                series[job.name].cpu.append(run.cpu if job.suite == BOOT else seconds)
+                series[job.name].memory.append(run.memory)
+        if name == "warm":
+            self.session.wait_for_compiler()
+
+
+def judged(jobs: Sequence[Job], run: Run) -> list[tuple[Job, str, float]]:
+    """Each job with why it failed, or its seconds: those of the whole command for a boot."""
+    last = (run.output.rstrip().splitlines() or run.error.rstrip().splitlines() or [b"nothing"])[-1].decode(errors="replace")[:200]
+    if run.status:
+        return [(job, f"the machine ended with status {run.status}; it says: {last}", 0.0) for job in jobs]
+    found, rows = outcomes_of(run.output), []
+    programs = [job for job in jobs if job.program]
+    for job in jobs:
+        outcome = found.get(programs.index(job)) if job.program else None
+        if job.program is None:
+            rows.append((job, "", run.wall))
+        elif outcome is None:
+            rows.append((job, f"did not come to its end; the machine says: {last}", 0.0))
+        elif (outcome.output, outcome.status) != job.expected:
+            rows.append((job, f"exit status {outcome.status}, output {outcome.output[:60]!r}", 0.0))
+        else:
+            rows.append((job, "", outcome.seconds))
+    return rows
+
+
+def measure(session: Session, jobs: Sequence[Job], kernel: Path | None, names: Sequence[str]) -> Report:
+    """Fill the session's report. Raises WorkloadError."""
+    if kernel is None:
+        raise WorkloadError("machine needs --kernel FILE, a riscv64 kernel; tests/kernel/kernel.py fetches Debian's")
+    if not kernel.is_file():
+        raise WorkloadError(f"--kernel {kernel}: no such file")
+    Machines(session, kernel.resolve(), names).measure(jobs)
+    return session.report
