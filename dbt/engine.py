@@ -384,14 +384,14 @@ class Engine:
         self.precise, self.shared = self.options.precise, False
         self.flush(cpu)
 
-    def flush(self, cpu: Cpu) -> None:
-        """Empty the code cache."""
+    def flush(self, cpu: Cpu | None) -> None:
+        """Empty the code cache. `cpu` is the caller's, None: its thread runs no guest code."""
         before = self.control("flushes")
         with self._promotes:                            # who promotes holds on to rows and reserved memory
             if self.control("flushes") == before:       # else another thread has done it meanwhile
                 self.empty(cpu)
 
-    def empty(self, cpu: Cpu, library: int = 0) -> None:
+    def empty(self, cpu: Cpu | None, library: int = 0) -> None:
         """flush() for who holds `_promotes`. library: what units are made of from now on."""
         self.stop_world(cpu)
         try:

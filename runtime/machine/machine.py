@@ -88,6 +88,7 @@ class Machine:
             raise
         self.gdb: Server | None = None
         self._threads: list[threading.Thread] = []
+        self._verifying = threading.Lock()              # held while code is taken and verified
         self._done = threading.Event()
         self._restored = saved is not None
         if saved is not None:
@@ -314,14 +315,16 @@ class Machine:
                 caller.rest()
 
     def sync_code(self, hart: Vcpu) -> None:
-        """Verify the code of all pages that were written to since it was translated; what is left is protected again."""
-        pages = (ctypes.c_int64 * PAGES)()
-        while True:
-            count = self.native.take_dirty_code(hart.cpu.address, ctypes.addressof(pages), PAGES)
-            for page in pages[:count]:
-                self.engine.locked("sync_page", page, self.translation.address)
-            if count < PAGES:
-                return
+        """Verify the code of all pages that were written to since it was translated; what is left is protected again. Returns when what
+        other harts have taken has been verified, too."""
+        pages, state = (ctypes.c_int64 * PAGES)(), hart.cpu.address
+        with self._verifying:
+            count = PAGES
+            while count == PAGES:
+                count = self.native.take_dirty_code(state, ctypes.addressof(pages), PAGES)
+                for page in pages[:count]:
+                    self.engine.locked("sync_page", page, self.translation.address)
+                self.native.settle_dirty_code(state, count)
 
     # --- time
     def seconds_until(self, clock: int) -> float:

@@ -37,7 +37,7 @@ table_shift     other entries: physical address of the next table = entry << tab
 table_mask
 states          addresses of CPU states by number of the virtual CPU, 0: none
 dirty           bitmap: frames with code that was perhaps written over
-dirty_code      how many these are
+dirty_code      how many these are, with those that are being verified
 watches         guest addresses of pages whose accesses are made outside native code, since a debugger watches them
 watch_count     how many there are
 """)

@@ -59,11 +59,16 @@ def give_up_writes(state: int) -> None:
 
 @compiled("void(i8,i8)")
 def mark_dirty(memory: int, frame: int) -> None:
-    """Code in this frame is perhaps not what was translated: it is to be verified at the next fence of the instruction stream."""
+    """Code in this frame is perhaps not what was translated: it is to be verified at the next fence of the instruction stream.
+
+    Others may do the same for the same frame: so that none of them returns before a fence would find it, it is counted before the flag
+    says so, and marked by each."""
     word = load64(memory + M_FRAMES) + 8 * frame
-    if load64(word) & FRAME_DIRTY == 0 and fetch_or(word, FRAME_DIRTY) & FRAME_DIRTY == 0:
+    if load64(word) & FRAME_DIRTY == 0:
         fetch_add(memory + M_DIRTY_CODE, 1)
-        mark_frame(load64(memory + M_DIRTY), frame)
+        if fetch_or(word, FRAME_DIRTY) & FRAME_DIRTY != 0:
+            fetch_add(memory + M_DIRTY_CODE, -1)
+    mark_frame(load64(memory + M_DIRTY), frame)
 
 
 @compiled("void(i8,i8,i8)")
@@ -96,7 +101,7 @@ def tell_written(memory: int, physical: int, size: int) -> None:
     first, last = frame_of(memory, physical), frame_of(memory, physical + size - 1)
     if size > 0 and first >= 0 and last >= 0:
         for frame in range(first, last + 1):
-            word = load64(load64(memory + M_FRAMES) + 8 * frame)
+            word = fetch_or(load64(memory + M_FRAMES) + 8 * frame, 0)     # read after the writing, as others see it
             if word != 0:
                 tell_write(memory, frame, word)
 
@@ -119,22 +124,29 @@ def protect_code(mmu: int, frame: int) -> None:
 @compiled("i8(i8,i8,i8)")
 def take_dirty_code(state: int, pages: int, limit: int) -> int:
     """Physical addresses of pages whose code is to be verified now, at most `limit` words at `pages`; returns how many. They are
-    protected again; those that another virtual CPU may still write to will be there at the next fence too."""
+    protected again; those that another virtual CPU may still write to will be there at the next fence too.
+
+    They count as dirty until settle_dirty_code: a fence of another virtual CPU must not go on before they have been verified."""
     mmu, memory, taken = mmu_of(state), load64(state + S_MEMORY), 0
     frame = next_frame(load64(memory + M_DIRTY), 0)
     while frame >= 0 and taken < limit:
         at = load64(memory + M_FRAMES) + 8 * frame
         unmark_frame(load64(memory + M_DIRTY), frame)
         if fetch_and(at, ~FRAME_DIRTY) & FRAME_DIRTY != 0:
-            fetch_add(memory + M_DIRTY_CODE, -1)
-        drop_writes(mmu, frame)
-        if lshr(load64(at), WRITERS) & VCPU_MASK != 0:
-            mark_dirty(memory, frame)
-            ask_writers(memory, frame)
-        store64(pages + 8 * taken, load64(memory + M_BASE) + (frame << PAGE_BITS))
-        taken += 1
+            drop_writes(mmu, frame)
+            if lshr(load64(at), WRITERS) & VCPU_MASK != 0:
+                mark_dirty(memory, frame)
+                ask_writers(memory, frame)
+            store64(pages + 8 * taken, load64(memory + M_BASE) + (frame << PAGE_BITS))
+            taken += 1
         frame = next_frame(load64(memory + M_DIRTY), frame + 1)
     return taken
+
+
+@compiled("void(i8,i8)")
+def settle_dirty_code(state: int, taken: int) -> None:
+    """So many pages that take_dirty_code gave have been verified."""
+    fetch_add(load64(state + S_MEMORY) + M_DIRTY_CODE, -taken)
 
 
 @compiled("i8(i8,i8,i8,i8)")

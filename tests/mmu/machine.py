@@ -22,6 +22,7 @@ from dragoman.dbt.state import (
 )
 from dragoman.runtime.machine.riscv import walk
 from dragoman.runtime.memory import frames, mmu, refusals, requests, tlb, views
+from tests.mmu import threads
 
 BASE, PAGE = 0x8000_0000, 4096
 FUNCTIONS = {"walk": walk.walk, "space": walk.address_space, "rights": walk.context_rights}
@@ -38,8 +39,8 @@ def callback(function, arguments):
 def natives():
     """What a machine and its tests call, compiled and linked together."""
     functions = [*FUNCTIONS.values(), views.select_view, tlb.tlb_fill, tlb.fetch_code, tlb.flush_tlb, tlb.forget_translations,
-                 refusals.explain_access, refusals.explain_fetch, requests.give_up_writes, requests.take_dirty_code,
-                 requests.sync_page, requests.tell_written]
+                 refusals.explain_access, refusals.explain_fetch, requests.give_up_writes, requests.take_dirty_code, requests.settle_dirty_code,
+                 requests.sync_page, requests.tell_written, *threads.LOOPS]
     return link([compiled.build(functions)]).map().symbols
 
 

@@ -150,6 +150,7 @@ def test_dirty_pages_are_found(machine):
 def taken(vcpu) -> list[int]:
     pages = (ctypes.c_int64 * 8)()
     count = vcpu.machine.call(requests.take_dirty_code, vcpu.state, ctypes.addressof(pages), 8)
+    vcpu.machine.call(requests.settle_dirty_code, vcpu.state, count)
     return pages[:count]
 
 

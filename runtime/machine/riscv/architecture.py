@@ -22,7 +22,7 @@ RAM = boards.RAM
 SEED = bytes(range(32))         # of the kernel's random numbers, on virtual time
 # What Python calls; more than these is in the image.
 NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_read", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations",
-          "give_up_writes", "take_dirty_code", "tell_written", "sync_page", "blank_pages", "used_pages", "page_sum",
+          "give_up_writes", "take_dirty_code", "settle_dirty_code", "tell_written", "sync_page", "blank_pages", "used_pages", "page_sum",
           "raise_line", "lower_line", "enabled_pending", "update_timers", "now_ticks", "set_bits", "clear_bits",
           "take_turn", "seek_turn", "keep_turn", "give_turn", "ring_bell"]
 # Words of the MEMORY block (runtime/memory/frames.py) that are functions of this architecture.
