@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dragoman.runtime.machine.machine import Machine
 
 HOST_FAILED, TIMED_OUT = 1, 124
+LAST_WORDS = 2.0                # seconds that who reads the output has for the rest of it when the machine was ended from outside
 
 
 def machine_of(options: MachineOptions) -> Machine:
@@ -90,7 +91,8 @@ class Run:
             status: int = machine.run()
         finally:
             timer.cancel()
-            self.console.close()
+            ended = self.timed_out or self.signals.ending is not None
+            self.console.close(LAST_WORDS if ended else None)
             if terminal is not None:
                 terminal.close()
         return self.report(status)

@@ -78,11 +78,16 @@ class Attachment:
         self._said += b"\n" + text.encode(errors="surrogateescape")
         self._ring()
 
-    def close(self) -> None:
-        """Show what is left, as long as that takes and there is a reader, and let go of the console. Not for the callbacks."""
+    def close(self, patience: float | None = None) -> None:
+        """Show what is left, as long as that takes and there is a reader, or so many seconds, and let go of the console. Not for the
+        callbacks."""
         self._closing = True
         self._ring()
-        self._thread.join()
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            self.broken = True
+            self._ring()
+            self._thread.join()
         self.console.attach(None)
         self._writer.close()
         os.close(self._bell)

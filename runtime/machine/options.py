@@ -177,6 +177,9 @@ def _check_sizes(options: MachineOptions) -> None:
     for name, value, least, most, unit in rows:
         if not least <= value <= most:
             raise OptionsError(f"{name}: {value}{unit} is not from {least}{unit} to {most}{unit}")
+    host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if options.memory > host:
+        raise OptionsError(f"--memory: {options.memory >> 20}M is more than the host has, {host >> 20}M")
     if options.memory % MEMORY_UNIT:
         raise OptionsError(f"--memory: {options.memory} is not a multiple of {MEMORY_UNIT} bytes")
     if options.doorbell is not None and not NAME.fullmatch(options.doorbell.name):

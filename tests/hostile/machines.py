@@ -11,7 +11,7 @@ from tests.hostile.program import Program
 
 TIME = 300                      # seconds after which a test has failed; a loaded host is slow
 MEMORY = 16 << 20
-ENGINES = ("interpreter", "stencil", "auto")
+ENGINES = ("interpreter", "stencil")
 # What our own faults would say, whatever the guest does.
 OURS = ("Traceback", "internal error", "a bug of dragoman", "Fatal Python error", "Exception in thread")
 

@@ -1,8 +1,7 @@
 """Bare-metal programs for hostile guests: words put together in Python, with a trap handler that goes on behind what trapped.
 
-A program starts in M mode at the beginning of RAM. Its own parts use x26 to x31: traps are counted in x26 and skip the instruction; a
-trap of a fetch goes on where x27 points; within `attempt` any trap ends the attempt.
-Encodings: unprivileged manual, chapter "RV32/64G Instruction Set Listings".
+A program starts in M mode at the beginning of RAM. Its own parts use x26 to x31. Traps are counted in x26 and skip the instruction; a trap
+of a fetch goes on where x27 points; within `attempt` a trap ends the attempt. Encodings: unprivileged manual, "Instruction Set Listings".
 """
 
 from __future__ import annotations
@@ -133,8 +132,8 @@ class Program:
         self.add(csrw(MEPC, 31), MRET)
 
     def attempt(self, body: Callable[[], None] | int, mode: int = M, skipping: bool = False) -> None:
-        """Execute `body`, or what is at that address, in a mode; what traps there, or its end, goes on behind it in M mode, as at the start: no translation, no delegation, no
-        interrupts. skipping: but loads, stores and illegal instructions that trap are skipped."""
+        """Execute `body`, or what is at that address, in a mode; what traps there, or its end, goes on behind it in M mode, as at the start:
+        no translation, no delegation, no interrupts. skipping: but loads, stores and illegal instructions that trap are skipped."""
         self.li(31, MASK)
         literal = len(self.words) - 2               # the address behind, when that is known
         self.add(csrw(MSCRATCH, 31))

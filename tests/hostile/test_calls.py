@@ -1,11 +1,13 @@
 """SBI calls with all numbers and random arguments, from harts that call one another, stand still, spin or stop."""
 
+import os
 import random
 import struct
+import subprocess
 
 import pytest
 
-from tests.command import dragoman
+from tests.command import DRAGOMAN, dragoman
 from tests.hostile.machines import ENGINES, OURS, TIME
 from tests.hostile.program import ECALL, RAM, WFI, Program, addi, csrs, csrw, jump
 
@@ -47,7 +49,8 @@ class Kernel(Program):
 def boot(folder, kernel: Kernel, *words: str, engine: str = "auto", status: int = 0):
     path = folder / "kernel"
     path.write_bytes(bytes(kernel))
-    done = dragoman("vm", "run", "--kernel", str(path), "--memory", "16M", "--compiler", "off", "--engine", engine, *words, timeout=TIME)
+    done = dragoman("vm", "run", "--kernel", str(path), "--memory", "16M", "--compiler", "off", "--engine", engine, *words, timeout=TIME,
+                    errors="replace")
     for text in OURS:
         assert text not in done.stderr, done.stderr
     assert done.returncode == status, done
@@ -95,7 +98,7 @@ def test_harts_that_start_with_nonsense(tmp_path, engine):
     path = tmp_path / "kernel"
     path.write_bytes(bytes(kernel))
     done = dragoman("vm", "run", "--kernel", str(path), "--memory", "16M", "--compiler", "off", "--engine", engine, "--cpus", "6", "--timeout", "20",
-                    timeout=TIME)
+                    timeout=TIME, errors="replace")
     for text in OURS:
         assert text not in done.stderr, done.stderr
     # A hart whose handler cannot be fetched stops the machine, and says so.
@@ -171,10 +174,6 @@ def test_a_timer_that_is_always_due(tmp_path, mask):
 
 def test_a_console_that_nobody_reads(tmp_path):
     """Five megabytes of output into a pipe: no more memory than the console keeps, and the machine can be ended."""
-    import os
-    import subprocess
-
-    from tests.command import DRAGOMAN
     kernel = Kernel()
     kernel.li(17, 0x4442434E)
     kernel.add(addi(16, 0, 0))

@@ -43,8 +43,8 @@ COMPRESSED_RET, COMPRESSED_NOP = 0x8082, 1
 FS, FRM, NEAREST_AWAY = 3 << 13, 2, 4
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("first", [0, ECALL, EBREAK, csrr(5, 0x7C0), load(3, 5, 0), MRET & ~(3 << 28) | 1 << 30])
+@pytest.mark.parametrize(("first", "engine"), [(0, "interpreter"), (0, "stencil"), (ECALL, "stencil"), (EBREAK, "stencil"),
+                                               (csrr(5, 0x7C0), "stencil"), (load(3, 5, 0), "stencil")])
 def test_a_trap_in_the_first_instruction_of_the_handler(tmp_path, engine, first):
     """Is said in one line; the machine stops, and its registers are shown."""
     program = Program()
@@ -60,7 +60,7 @@ def test_a_trap_in_the_first_instruction_of_the_handler(tmp_path, engine, first)
     assert f"mtvec {at:016x}" in end.error
 
 
-@pytest.mark.parametrize("where", [0, 0x1000, UART, PLIC, RAM - 4, END, END + 0x1000, 1 << 56, MASK - 3])
+@pytest.mark.parametrize("where", [0, UART, RAM - 4, END, MASK - 3])
 def test_firmware_that_jumps_to_nowhere(tmp_path, where):
     program = Program()
     program.csr(MTVEC, where)
@@ -102,8 +102,7 @@ def test_two_handlers_that_trap_into_each_other_can_be_ended(tmp_path):
     assert run(tmp_path, program, "--timeout", "3").status == 124
 
 
-@pytest.mark.parametrize("mode", [M, S])
-@pytest.mark.parametrize("loop", [(WFI, jump(-4)), (jump(0),), (FENCE_I, jump(-4)), (csrr(5, 0xC01), jump(-4))])
+@pytest.mark.parametrize(("mode", "loop"), [(M, (WFI, jump(-4))), (S, (WFI, jump(-4))), (S, (jump(0),)), (M, (FENCE_I, jump(-4)))])
 def test_a_guest_that_does_nothing_can_be_ended(tmp_path, mode, loop):
     program = Program()
     if mode != M:
