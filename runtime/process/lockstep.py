@@ -53,7 +53,7 @@ class LeaderEngine(Engine):
         if self.follower is not None:
             self.follower.set_precise()
 
-    def flush(self, cpu: Cpu) -> None:
+    def flush(self, cpu: Cpu | None) -> None:
         super().flush(cpu)
         if self.follower is not None and self.follower_cpu is not None:
             self.follower.flush(self.follower_cpu)
