@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 MANY = 8
 BOOT = 10 * LIMIT               # seconds for a boot beside many others
 IDLE = 5.0                      # seconds over which an idle kernel is looked at
-READY = r"# $"
+READY = r"~ # "
 
 
 def boot(kernel, initrd, *words):
