@@ -99,6 +99,8 @@ class PagedEngine(Engine):
 
     def close(self) -> None:
         """Give all memory back, for who makes several machines one after the other; no CPU of it runs again."""
+        if self._tiering is not None:
+            self._tiering.close()
         self.arena.close()
         self.tables.close()
         for decoder in {*self.decoders.values(), *self.plain_decoders.values()}:

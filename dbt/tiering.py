@@ -233,6 +233,12 @@ class Tiering:
         for key in self.client.after_fork() if self.client is not None else ():
             self._lost(self._asked.pop(key, None))
 
+    def close(self) -> None:
+        """Give memory back, and ask no more. Nothing is promoted, and no code of regions runs, from here on."""
+        if self.client is not None:
+            self.client.close()
+        self.regions.memory.close()
+
     def statistics(self) -> dict[str, float]:
         return {**self.regions.statistics(), "promote_seconds": self.seconds - self.compile_seconds,
                 "compile_seconds": self.compile_seconds, "region_blocks": self.region_blocks, "regions_asked": self.asked,

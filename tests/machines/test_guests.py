@@ -16,6 +16,8 @@ TIME = 120
 VARIANTS = {
     "--no-inline": ("fences", "pagetable", "registers", "timer", "traps"),
     "--accessed trap": ("pagetable", "fences", "spaces"),
+    "--engine auto --compiler inline --threshold 1": ("fences", "pagetable", "smp", "spaces", "timer", "traps"),
+    "--engine region --threshold 20": ("pagetable", "traps"),
 }
 
 
