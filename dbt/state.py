@@ -214,6 +214,7 @@ goal            a state to stop at (GOAL_*), for comparing engines; 0: none
 breaks          addresses before which native code stops: signed, ascending (breaks.py)
 break_count
 flushes         how often the whole cache was emptied
+block_limit     instructions of a block at the most
 virtual_time    1: the threads' clocks are the instructions that they have executed (clocks.py)
 stat_blocks     blocks translated
 stat_instructions   instructions in them
