@@ -74,7 +74,7 @@ C_NATIVES, C_HANDLERS, C_CODE_BASE = CACHE["natives"], CACHE["handlers"], CACHE[
 C_FETCH, C_SCRATCH = CACHE["fetch"], CACHE["scratch"]
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
-C_ASK, C_TRANSLATE = CACHE["ask"], CACHE["stat_translate"]
+C_ASK, C_TRANSLATE, C_LIMIT = CACHE["ask"], CACHE["stat_translate"], CACHE["block_limit"]
 C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
 S_DEADLINE, S_CODE_PAGE, S_DATA, S_TURN = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "turn"))
 T_PLACE, T_WORD, T_END = TURN["place"], TURN["word"], TURN["end"]
@@ -267,19 +267,19 @@ def make_block(cache: int, state: int, pc: int) -> int:
     if has_room(cache) == 0:
         store64(state + S_REASON, EXIT_FULL)
         return 0
-    start = clock()
+    start, limit = clock(), load64(cache + C_LIMIT)
     if load64(cache + C_FETCH) != 0:
-        code = make_code(cache, pc, end, MAXIMUM, 0)
+        code = make_code(cache, pc, end, limit, 0)
         if code == 0:
             code = make_crossing(cache, state, pc, end)
     elif load64(state + S_CAREFUL) != 0:
         page_end = (pc | PAGE - 1) + 1
-        code = make_code(cache, pc, page_end if page_end < end else end, MAXIMUM, 1)
+        code = make_code(cache, pc, page_end if page_end < end else end, limit, 1)
         if code == 0:
             code = make_code(cache, pc, end, 1, 1)
         store64(state + S_CAREFUL, 0)
     else:
-        code = make_code(cache, pc, end, MAXIMUM, 0)
+        code = make_code(cache, pc, end, limit, 0)
     store64(cache + C_TRANSLATE, load64(cache + C_TRANSLATE) + clock() - start)
     if code == 0:
         store64(state + S_REASON, EXIT_FETCH)

@@ -53,6 +53,7 @@ POLLED = 100                            # polls that meet a loop or function bef
 INTERPRETED = 20_000                    # under --engine region: executions of a block before it is compiled
 BEGINNING = 1 << 16                     # bytes by which the file that code comes from is known
 INTERPRETER, STENCILS = 0, 1
+BLOCK_LIMIT = 128                       # instructions, which is what copier.py and blocks.py have room for
 EXIT_FULL, EXIT_HOT = EXITS["full"], EXITS["hot"]
 
 
@@ -146,7 +147,7 @@ class Engine:
             site_limit=SITES, decoder=self.decoder.address, library=self.library() if engine else 0,
             handlers=image.symbols["handlers"], forms=image.blobs["forms"][0], engine=engine, counts=int(self.options.count),
             counting=(self.options.threshold or INTERPRETED) if counting else 0, memory_base=self.memory_base,
-            code_base=self.memory_base, jump_mask=JUMP_CACHE_ENTRIES - 1)
+            code_base=self.memory_base, jump_mask=JUMP_CACHE_ENTRIES - 1, block_limit=BLOCK_LIMIT)
         values |= self._promotion()
         for name, value in values.items():
             self.set_control(name, value)

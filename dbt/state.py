@@ -223,6 +223,7 @@ breaks          addresses before which native code stops: signed, ascending (bre
 break_count
 flushes         how often the whole cache was emptied
 emptied         how often a physical page was found to have no translations left: writes to it are not noted any more
+block_limit     instructions of a block at the most
 virtual_time    1: the threads' clocks are the instructions that they have executed (clocks.py)
 stat_blocks     blocks translated
 stat_instructions   instructions in them

@@ -16,14 +16,18 @@ from dragoman.runtime.machine.options import MachineError, MachineOptions
 from dragoman.runtime.machine.terminal import Terminal
 
 if TYPE_CHECKING:
+    from dragoman.runtime.machine.lockstep import LockstepMachine
     from dragoman.runtime.machine.machine import Machine
 
 HOST_FAILED, TIMED_OUT = 1, 124
 LAST_WORDS = 2.0                # seconds that who reads the output has for the rest of it when the machine was ended from outside
 
 
-def machine_of(options: MachineOptions) -> Machine:
-    """A machine that will boot, or go on from a snapshot. Raises as Machine does."""
+def machine_of(options: MachineOptions) -> Machine | LockstepMachine:
+    """A machine that will boot, or go on from a snapshot, or two of them. Raises as Machine does."""
+    if options.lockstep is not None:
+        from dragoman.runtime.machine.lockstep import LockstepMachine
+        return LockstepMachine(options)
     from dragoman.runtime.machine.machine import Machine
     if options.restore is None:
         return Machine(options)

@@ -50,6 +50,8 @@ class Machine:
         if architecture is None:
             architecture = importlib.import_module("dragoman.runtime.machine.riscv.architecture")
         if options.deterministic:
+            if saved is not None:
+                raise MachineError("--restore and --deterministic do not go together: a snapshot's time is the host's")
             options = on_virtual_time(options)
         self.options, self.architecture = options, architecture
         self.ended = self.paused = self.rebooting = self.stopped = False

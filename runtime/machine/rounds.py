@@ -2,15 +2,19 @@
 
 A clock tick is an instruction; RATE of them are a second. While one runs the others stand still, so time passes for all of them as
 it executes; where all wait, time goes on at once to the next timer. Devices have the same clock, and what they do comes at the end of
-turns. So nothing but what comes from outside (what is typed, the network, a pause) happens at another place when a run is made again.
+turns; so do timer interrupts. So nothing but what comes from outside (what is typed, the network, a pause) happens at another place
+when a run is made again.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dragoman.dbt.cpu import NEVER
+from dragoman.dbt.engine import BUDGET
 from dragoman.dbt.state import TURN
 from dragoman.runtime.machine.options import MachineError, MachineOptions
 from dragoman.runtime.machine.schedule_queue import OWN_SIZE
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 RATE = 10 ** 9                  # instructions that are a second
 SLICE = 100_000                 # instructions of a turn
+NEAR = 2_000                    # instructions before a place that is to be met exactly: from there on each block polls
 LONG = 3600.0                   # seconds
 DATE = 1_735_689_600            # of the machine's clock at its start: 2025-01-01
 WORD = 1                        # what is in the place of every turn: nobody takes it away
@@ -65,8 +70,7 @@ class Rounds:
     def run(self) -> None:
         """Until the machine has ended."""
         machine = self.machine
-        for hart in machine.harts:
-            hart.set_register("turn", ctypes.addressof(self._turn))
+        self.begin()
         while not machine.ended:
             if machine.paused:
                 self._stand()
@@ -74,51 +78,85 @@ class Rounds:
             machine.events.poll()
             busy = [self.turn(hart) for hart in machine.harts]
             if not any(busy):
-                self._skip()
+                self.skip()
         for hart in machine.harts:
             if hart.log is not None:
                 hart.log.drain(hart)
 
-    def turn(self, hart: Vcpu) -> bool:
-        """Let it execute for a while; False: it has nothing to do."""
-        machine, cpu = self.machine, hart.cpu
-        cpu.attach()
-        try:
-            self._enter(hart)
-            woken = bool(cpu.request or hart.todo)
-            hart.take_requests()
-            if hart.waiting and hart.started:
-                hart.refresh_timers()
-                if not woken and not hart.interrupt_pending():
-                    return False
-                hart.waiting = False
-                hart.go_on()
-            if not hart.started:
-                return False
-            hart.refresh_timers()
-            self._turn[TURN["end"] // 8] = end = cpu.instructions + self._length()
-            while not machine.ended and hart.started and not hart.waiting and cpu.instructions < end:
-                hart.run_to_exit()
-                hart.take_requests()
-            return True
-        finally:
-            self._leave()
-            cpu.detach()
+    def begin(self) -> None:
+        """In the thread, before the first turn."""
+        for hart in self.machine.harts:
+            hart.set_register("turn", ctypes.addressof(self._turn))
 
-    def _enter(self, hart: Vcpu) -> None:
+    def turn(self, hart: Vcpu, to: int | None = None) -> bool:
+        """Let it execute for a while, or, if it can be met there, until it has executed `to` instructions in all; False: it has nothing
+        to do. Interrupts of timers and devices come at the beginning only, so that it does not matter where else native code is left."""
+        with self.running(hart):
+            if not self._wakes(hart):
+                return False
+            hart.take_interrupt()
+            if to is None:
+                self._run(hart, hart.cpu.instructions + self._length())
+            else:
+                self._run_to(hart, to)
+            return True
+
+    def resume(self, hart: Vcpu, to: int) -> None:
+        """Go on with a turn, until it has executed `to` instructions in all, or a poll behind that."""
+        with self.running(hart):
+            self._run_to(hart, to)
+
+    @contextmanager
+    def running(self, hart: Vcpu) -> Iterator[None]:
+        """Within it time is what this one executes."""
+        hart.cpu.attach()
         self.show_time(hart)
         self._running = hart
+        try:
+            yield
+        finally:
+            self.now = self.clock()
+            self._running = None
+            hart.cpu.detach()
 
-    def _leave(self) -> None:
-        self.now = self.clock()
-        self._running = None
+    def _wakes(self, hart: Vcpu) -> bool:
+        woken = bool(hart.cpu.request or hart.todo)
+        hart.take_requests()
+        if hart.waiting and hart.started:
+            hart.refresh_timers()
+            hart.waiting = not woken and not hart.interrupt_pending()
+        return hart.started and not hart.waiting
+
+    def _goes_on(self, hart: Vcpu) -> bool:
+        return hart.started and not hart.waiting and not self.machine.ended
+
+    def _run(self, hart: Vcpu, end: int) -> None:
+        """To the first poll or work of Python's behind `end`, or behind the next due time of its timers."""
+        cpu = hart.cpu
+        self._turn[TURN["end"] // 8] = end
+        while self._goes_on(hart):
+            hart.run_to_exit()
+            hart.take_requests()
+            if cpu.instructions >= min(end, cpu.deadline):
+                return
+
+    def _run_to(self, hart: Vcpu, to: int) -> None:
+        """To the first poll behind so many instructions in all; for who compares engines."""
+        cpu = hart.cpu
+        for end, budget in ((to - NEAR, cpu.budget_reset), (to, 1)):       # a block that was polled counts down when it is entered
+            cpu.budget = cpu.budget_reset = budget
+            while self._goes_on(hart) and cpu.instructions < end:
+                self._turn[TURN["end"] // 8], cpu.deadline = end, NEVER
+                hart.run_to_exit()
+                hart.take_requests()
+        cpu.budget = cpu.budget_reset = BUDGET
 
     def _length(self) -> int:
         """Of a turn: to the next timer of a device at most."""
         timer = self.machine.events.next_timer()
         return SLICE if timer is None else max(1, min(SLICE, int(timer * RATE) - self.clock()))
 
-    def _skip(self) -> None:
+    def skip(self) -> None:
         """All wait: to the first timer; or, if there is none, until something comes from outside."""
         due = []
         for hart in self.machine.harts:

@@ -216,12 +216,14 @@ class Vcpu:
                 return
             deadline = self.cpu.deadline
             self.rest(None if deadline == NEVER else self.machine.seconds_until(deadline))
-        self.go_on()
-
-    def go_on(self) -> None:
-        """After a wait: an interrupt may be due."""
         self.cpu.exit_reason = EXITS["poll"]
         self.native.on_exit(self.cpu.address)           # what it has to say is said when native code is left again
+
+    def take_interrupt(self) -> None:
+        """If one is due as the timers and lines are now."""
+        self.refresh_timers()
+        self.cpu.exit_reason = EXITS["check"]
+        self.call_hook()
 
     def refresh_timers(self) -> None:
         """What the guest's timers ask for, as the time is now."""
@@ -309,10 +311,14 @@ class Vcpu:
         steps = 0
         while not (self.machine.ended or self.machine.paused or self.cpu.request):
             self.step()
+            if steps and self.machine.options.count:    # the first one was counted before it was left to the oracle
+                self.cpu.instructions += 1
             if not self.rounds_as_no_host():
                 return
             steps += 1
             if steps % STEPS == 0:                      # interrupts
+                if self.machine.rounds is not None:
+                    return
                 self.cpu.exit_reason = EXITS["poll"]
                 self.call_hook()
 

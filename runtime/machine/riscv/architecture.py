@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dragoman.dbt.isa.riscv.system_registers import INLINE_CSRS
+from dragoman.dbt.isa.riscv.system_registers import INLINE_CSRS, NAMES
 from dragoman.dbt.state import EXITS
 from dragoman.runtime.machine.machine import Machine
 from dragoman.runtime.machine.riscv import board as boards
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dragoman.runtime.machine.riscv.debug_walk import Walk
 
 RAM = boards.RAM
+# System registers that engines must have alike: not what is counted, and where tables are.
+COMPARED = tuple(name for name in NAMES if not name.startswith("stat_") and name not in ("view_key", "csr_table"))
 SEED = bytes(range(32))         # of the kernel's random numbers, on virtual time
 # What Python calls; more than these is in the image.
 NATIVE = ["on_exit", "raise_trap", "switch_context", "csr_read", "csr_write", "fetch_code", "translate", "flush_tlb", "forget_translations",

@@ -34,7 +34,7 @@ S_PC, S_REASON, S_DATA, S_ACCESS, S_PENDING, S_REQUEST, S_CACHE, S_MODE_WORD, S_
 S_FRM, S_MSTATUS, S_DECLINES = OFFSET["frm"], OFFSET["mstatus"], OFFSET["declines"]
 DECLINES_TO_ADAPT = 64              # in a row, of those that share a place in the table
 STAT_EXITS = OFFSET["stat_exit_miss"]
-C_STOP, C_ASK = CACHE["stop"], CACHE["ask"]
+C_STOP, C_ASK, C_VIRTUAL = CACHE["stop"], CACHE["ask"], CACHE["virtual_time"]
 LAST_HALFWORD, PAGE_OFFSET, WORD_MASK = 0xFFE, 0xFFF, 0xFFFFFFFF
 U_CAUSE, U_VALUE = MMU["cause"], MMU["value"]
 LOAD_RESERVED = 0b00010             # funct5
@@ -121,11 +121,15 @@ def on_misaligned(state):
 
 @compiled("i8(i8)")
 def on_poll_exit(state):
-    """Timers first. To Python if it has been asked for: a signal, a request, a stop, the log, another's turn on the host CPU."""
+    """Timers first. To Python if it has been asked for: a signal, a request, a stop, the log, another's turn on the host CPU.
+
+    On virtual time only Python lets timers be due, at the beginning of a turn (rounds.py)."""
+    cache = load64(state + S_CACHE)
+    if load64(cache + C_VIRTUAL) != 0:
+        return 0
     update_timers(state)
     if go_on(state) == 0:
         return 0
-    cache = load64(state + S_CACHE)
     asked = load64(state + S_REQUEST) | load64(state + S_PENDING) | load64(cache + C_STOP) | load64(cache + C_ASK) & ASK_BLOCKS
     return keep_turn(state) if asked == 0 else 0
 
