@@ -1,0 +1,94 @@
+"""Machines in reports: which jobs a word names, what a console says of them, rounds by turns, and failures."""
+
+import gzip
+import math
+from pathlib import Path
+
+import pytest
+
+from dragoman import guests
+from dragoman.perf import child, machine, machine_jobs
+from dragoman.perf.child import ChildError, Run
+from dragoman.perf.contenders import CONTENDERS, Field
+from dragoman.perf.results import Report
+from dragoman.perf.session import Session
+from dragoman.perf.workloads import WorkloadError
+from tests.perf.test_session import Watcher
+
+
+def names(*words: str) -> list[str]:
+    return [job.name for job in machine_jobs.chosen(words, True)]
+
+
+def test_words_name_jobs():
+    compute = [guest.name for guest in guests.programs() if guest.kind.startswith("compute")]
+    micro = ["call", "fork", "exec", "pipe", "fault"]
+    assert names("machine") == ["boot", *micro, *compute]
+    assert (names("machine:micro"), names("machine:compute")) == (micro, compute)
+    assert names("machine:fib", "machine:boot", "machine:fib") == ["fib", "boot"]
+    with pytest.raises(WorkloadError, match=r"machine:hello.*boot, call"):
+        names("machine:hello")
+
+
+def test_micro_guest_knows_the_jobs_and_says_what_is_expected():
+    printed = guests.find("micro").expected_output.decode().split()
+    assert printed[::2] == list(machine_jobs.TIMES)
+    # The same program with a count of one's own: a native run of 50 each is in expected/.
+    assert all(job.expected == (f"{job.name} {job.arguments[1]}\n".encode(), 0) for job in machine_jobs.micro(True))
+
+
+def test_a_console_is_read():
+    text = b"OpenSBI\r\nBEGIN 0\r\none\r\ntwo\r\nEND 0 0 1500000000\r\nBEGIN 1\r\nEND 1 11 7\r\nBEGIN 2\r\nEND 2 256 7\r\nBEGIN 3\r\nBEGIN 4\r\n"
+    found = machine_jobs.outcomes(text)
+    assert found[0] == machine_jobs.Outcome(1.5, 0, b"one\ntwo\n")
+    assert (found[1].status, found[2].status, set(found)) == (128 + 11, 1, {0, 1, 2})   # wait(2): a signal, an exit status
+
+
+@pytest.fixture
+def session(tmp_path):
+    report = Report("", {}, {contender.name: contender.label for contender in CONTENDERS}, 2, True)
+    return Session(report, Field([], tmp_path), 10, Watcher(), tmp_path)
+
+
+def test_contenders_take_turns_and_failures_are_not_run_again(session, monkeypatch, tmp_path):
+    kernel = tmp_path / "kernel"
+    kernel.touch()
+    ran = []
+
+    def run(command, timeout):
+        """The stencil machine's second job is wrong; QEMU does not end; else all is well."""
+        who = "qemu" if "-bios" in command else command[command.index("--engine") + 1]
+        archive = gzip.decompress((tmp_path / "initrd").read_bytes())
+        jobs = archive[archive.rindex(b"jobs\0"):].count(b"/bin/micro")
+        ran.append((who, jobs))
+        if who == "qemu":
+            raise ChildError("did not end in 10 s")
+        lines = b"fork 10", b"pipe 100" if who == "interpreter" else b"pipe 99"
+        text = b"".join(b"BEGIN %d\r\n%s\r\nEND %d 0 %d\r\n" % (n, line, n, 10 ** 9 * len(ran)) for n, line in enumerate(lines))
+        return Run(9.0, 1.0, 1 << 20, 0, text, b"")
+
+    monkeypatch.setattr(child, "run", run)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    jobs = machine_jobs.chosen(["machine:fork", "machine:pipe"], True)
+    report = machine.measure(session, jobs, kernel, ["stencil", "interpreter", "qemu"])
+    assert ran == [("interpreter", 2), ("stencil", 2), ("qemu", 2), ("stencil", 1), ("interpreter", 2), ("interpreter", 2), ("stencil", 1)]
+    fork, pipe = report.results
+    assert fork.series["interpreter"].wall == [5.0, 6.0] and fork.series["stencil"].wall == [4.0, 7.0]
+    assert math.isnan(pipe.seconds("stencil")) and "pipe 99" in pipe.series["stencil"].failure
+    assert fork.series["qemu"].failure == "did not end in 10 s"
+    watcher = session.watcher
+    assert (watcher.expected, watcher.done, len(watcher.results)) == (9, 9, 2)
+
+
+def test_a_machine_that_ends_with_a_status_says_why():
+    jobs = machine_jobs.chosen(["machine:fork", "machine:boot"], True)
+    rows = machine.judged(jobs, Run(1.0, 1.0, 1, 1, b"", b"dragoman: no such kernel\n"))
+    assert [why for _, why, _ in rows] == ["the machine ended with status 1; it says: dragoman: no such kernel"] * 2
+    rows = machine.judged(jobs, Run(2.5, 1.0, 1, 0, b"Kernel panic\n", b""))
+    assert [(why, seconds) for _, why, seconds in rows] == [("did not come to its end; the machine says: Kernel panic", 0.0), ("", 2.5)]
+
+
+@pytest.mark.parametrize("kernel, why", [(None, "needs --kernel FILE"), (Path("/nowhere/kernel"), "no such file")])
+def test_a_kernel_is_needed(session, kernel, why):
+    with pytest.raises(WorkloadError, match=why):
+        machine.measure(session, machine_jobs.chosen(["machine:boot"], True), kernel, machine.NAMES)
