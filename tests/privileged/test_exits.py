@@ -43,6 +43,7 @@ def blocks(monkeypatch):
     monkeypatch.setattr(exits, "explain_access", made.explain)
     monkeypatch.setattr(exits, "explain_fetch", made.explain)
     monkeypatch.setattr(exits, "mmu_of", lambda state: ctypes.addressof(made.mmu))
+    monkeypatch.setattr(exits, "is_watched", lambda memory, address: 0)
     return made
 
 
