@@ -237,8 +237,16 @@ def run(words: list[str]) -> int:
     return run_here(options)
 
 
+def fill_standard_files() -> None:
+    """Of descriptors 0 to 2 those that are closed become /dev/null: else the next file opened, such as a guest's memory, would be the console."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def command(words: list[str]) -> int:
     """Run one command line of `dragoman vm`; returns the exit status. Raises UsageError."""
+    fill_standard_files()
     name = words[0] if words else "--help"
     if name == "run":
         return run(words[1:])

@@ -160,18 +160,18 @@ def test_a_balloon_that_takes_what_is_not_there(tmp_path):
 def test_a_disk_whose_host_is_full(tmp_path):
     """RLIMIT_FSIZE in place of a full file system: the guest is told of an I/O error, the user in one line."""
     program, disk = Program(), tmp_path / "disk"
-    size = 32 << 20                                     # beyond the limit, which RAM of 16 MiB must be below
+    size = 5 << 30                                      # of holes; beyond the limit, which RAM and translations are below
     with open(disk, "wb") as file:
         file.truncate(size)
     driver = Driver(program, 0)
     status = DATA + PAGE
-    program.areas[DATA] = struct.pack("<IIQ", 1, 0, (24 << 20) // 512)              # write
+    program.areas[DATA] = struct.pack("<IIQ", 1, 0, (4 << 30) // 512)              # write
     program.areas[status] = b"\xff"
     driver.start(1 << 32, 0, 8, DESCRIPTORS, AVAILABLE, USED)
     for count in range(1, 4):
         driver.submit([(DATA, 16, 0), (DATA + 2 * PAGE, 512, 0), (status, 1, WRITE)], count)
     program.li(10, status)
     program.add(load(4, 12, 10), addi(11, 0, 1), branch(0, 12, 11, 8), jump(0))     # VIRTIO_BLK_S_IOERR
-    end = survives(tmp_path, program, "--disk", str(disk), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20 << 20, 20 << 20)))
+    end = survives(tmp_path, program, "--disk", str(disk), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 30, 4 << 30)))
     assert end.error.count("File too large") == 1, end.error
     assert disk.stat().st_size == size

@@ -76,7 +76,8 @@ class Hart(Vcpu):
 
     def access_fault(self, address: int, write: bool) -> None:
         cause = STORE_ACCESS_FAULT if write else LOAD_ACCESS_FAULT
-        self.native.raise_trap(self.cpu.address, cause, wrap(address))
+        if not self.native.raise_trap(self.cpu.address, cause, wrap(address)):
+            self.on_stuck()
 
     def interrupt_pending(self) -> bool:
         return bool(self.native.enabled_pending(self.cpu.address))
