@@ -55,8 +55,8 @@ void begin(word hart) {
     for (word n = 1; n <= 10; n++)
         bump(n);
     half = scale(3.0);
-    for (word n = 0; n < 1000; n++)
-        touch(n < 900 ? 7 : n);
+    for (word n = 0; n < 100; n++)
+        touch(n < 90 ? 7 : n);
     look();
     __atomic_fetch_add(&watched, 1, __ATOMIC_SEQ_CST);
     __asm__ volatile("ecall");

@@ -16,7 +16,7 @@ from dragoman.runtime.machine.options import MachineOptions
 GDB, QEMU, COMPILER = (shutil.which(name) for name in ("gdb-multiarch", "qemu-system-riscv64", "riscv64-linux-gnu-gcc"))
 FLAGS = ("-g -O1 -march=rv64gc -mabi=lp64d -mcmodel=medany -ffreestanding -fno-toplevel-reorder -nostdlib -static -no-pie -fno-pic -w "
          "-Wl,--build-id=none -Wl,-N -Wl,--no-warn-rwx-segments -Wl,-Ttext=0x80000000 -Wl,-e,_start").split()
-PATIENCE = 20                  # seconds: on a busy host
+PATIENCE = 60                  # seconds: on a busy host
 
 
 @cache
