@@ -8,8 +8,8 @@ from tests.hostile.machines import run, survives
 from tests.hostile.program import MSTATUS, MTVEC, PMPADDR0, PMPCFG0, RAM, M, Program, S, U, csrw, load, store
 
 NUMBERS = range(4096)
-# What a program needs to come to its end: its handler, its memory.
-KEPT = (MTVEC, PMPCFG0, PMPADDR0, 0x3A2, *range(PMPADDR0, PMPADDR0 + 16))
+# What a program needs to come to its end: its handler with mscratch, its memory.
+KEPT = (MTVEC, 0x340, PMPCFG0, PMPADDR0, 0x3A2, *range(PMPADDR0, PMPADDR0 + 16))
 OPERATIONS = (1, 2, 3, 5, 6, 7)                     # csrrw csrrs csrrc and with an immediate
 VALUES = (0, 1, 2, 0xAAA, (1 << 64) - 1, 1 << 63, 0x5555_5555_5555_5555, RAM, 8 << 60 | RAM >> 12, 9 << 60 | (1 << 44) - 1)
 
