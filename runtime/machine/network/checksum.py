@@ -13,7 +13,7 @@ def partial_sum(data: bytes | bytearray | memoryview) -> int:
         # 0x10000 is 1 modulo 0xffff, so the remainder is the sum of the words.
         total = int.from_bytes(data, "big") << (8 * (size & 1))
         return (total - 1) % 0xFFFF + 1 if total else 0
-    import numpy            # comes with Numba; a tenth of a second, for who moves large frames only
+    import numpy  # comes with Numba; a tenth of a second, for who moves large frames only
     words = size // 4
     total = int(numpy.add.reduce(numpy.frombuffer(data, "<u4", words), dtype=numpy.uint64))
     total += int.from_bytes(data[4 * words:], "little")
