@@ -78,7 +78,7 @@ def splice_ranges(cache: int, source: int, count: int, place: int) -> int:
 def clear_jump_cache(cache: int, table: int) -> None:
     """Only slot 0 can meet its own empty key, pc 0; the others differ from every pc by EMPTY_KEY or 0 in the wrong slot."""
     for n in range(load64(cache + C_JUMP_MASK) + 1):
-        if load64(table + 16 * n) > EMPTY_KEY:      # what was never written to stays without memory
+        if load64(table + 16 * n) & ~EMPTY_KEY != 0:    # what was never written to stays without memory; kernels' pcs are negative
             store64(table + 16 * n, EMPTY_KEY)
 
 
