@@ -23,7 +23,11 @@ def snapshot(words: list[str]) -> int:
         return say(help_text(usage, "Writes the whole state of a machine that runs in the background to a file. The machine goes on.", (STOP, HELP)))
     if len(named) != 2 or rest:
         raise UsageError(f"vm snapshot: give a name and a file: {usage}")
-    Kept(named[0]).ask("snapshot", path=os.path.abspath(named[1]), stop="stop" in fields)
+    kept = Kept(named[0])
+    kept.ask("snapshot", path=os.path.abspath(named[1]), pause="stop" in fields)
+    if "stop" in fields:
+        from dragoman.vm_manager import stop
+        stop(kept)
     return 0
 
 

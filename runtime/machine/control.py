@@ -197,7 +197,15 @@ class Control:
         path = request.get("path")
         if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
             raise MachineError("a snapshot needs an absolute path")
-        self.machine.snapshot(os.fsencode(path), request.get("stop") is True)
+        goes_on = not self.machine.paused
+        if request.get("pause") is True:
+            self.machine.pause()
+        try:
+            self.machine.snapshot(os.fsencode(path))
+        except BaseException:
+            if goes_on:
+                self.machine.resume()
+            raise
         return {}
 
     def _stop(self, request: dict) -> dict:

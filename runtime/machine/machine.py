@@ -93,6 +93,7 @@ class Machine:
         self._verifying = threading.Lock()              # held while code is taken and verified
         self._done = threading.Event()
         self._restored = saved is not None
+        self._saving = threading.Lock()                 # held while a snapshot is written
         if saved is not None:
             try:
                 take_over(self, saved)
@@ -112,9 +113,8 @@ class Machine:
 
     def snapshot(self, path: str | bytes, stop: bool = False) -> None:
         """Write all its state to a file, from any thread but its own; stop: and end the machine. Raises MachineError, OSError."""
-        if self.rounds is not None:
-            raise MachineError("a machine on virtual time (--deterministic) is not saved: run it again to the same place")
-        save(self, os.fsencode(path), stop)
+        with self._saving:
+            save(self, os.fsencode(path), stop)
 
     def _clock_rate(self) -> tuple[float, int]:
         """Ticks of the host's clock in a second, and its present value."""
@@ -194,7 +194,7 @@ class Machine:
         if self.gdb is not None:
             self.gdb.close()
             self.gdb = None
-        with self.lock:
+        with self._saving, self.lock:                   # a snapshot of it before its end becomes whole
             self.board.uart.flush()
             self.equipment.close()
         self.events.stop()

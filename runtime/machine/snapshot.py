@@ -28,14 +28,17 @@ WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowEr
 def save(machine: Machine, path: bytes, stop: bool = False) -> None:
     """Write a snapshot; the machine stands still for as long as that takes, and goes on or ends. Raises MachineError, OSError; a file
     of this name is replaced as a whole or not at all."""
-    options = snapshot_options.values(machine.options)
+    options = _options(machine)
 
     def fill(file: int) -> None:
         with machine.still.hold():
             _fill(machine, options, file)
-            if stop:
-                machine.stop()
-    replace(path, fill)
+    if stop:
+        with machine.still.hold():
+            replace(path, lambda file: _fill(machine, options, file))
+            machine.stop()
+    else:
+        replace(path, fill)         # it goes on before the file has reached the disk
 
 
 def hand_over(machine: Machine) -> int:
@@ -44,7 +47,7 @@ def hand_over(machine: Machine) -> int:
     for disk in machine.options.disks:
         if disk.mode == "rw":
             raise MachineError(f"disk {os.fsdecode(disk.path)}: two machines cannot write to it; one that was given ,cow or ,ro can be cloned")
-    options = snapshot_options.values(machine.options)
+    options = _options(machine)
     file = os.memfd_create("dragoman-clone", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with machine.still.hold():
@@ -55,6 +58,12 @@ def hand_over(machine: Machine) -> int:
         os.close(file)
         raise
     return file
+
+
+def _options(machine: Machine) -> dict[str, Any]:
+    if machine.rounds is not None:
+        raise MachineError("a machine on virtual time (--deterministic) is not saved: run it again to the same place")
+    return snapshot_options.values(machine.options)
 
 
 def _fill(machine: Machine, options: dict[str, Any], file: int) -> None:

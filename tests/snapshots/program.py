@@ -28,10 +28,8 @@ def send(rs):
 
 
 def program(steps=STEPS):
-    """Memory image for the start of RAM; steps: up to 2047, or a multiple of 4096.
-
-    x10 the number, x11 steps left, x12 place in the table, x14 numbers left; f1 counts."""
-    start = [lui(5, UART), lui(6, 0x6000), csrs(0x300, 6), addi(10, 0, FIRST), lui(11, steps) if steps > 0x7FF else addi(11, 0, steps),
+    """Memory image for the start of RAM: x10 the number, x11 steps left, x12 place in the table, x14 numbers left; f1 counts."""
+    start = [lui(5, UART), lui(6, 0x6000), csrs(0x300, 6), addi(10, 0, FIRST), lui(11, steps << 12), i_type(0x13, 5, 11, 11, 12),
              lui(13, FACTOR << 12), i_type(0x13, 5, 13, 13, 12),
              addi(6, 0, 1), fcvt_d_l(2, 6), fcvt_d_l(1, 0)]
     # The table's address has bit 31 set, so it is made relative to pc.

@@ -24,7 +24,7 @@ def state(tmp_path, monkeypatch):
     """A folder with the guest `p`, which is the current one, and a machine `a` of it that has begun to compute."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "p").write_bytes(program(steps=1 << 22))
+    (tmp_path / "p").write_bytes(program(steps=500_000))
     ok("create", "a", "--bios", "p", "-m", "16M", "--compiler", "off")
     ok("start", "a")
     yield tmp_path
