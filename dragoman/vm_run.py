@@ -112,6 +112,9 @@ class Run:
             return TIMED_OUT
         if self.signals.ending is not None:
             self.signals.die(self.signals.ending)
+        if self.console.failure:
+            complain(f"the output could not be written: {self.console.failure}")
+            return status or HOST_FAILED
         if self.console.broken:
             raise BrokenPipeError
         if status and self.machine.report:

@@ -65,7 +65,8 @@ class Attachment:
         self.console, self._filter, self._ended, self._end_of_input = console, filter, ended, end_of_input
         self._source: int | None = source
         self._target, self._writer = target, Writer(target)
-        self.broken = False     # the reader of the output is gone
+        self.broken = False     # the reader of the output is gone, or it cannot be written:
+        self.failure = ""       # why
         self._said = bytearray()        # the monitor's own lines, before the guest's
         self._closing = False
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -142,7 +143,9 @@ class Attachment:
             return
         except OSError as error:
             count, self.broken = len(data), True
-            if self._ended is not None and error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EIO):
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EIO):
+                self.failure = str(error.strerror)
+            elif self._ended is not None:
                 self._ended()
         if self._said:
             del self._said[:count]
