@@ -35,7 +35,7 @@ def damages():
 
 def test_a_damaged_image_is_built_again(store, monkeypatch):
     built = []
-    monkeypatch.setattr(engine_image, "build", lambda kind: built.append(kind) or SMALL)
+    monkeypatch.setattr(engine_image, "build", lambda kind, functions=None: built.append(kind) or SMALL)
     images, path = Images(store.path), store.path("engine")
     check(images.engine(False))
     with open(path, "rb") as file:
@@ -67,7 +67,7 @@ def test_a_damaged_library_is_removed_so_that_it_is_made_again(store):
 
 
 def test_what_others_could_have_written_is_not_loaded(store, monkeypatch):
-    monkeypatch.setattr(engine_image, "build", lambda kind: SMALL)
+    monkeypatch.setattr(engine_image, "build", lambda kind, functions=None: SMALL)
     SMALL.save(store.path("engine"))
     os.chmod(store.path("engine"), 0o666)
     with pytest.raises(image.ImageError):
@@ -81,7 +81,7 @@ def test_what_others_could_have_written_is_not_loaded(store, monkeypatch):
     lambda path: os.symlink("nowhere/at/all", path), lambda path: shutil.rmtree(os.path.dirname(path))],
     ids="folder full-folder dangling no-store".split())
 def test_where_no_image_can_be_kept_it_is_built_for_this_run(store, monkeypatch, spoil):
-    monkeypatch.setattr(engine_image, "build", lambda kind: SMALL)
+    monkeypatch.setattr(engine_image, "build", lambda kind, functions=None: SMALL)
     spoil(store.path("engine"))
     check(Images(store.path).engine(False))
     assert Images(store.path).stencils() is None
