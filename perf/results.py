@@ -101,7 +101,7 @@ class Report:
         for name in ("qemu", "native", "interpreter"):
             if any(not math.isnan(result.seconds(name)) for result in self.results):
                 return name
-        return next(iter(self.shown()), "")
+        return next(iter(self.shown()), "interpreter")
 
     def shown(self) -> list[str]:
         """The contenders of whom there is anything."""
