@@ -10,8 +10,7 @@ from dragoman.dbt.compiled import compiled, load64, store64
 from dragoman.dbt.decode import decode_one
 from dragoman.dbt.state import CACHE, RECORD_PC, RECORD_SIZE
 
-C_ADAPTED, C_COUNT, C_PLAIN, C_PAGE, C_CODE_BASE = (
-    CACHE[n] for n in ("adapted", "adapted_count", "plain_decoders", "page", "code_base"))
+C_ADAPTED, C_COUNT, C_PLAIN, C_PAGE = (CACHE[n] for n in ("adapted", "adapted_count", "plain_decoders", "page"))
 CONTEXT, LONGEST = 0xFFF, 4         # of `page`; bytes of an instruction
 
 
@@ -41,7 +40,7 @@ def adapt_records(cache: int, records: int, count: int) -> int:
         pc = load64(record + RECORD_PC)
         if is_adapted(cache, pc) != 0:
             plain = load64(load64(cache + C_PLAIN) + 8 * (load64(cache + C_PAGE) & CONTEXT))
-            decode_one(plain, load64(cache + C_CODE_BASE) + pc, pc, LONGEST, record)
+            decode_one(plain, record, pc, LONGEST, record)
             return n + 1
     return count
 

@@ -161,6 +161,7 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     if load16(body + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
         return 0
     count = adapt_records(cache, body, until_break(cache, body, count))
+    note_bytes(cache, row, body, count)
     handlers, forms = load64(cache + C_HANDLERS), load64(cache + C_FORMS)
     for n in range(count):
         record = body + n * RECORD_SIZE
@@ -179,7 +180,6 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     store64(cache + C_RECORD_CURSOR, tail)
     store64(cache + C_BLOCKS, load64(cache + C_BLOCKS) + 1)
     store64(cache + C_INSTRUCTIONS, load64(cache + C_INSTRUCTIONS) + count)
-    note_bytes(cache, row, behind - pc)
     counting = load64(cache + C_COUNTING) << load64(row + R_CHANGES)
     store64(head + RECORD_IMM, body)
     store64(head + 8, counting)

@@ -7,7 +7,7 @@ Host code is written at its address for running plus `write_delta`.
 
 from __future__ import annotations
 
-from dragoman.dbt.compiled import call2, compiled, load32, load64, store32, store64
+from dragoman.dbt.compiled import call2, compiled, load8, load32, load64, store32, store64, wrap
 from dragoman.dbt.state import (
     CACHE,
     HOT_QUEUE,
@@ -15,6 +15,9 @@ from dragoman.dbt.state import (
     NATIVES,
     OFFSET,
     PAGE_ROWS,
+    RECORD_LENGTH,
+    RECORD_PC,
+    RECORD_SIZE,
     ROW,
     ROW_SIZE,
     STAGE_ASKED,
@@ -40,6 +43,7 @@ C_FETCH, C_PAGE, C_CODE_BASE, C_JUMP_MASK, C_PAGE_ROWS = (
     CACHE[n] for n in ("fetch", "page", "code_base", "jump_mask", "page_rows"))
 S_JUMP_CACHE, S_VIEWS = OFFSET["jump_cache"], OFFSET["user3"]
 EMPTY_KEY = 1                       # no instruction lies at an odd address
+FNV_START, FNV_PRIME = 0xCBF2_9CE4_8422_2325 - (1 << 64), 0x100_0000_01B3      # as guest_hash has it
 LINK_SIZE, RANGE_SIZE = 16, 24
 CACHE_MEMORY_BASE, C_NATIVES, C_THRESHOLD = CACHE["memory_base"], CACHE["natives"], CACHE["threshold"]
 NATIVE_HEAD_MISS, NATIVE_HASH = NATIVES.index("head_miss"), NATIVES.index("guest_hash")
@@ -210,12 +214,26 @@ def has_changed(row: int) -> None:
     store64(row + R_EXECUTED, 0)
 
 
-@compiled("void(i8,i8,i8)")
-def note_bytes(cache: int, row: int, size: int) -> None:
-    """The row's code is being made of so many guest bytes; what is known of it may be of others."""
-    host = load64(cache + C_CODE_BASE) + load64(row + R_PC)
-    store64(row + R_HOST, host)
-    before, now = load64(row + R_HASH), hash_at(cache, host, size)
+@compiled("i8(i8,i8)")
+def hash_records(records: int, count: int) -> int:
+    """hash_at of the bytes that they were decoded from: those in memory may be others already."""
+    value = wrap(FNV_START)
+    for n in range(count):
+        record = records + n * RECORD_SIZE
+        word = load64(record)
+        for _ in range(load8(record + RECORD_LENGTH)):
+            value = wrap((value ^ word & 0xFF) * FNV_PRIME)
+            word >>= 8
+    return value
+
+
+@compiled("void(i8,i8,i8,i8)")
+def note_bytes(cache: int, row: int, records: int, count: int) -> None:
+    """The row's code is being made of these records, as decoded; what is known of it may be of others."""
+    last = records + (count - 1) * RECORD_SIZE
+    size = load64(last + RECORD_PC) + load8(last + RECORD_LENGTH) - load64(row + R_PC)
+    store64(row + R_HOST, load64(cache + C_CODE_BASE) + load64(row + R_PC))
+    before, now = load64(row + R_HASH), hash_records(records, count)
     if before != now and before != 0:
         has_changed(row)
     store64(row + R_HASH, now)

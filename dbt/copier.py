@@ -403,7 +403,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
             put_form(cache, last, follow if following == target else 0)
         if follow == 0 and (ends == 0 or ends == ENDS_BRANCH):
             put_jump_to(cache, behind)
-        note_bytes(cache, row, behind - pc)
+        note_bytes(cache, row, scratch, count)
         store64(row + R_ENDS, bits & BLOCK_ENDS)
         store64(row + R_TARGET, target)
         if follow == 0:

@@ -134,21 +134,28 @@ def csr_form(decoder, word):
 
 @compiled("i8(i8,i8,i8,i8,i8)")
 def decode_one(decoder, code, pc, room, record):
-    """Decode the instruction at host address `code`, of which `room` bytes are executable; its properties."""
+    """Decode the instruction at host address `code`, of which `room` bytes are executable; its properties.
+
+    The record has the bytes that were decoded, since another thread may change those in memory at any time. `code` may be the
+    record: it is decoded again.
+    """
     size = 2
     word = 0
     if room >= 2:
         word = load16(code)
         if word & 3 == 3:
             size = 4
-    store64(record, 0)
+    if room >= size and size == 4:
+        word = load32(code)
+        if word & 3 != 3:
+            word &= 0xFFFF
+            size = 2
+    store64(record, word)
     store64(record + 24, pc)
     form = load64(decoder + FETCH)
     registers = immediate = 0
     if room >= size:
-        if size == 4:
-            word = load32(code)
-        row = identify(decoder, code, size, pc, word)
+        row = identify(decoder, record, size, pc, word)
         form = load64(decoder + ILLEGAL)
         immediate = word
         if row != 0:

@@ -282,7 +282,7 @@ NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "he
 
 # --- a decoded record: four 64-bit words
 RECORD_SIZE = 32
-RECORD_HANDLER = 0             # interpreter: host address of the form's handler; 0 as decoded
+RECORD_HANDLER = 0             # as decoded: the guest's bytes; interpreter: host address of the form's handler
 # word 1, bytes 8..15: form number (uint16), size in bytes (uint8), rd, rs1, rs2, rs3, rm (uint8 each)
 RECORD_FORM, RECORD_LENGTH, RECORD_RD, RECORD_RS1, RECORD_RS2, RECORD_RS3, RECORD_RM = 8, 10, 11, 12, 13, 14, 15
 RECORD_IMM = 16                # immediate sign-extended to 64 bits; a jump's or branch's absolute target

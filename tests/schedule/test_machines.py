@@ -41,10 +41,9 @@ def test_a_real_time_guest_with_priority_keeps_deadlines_beside_one_that_spins(t
         general = lateness()
         real_time = lateness("--priority", "50")
         assert used(cpu_seconds, spinner.process.pid) > RUNS, "the other one goes on"
-    # Without priority it waits for a slice to end, 4 ms, each time: of the 500 deadlines most are missed.
-    assert general[0] > 300
-    assert real_time[0] < general[0] - 50
-    assert real_time[1] < general[1]
+    # Without priority it often waits for a slice to end, 4 ms: ten times as many deadlines are missed, on a quiet host.
+    assert real_time[0] < general[0] / 2
+    assert real_time[1] < general[1] / 2
 
 
 def test_caps(tmp_path):

@@ -25,6 +25,7 @@ class Session:
     def __init__(self, *words):
         self.process, self.terminal = pty.fork()
         if not self.process:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)        # the tests may run under nohup
             os.execv(sys.executable, [*GUEST, *words])
         self.seen = b""
         self.before = self.modes()
