@@ -46,12 +46,13 @@ def high(descriptor: int) -> int:
 
 
 class Client:
-    """`mailbox`: address of an int32 that is not 0 when `finished` has something. `keep` moves a descriptor to where
-    the guest cannot close it, `drop` closes it. Connects at the first request; `connect` does so earlier."""
+    """`mailbox`: address of an int32 that is not 0 when `finished` has something. `detach`: HostCalls.detach, which starts the
+    compiler process. `keep` moves a descriptor to where the guest cannot close it, `drop` closes it. Connects at the first
+    request; `connect` does so earlier."""
 
-    def __init__(self, store: Store, keep: Callable[[int], int] = high, drop: Callable[[int], None] = os.close,
-                 jobs: str = server_start.JOBS):
-        self.store, self._keep, self._drop, self._jobs = store, keep, drop, jobs
+    def __init__(self, store: Store, detach: Callable[[int], int], keep: Callable[[int], int] = high,
+                 drop: Callable[[int], None] = os.close, jobs: str = server_start.JOBS):
+        self.store, self._detach, self._keep, self._drop, self._jobs = store, detach, keep, drop, jobs
         self._mailbox = Mailbox()
         self.mailbox = self._mailbox.address
         self._lock = _thread.allocate_lock()
@@ -83,7 +84,7 @@ class Client:
             return False
         connection = server_start.connect(path)
         if connection is None and start:
-            connection = server_start.start(self.store, path, self._jobs)
+            connection = server_start.start(self.store, path, self._detach, self._jobs)
         if connection is None:
             return False
         try:

@@ -5,8 +5,7 @@ what is sent waits in the socket until that process is up. The lock belongs to w
 long as that process lives, however it ends, and there are never two.
 
 The new process is nobody's child. A guest must not see another process than those it made: the first child is cloned
-without an exit signal (no SIGCHLD, and wait() does not find it), makes the second and is gone. Both use bare system
-calls only, since another thread may have held any lock of libc's.
+without an exit signal (no SIGCHLD, and wait() does not find it), makes the second and is gone (host/x86_64.py, detach).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import fcntl
 import os
 import sys
 from _blake2 import blake2b
+from _collections_abc import Callable
 
 from dragoman.dbt.files import folder_problem, remove
 from dragoman.dbt.store import Store
@@ -27,8 +27,8 @@ BACKLOG = 256
 _OUT_OF_THE_WAY = 10                    # the new process's own descriptors lie below
 # What the guest's environment says is none of its business, but its interpreter may need these.
 _VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "XDG_CACHE_HOME")
-_DUP2, _CLONE, _EXECVE, _RT_SIGPROCMASK, _SETSID, _CLOSE_RANGE = 33, 56, 59, 14, 112, 436
-_SIGCHLD, _SIG_SETMASK, _WALL = 17, 2, 0x4000_0000
+_DUP2, _EXECVE, _SETSID, _CLOSE_RANGE, _END = 33, 59, 112, 436, -1
+_WALL = 0x4000_0000
 _SUN_PATH = 107
 
 
@@ -143,8 +143,8 @@ def _move(descriptor: int) -> int:
     return moved
 
 
-def start(store: Store, path: str, jobs: str = JOBS) -> _socket.socket | None:
-    """Start the compiler process and connect to it; None if another is there already or none can be started."""
+def start(store: Store, path: str, detach: Callable[[int], int], jobs: str = JOBS) -> _socket.socket | None:
+    """Start the compiler process and connect to it; None if another is there already or none can be started. detach: HostCalls.detach."""
     if store.folder and folder_problem(store.folder):   # `dragoman cache clear` may have removed it
         return None
     lock = hold_lock(path)
@@ -156,7 +156,7 @@ def start(store: Store, path: str, jobs: str = JOBS) -> _socket.socket | None:
         os.close(lock)
         return None
     try:
-        _spawn(_command(store, jobs, path), listener.fileno(), lock)
+        _spawn(detach, _command(store, jobs, path), listener.fileno(), lock)
         return connect(path)
     except OSError:
         return None
@@ -171,33 +171,23 @@ def _command(store: Store, jobs: str, path: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code]
 
 
-def _spawn(command: list[str], listener: int, lock: int) -> None:
+def _spawn(detach: Callable[[int], int], command: list[str], listener: int, lock: int) -> None:
     """Run the command in its own session with descriptors LISTENER and LOCK, the standard ones at /dev/null and no
     other. Raises OSError if there can be no process; a wrong command just ends it."""
-    words = [os.fsencode(word) for word in command]
+    texts = [os.fsencode(word) for word in command]
     variables = [os.fsencode(f"{name}={os.environ[name]}") for name in _VARIABLES if name in os.environ]
-    file = ctypes.create_string_buffer(words[0])
-    arguments = (ctypes.c_char_p * (len(words) + 1))(*words)
+    file = ctypes.create_string_buffer(texts[0])
+    arguments = (ctypes.c_char_p * (len(texts) + 1))(*texts)
     environment = (ctypes.c_char_p * (len(variables) + 1))(*variables)
-    call = ctypes.PyDLL(None).syscall           # keeps the GIL: nobody would give it back in the child
-    call.restype, call.argtypes = ctypes.c_long, (ctypes.c_long,) * 7
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     steps = [(_SETSID, 0, 0, 0)]
     for old, new in ((null, 0), (null, 1), (null, 2), (listener, LISTENER), (lock, LOCK)):
         steps.append((_DUP2, old, new, 0))
     steps += [(_CLOSE_RANGE, LOCK + 1, 0xFFFF_FFFF, 0),         # the server does so too, for kernels before 5.9
-              (_EXECVE, ctypes.addressof(file), ctypes.addressof(arguments), ctypes.addressof(environment))]
-    all_signals, mask = ctypes.c_uint64((1 << 64) - 1), ctypes.c_uint64()
-    call(_RT_SIGPROCMASK, _SIG_SETMASK, ctypes.addressof(all_signals), ctypes.addressof(mask), 8, 0, 0)
-    child = call(_CLONE, 0, 0, 0, 0, 0, 0)
-    if child == 0:
-        try:
-            if call(_CLONE, _SIGCHLD, 0, 0, 0, 0, 0) == 0:
-                for number, a, b, c in steps:
-                    call(number, a, b, c, 0, 0, 0)
-        finally:
-            os._exit(0)
-    call(_RT_SIGPROCMASK, _SIG_SETMASK, ctypes.addressof(mask), 0, 8, 0, 0)
+              (_EXECVE, ctypes.addressof(file), ctypes.addressof(arguments), ctypes.addressof(environment)), (_END, 0, 0, 0)]
+    words = [word for step in steps for word in step]
+    table = (ctypes.c_int64 * len(words))(*words)
+    child = detach(ctypes.addressof(table))
     os.close(null)
     if child < 0:
         raise OSError("no process for the compiler")

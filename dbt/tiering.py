@@ -63,7 +63,7 @@ class Tiering:
         self._compile: Any = None
         if options.compiler == "server" and not engine.control("counting"):
             from dragoman.dbt.compiler_client import Client
-            self.client = Client(self.store)
+            self.client = Client(self.store, engine.host.detach)
             engine.set_control("mailbox", self.client.mailbox)
 
     # --- from native code

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import ctypes
 
-from dragoman.dbt.host.x86_64 import DIRECT_COUNT, DIRECT_HEADER, GLOBAL, NEVER_BLOCKED, RT_SIGACTION
+from dragoman.dbt.host.x86_64 import DIRECT_COUNT, DIRECT_HEADER, GLOBAL, NEVER_BLOCKED, RT_SIGACTION, RT_SIGPROCMASK, SIG_SETMASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RT_SIGPROCMASK, SIG_SETMASK = 14, 2
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x400_0000, 0x800_0000, 0x1000_0000
 SIG_DFL, SIG_IGN = 0, 1
 SET_SIZE = 8                                    # of the kernel's sigset_t
@@ -62,6 +61,7 @@ class HostCalls:
         self.take_pending = _CALL_HELD(symbols["take_pending"])         # (state) -> bits of noted signals
         # FNV-1a of bytes, as the code cache takes it of guest memory
         self.hash = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_size_t)(symbols["guest_hash"])
+        self.detach = _CALL_HELD(symbols["detach"])                     # (steps) -> process that is gone soon, or -errno
         self.quick_call = _CALL_HELD(symbols["plain_call"])             # the same for a call that never waits
 
     def action(self, number: int) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from dragoman.dbt.state import CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, STATE_
 
 PIN_REGISTERS = ("r12", "r13", "r14", "r15", "r8", "r9", "r11")    # of the pinned slots p0.. in sites.ARGUMENTS
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
-GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending", "guest_hash")
+GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending", "guest_hash", "detach")
 
 # --- ucontext_t and siginfo_t (Linux, arch/x86/include/uapi/asm/sigcontext.h): offsets
 UC_STACK_SP, UC_STACK_SIZE, UC_RSP, UC_RIP, UC_ERROR, UC_MASK = 16, 32, 160, 168, 192, 296
@@ -39,7 +39,8 @@ POINTERS_AT, WAITS_ON_WORD, DIRECT = 16, 1 << 24, 1 << 31      # offsets in the 
 CALL_ARGUMENTS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
 FUTEX_COMMAND, FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0x7F, 0, 1, 9, 10
 FNV_START, FNV_PRIME = 0xCBF2_9CE4_8422_2325, 0x100_0000_01B3
-RT_SIGACTION, RT_SIGRETURN, GETPID, RT_TGSIGQUEUEINFO = 13, 15, 39, 297
+RT_SIGACTION, RT_SIGPROCMASK, RT_SIGRETURN, GETPID, CLONE, RT_TGSIGQUEUEINFO, EXIT_GROUP = 13, 14, 15, 39, 56, 297, 231
+SIGCHLD, SIG_SETMASK = 17, 2
 
 
 def _enter(pinned: tuple[int, ...]) -> list[str]:
@@ -188,8 +189,28 @@ def _calls() -> list[str]:
         "hash_window_end:", "ret", "hash_not_made:", "mov rax, -1", "ret"]
 
 
+def _detach() -> list[str]:
+    """detach(steps): a process makes these system calls that is nobody's child: it is made by one that then is gone, whose number is
+    returned, or -errno. `steps`: rows of four words, a call's number and three arguments; a negative number is the end of the process.
+
+    Neither returns into Python, which is not whole in them: other threads may have asked for its lock, or held one of libc's. All
+    signals are blocked in both, so that they end neither.
+    """
+    mask = [f"mov eax, {RT_SIGPROCMASK}", f"mov edi, {SIG_SETMASK}", "mov r10d, 8"]
+    clone = [f"mov eax, {CLONE}", *(f"xor {name}, {name}" for name in ("edi", "esi", "edx", "r10d", "r8d"))]
+    return [
+        "detach:", "push rbx", "sub rsp, 16", "mov rbx, rdi",
+        "mov qword ptr [rsp], -1", *mask, "mov rsi, rsp", "lea rdx, [rsp+8]", "syscall", *clone, "syscall", "test rax, rax", "jnz detached",     # no signal at its end
+        *clone, f"mov edi, {SIGCHLD}", "syscall", "test rax, rax", "jnz detach_end",
+        "detach_step:", "mov rax, [rbx]", "test rax, rax", "js detach_end",
+        "mov rdi, [rbx+8]", "mov rsi, [rbx+16]", "mov rdx, [rbx+24]", "syscall", "add rbx, 32", "jmp detach_step",
+        "detach_end:", f"mov eax, {EXIT_GROUP}", "xor edi, edi", "syscall",
+        "detached:", "mov rbx, rax", *mask, "lea rsi, [rsp+8]", "xor edx, edx", "syscall",
+        "mov rax, rbx", "add rsp, 16", "pop rbx", "ret"]
+
+
 def text(pinned: tuple[int, ...]) -> str:
     """Module text; `pinned` is the guest register in each pinned slot. Symbols: GLOBAL; wants `dispatch`."""
     lines = [".intel_syntax noprefix", ".text", *(f".globl {name}" for name in GLOBAL), ".p2align 4",
-             *_enter(pinned), *_on_fault(pinned), *_on_signal(), *_calls(), ".att_syntax"]
+             *_enter(pinned), *_on_fault(pinned), *_on_signal(), *_calls(), *_detach(), ".att_syntax"]
     return "\n".join(f'module asm "{line}"' for line in lines)

@@ -1,6 +1,7 @@
 """Stores in folders of their own, compiler processes with chosen limits, and what a guest does with its mailbox."""
 
 import ctypes
+import functools
 import os
 import signal
 import time
@@ -10,11 +11,19 @@ import pytest
 from dragoman.dbt import compiler_client, server_start
 from dragoman.dbt import worker as worker_module
 from dragoman.dbt.compiler_client import Client
+from dragoman.dbt.host.calls import HostCalls
 from dragoman.dbt.server import Server
 from dragoman.dbt.store import Store
+from tests.host import native
 
 JOBS = "tests.server.fake_jobs"
 PATIENCE = 300.0                        # seconds: only a failing test takes so long; the worker yields to all others
+
+
+@functools.cache
+def detach():
+    """Starts the compiler process."""
+    return HostCalls(native.build()).detach
 
 
 @pytest.fixture
@@ -33,7 +42,7 @@ def clients(store):
     made = []
 
     def make(of=None):
-        made.append(Client(of or store, jobs=JOBS))
+        made.append(Client(of or store, detach(), jobs=JOBS))
         return made[-1]
     yield make
     for client in made:

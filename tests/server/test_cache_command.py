@@ -11,7 +11,7 @@ from dragoman.dbt.cache_command import clear, show, wait
 from dragoman.dbt.store import Store
 from tests.command import DRAGOMAN, dragoman
 from tests.server import fake_jobs
-from tests.server.conftest import answers, ask, gone, status, until
+from tests.server.conftest import answers, ask, detach, gone, status, until
 
 
 def shown(capsys):
@@ -86,7 +86,7 @@ def test_wait_returns_when_all_is_done_and_kept(clients, store):
 def guest_of(store):
     from dragoman.dbt.compiler_client import Client
     from tests.server.conftest import JOBS
-    return Client(store, jobs=JOBS)
+    return Client(store, detach(), jobs=JOBS)
 
 
 def test_wait_without_a_compiler_process(store):

@@ -8,6 +8,7 @@ import resource
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -19,7 +20,7 @@ from dragoman.dbt import server as server_module
 from dragoman.dbt import worker as worker_module
 from dragoman.dbt.store import Store
 from tests.server import fake_jobs
-from tests.server.conftest import JOBS, PATIENCE, answers, ask, gone, status, until
+from tests.server.conftest import JOBS, PATIENCE, answers, ask, detach, gone, status, stop, until
 
 
 def test_killed_in_the_middle_of_a_request(client, store):
@@ -186,7 +187,7 @@ def test_nonsense_does_not_harm_it(client, store, serve):
 def test_guests_that_die_leave_their_requests(client, store):
     child = os.fork()
     if child == 0:
-        guest = compiler_client.Client(store, jobs=JOBS)
+        guest = compiler_client.Client(store, detach(), jobs=JOBS)
         ask(guest, "slow 0.3 1", "ok 1", "ok 2")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
@@ -202,7 +203,7 @@ def test_many_guests_at_once_start_one(store, clients):
         children.append(os.fork())
         if children[-1] == 0:
             try:
-                guest = compiler_client.Client(store, jobs=JOBS)
+                guest = compiler_client.Client(store, detach(), jobs=JOBS)
                 os.read(gate[0], 1)
                 until(lambda n=n, guest=guest: ask(guest, f"ok {n}") != [None])
                 good = answers(guest)[0].entry.code == f"host code of ok {n}".encode()
@@ -228,7 +229,7 @@ def test_a_guest_sees_no_child_no_signal_and_no_descriptor(store, clients):
             signal.signal(signal.SIGCHLD, lambda *_: signals.append(1))
             source, sink = os.pipe()
             os.set_inheritable(sink, True)
-            client = compiler_client.Client(store, jobs=JOBS)
+            client = compiler_client.Client(store, detach(), jobs=JOBS)
             ask(client, "ok 1")
             with pytest.raises(ChildProcessError):
                 os.waitpid(-1, 0)
@@ -241,6 +242,31 @@ def test_a_guest_sees_no_child_no_signal_and_no_descriptor(store, clients):
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     clients()
+
+
+def test_started_while_other_threads_want_to_run(store, clients):
+    """Between two of them Python may give its lock to one, which the processes that are made then do not have."""
+    path, going, before = server_start.socket_path(store), True, sys.getswitchinterval()
+
+    def count():
+        n = 0
+        while going:
+            n += 1
+    threads = [threading.Thread(target=count, daemon=True) for _ in range(2)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(8):
+            connection = server_start.start(store, path, detach(), JOBS)
+            assert connection is not None
+            connection.close()
+            stop(store)
+    finally:
+        going = False
+        sys.setswitchinterval(before)
+    for thread in threads:
+        thread.join()
 
 
 def test_idle_it_ends_and_the_next_request_starts_another(serve, client, store):
@@ -321,7 +347,6 @@ def test_a_path_longer_than_a_socket_address(clients, store, tmp_path, monkeypat
     client = clients(far)
     ask(client, "ok 1")
     assert answers(client)[0].entry
-    from tests.server.conftest import stop
     stop(far)
 
 
@@ -354,7 +379,7 @@ def test_the_guest_has_used_up_its_descriptors(store, clients):
     if child == 0:
         status = 1
         try:
-            client = compiler_client.Client(store, jobs=JOBS)
+            client = compiler_client.Client(store, detach(), jobs=JOBS)
             held = []
             try:
                 while True:

@@ -13,7 +13,7 @@ from dragoman.dbt.store import Store
 from tests.engines.guest import REGISTERS, guest
 from tests.engines.program import CODE, DATA, Program, check, run, run_oracle
 from tests.isa import assemble
-from tests.server.conftest import answers, status, stop
+from tests.server.conftest import answers, detach, status, stop
 
 # A loop that calls a function by register, which stores and loads; x5 counts, x10 gathers, x6 is the function.
 LOOP = """
@@ -54,7 +54,7 @@ def grown():
 
 def test_compiled_kept_found_installed_and_run(grown, store):
     machine, program, request = grown
-    client = Client(store)
+    client = Client(store, detach())
     key = client.request(request.pack(), 1, store.pack("a program"))
     answer, = answers(client)
     assert (answer.key, answer.again) == (key, False) and answer.entry
@@ -77,7 +77,7 @@ def test_compiled_kept_found_installed_and_run(grown, store):
 
 
 def test_what_is_no_request_is_refused(grown, store):
-    client, whole = Client(store), grown[2].pack()
+    client, whole = Client(store, detach()), grown[2].pack()
     spoiled = [b"x", whole[:-1], whole + b"x", b"\xff" * len(whole), whole[:8] + b"\xff" * 16 + whole[24:]]
     for request in spoiled:
         client.request(request, 1, store.pack("a program"))
@@ -89,7 +89,7 @@ def test_what_is_no_request_is_refused(grown, store):
 
 def test_odd_blocks_harm_nobody(grown, store):
     """Blocks that are cut within an instruction, or no instructions at all: a region or a refusal, and the next is made."""
-    client = Client(store)
+    client = Client(store, detach())
     pieces = [b"\1", b"\3\3", b"\x13\0\0", b"\0" * 4, b"\xff" * 9, b""]
     requests = [RegionRequest(0x1000, ((0x1000, piece),), (), (), False, False).pack() for piece in pieces]
     for request in [*requests, grown[2].pack()]:
@@ -101,7 +101,7 @@ def test_odd_blocks_harm_nobody(grown, store):
 
 
 def test_the_full_library_is_made_once(store):
-    client = Client(store)
+    client = Client(store, detach())
     client.library("stencils")
     client.library("nonsense")
     assert sorted(answer.library is None for answer in answers(client, 2)) == [False, True]
