@@ -200,7 +200,8 @@ def _detach() -> list[str]:
     clone = [f"mov eax, {CLONE}", *(f"xor {name}, {name}" for name in ("edi", "esi", "edx", "r10d", "r8d"))]
     return [
         "detach:", "push rbx", "sub rsp, 16", "mov rbx, rdi",
-        "mov qword ptr [rsp], -1", *mask, "mov rsi, rsp", "lea rdx, [rsp+8]", "syscall", *clone, "syscall", "test rax, rax", "jnz detached",     # no signal at its end
+        "mov qword ptr [rsp], -1", *mask, "mov rsi, rsp", "lea rdx, [rsp+8]", "syscall",
+        *clone, "syscall", "test rax, rax", "jnz detached",         # no signal at its end
         *clone, f"mov edi, {SIGCHLD}", "syscall", "test rax, rax", "jnz detach_end",
         "detach_step:", "mov rax, [rbx]", "test rax, rax", "js detach_end",
         "mov rdi, [rbx+8]", "mov rsi, [rbx+16]", "mov rdx, [rbx+24]", "syscall", "add rbx, 32", "jmp detach_step",
