@@ -37,7 +37,8 @@ def region(request: bytes) -> bytes:
     """The entry (pack.py) for a request (RegionRequest.pack). ValueError if it is none; RuntimeError from LLVM."""
     wanted = regions.RegionRequest.parse(request)
     decoder = _decoder[0] if wanted.model == FLAT else _machine_decoder(wanted.decoder)
-    code = regions.compile_region(wanted, _ISA, lambda content, pc: _decode(decoder, content, pc))
+    traps = {pc: _machine_decoder(wanted.decoder | PLAIN) for pc in wanted.traps}
+    code = regions.compile_region(wanted, _ISA, lambda content, pc: _decode(decoder, traps, content, pc))
     return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)
 
 
@@ -58,14 +59,14 @@ def _machine_decoder(number: int) -> decode.Decoder:
     return _decoders[number]
 
 
-def _decode(decoder: decode.Decoder, code: bytes, pc: int) -> bytes:
-    """Records of a guest block, all of it."""
+def _decode(decoder: decode.Decoder, traps: dict[int, decode.Decoder], code: bytes, pc: int) -> bytes:
+    """Records of a guest block, all of it; instructions at some addresses have decoders of their own."""
     records = ctypes.create_string_buffer(RECORD_SIZE * ((len(code) + 1) // 2))      # an odd byte gets one, too
     source = ctypes.create_string_buffer(code, len(code))
     at = count = 0
     while at < len(code):
         record = ctypes.addressof(records) + RECORD_SIZE * count
-        decode.decode_one(decoder.address, ctypes.addressof(source) + at, _signed(pc + at), len(code) - at, record)
+        decode.decode_one(traps.get(pc + at, decoder).address, ctypes.addressof(source) + at, _signed(pc + at), len(code) - at, record)
         at += ctypes.c_uint8.from_address(record + 10).value
         count += 1
     return records.raw[:RECORD_SIZE * count]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from dragoman.dbt.region_growth import Block
+
     Piece = tuple[int, bytes]                   # guest pc and code from there on
     Range = tuple[int, bytes, int, int]         # guest pc, code, key of its page, host address
 
@@ -45,6 +47,10 @@ class Window:
         """What a region here must heed: fields of RegionRequest from `precise` on."""
         return self.engine.precise, self.engine.shared, FLAT, 0
 
+    def traps(self, blocks: Iterable[Block]) -> tuple[int, ...]:
+        """Instructions in these blocks that are plain traps."""
+        return ()
+
     def row(self, pc: int) -> int:
         """Of the block table, 0: none."""
         return self.engine.locked("find_row", pc)
@@ -52,8 +58,8 @@ class Window:
     def read(self, pc: int, size: int) -> bytes | None:
         return self.engine.read_code(pc, size)
 
-    def read_blocks(self, blocks: list) -> list[bytes] | None:      # type: ignore[type-arg]
-        """The code of blocks (region_growth.Block) in the order of their addresses; None if it is not all there."""
+    def read_blocks(self, blocks: list[Block]) -> list[bytes] | None:
+        """The code of blocks in the order of their addresses; None if it is not all there."""
         return self.engine.read_blocks([(block.pc, block.size) for block in blocks])
 
     def beside(self, cpu: Any, pieces: Iterable[Piece]) -> Window | None:
@@ -99,6 +105,9 @@ class Pages:
         """Faults are precise anyway; other virtual CPUs and devices see the memory."""
         return False, True, self.engine.model, self.context | PLAIN * (not self.engine.inline)
 
+    def traps(self, blocks: Iterable[Block]) -> tuple[int, ...]:
+        return tuple(pc for pc in sorted(self.engine.adapted) if any(block.pc <= pc < block.pc + block.size for block in blocks))
+
     def row(self, pc: int) -> int:
         return self.engine.locked("row_of_page", pc, self.key(pc))
 
@@ -112,7 +121,7 @@ class Pages:
             pc, size = pc + part & _ADDRESS, size - part
         return b"".join(parts)
 
-    def read_blocks(self, blocks: list) -> list[bytes] | None:      # type: ignore[type-arg]
+    def read_blocks(self, blocks: list[Block]) -> list[bytes] | None:
         self.found |= {block.pc & -PAGE_SIZE: (block.page, block.host & -PAGE_SIZE) for block in blocks}
         return [ctypes.string_at(block.host, block.size) for block in blocks]
 

@@ -12,12 +12,12 @@ PLAIN = 1 << 12                 # of a machine's decoder: sensitive instructions
 _HEAD = struct.Struct("<QIIIII")
 
 
-class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared model decoder",
-                               defaults=((), (), False, False, FLAT, 0))):
+class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared model decoder traps",
+                               defaults=((), (), False, False, FLAT, 0, ()))):
     """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
     `precise`: registers are exact at faults. `shared`: memory is seen by other threads. `decoder`: of a machine: the context
-    of its code, and PLAIN."""
+    of its code, and PLAIN. `traps`: instructions at which inline code would be of no use (adapted.py)."""
     __slots__ = ()
 
     def size(self) -> int:
@@ -31,8 +31,8 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
 
     def pack(self) -> bytes:
         """As bytes, for the compiler process."""
-        parts = [_HEAD.pack(self.head, len(self.blocks), len(self.indirect), len(self.entries), 0, self.options),
-                 struct.pack(f"<{len(self.indirect)}Q", *self.indirect), struct.pack(f"<{len(self.entries)}Q", *self.entries)]
+        parts = [_HEAD.pack(self.head, len(self.blocks), len(self.indirect), len(self.entries), len(self.traps), self.options)]
+        parts += [struct.pack(f"<{len(addresses)}Q", *addresses) for addresses in (self.indirect, self.entries, self.traps)]
         parts += [struct.pack("<QI", pc, len(code)) + code for pc, code in self.blocks]
         return b"".join(parts)
 
@@ -40,10 +40,10 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
     def parse(cls, data: bytes) -> RegionRequest:
         """From bytes that came from elsewhere: ValueError if they are no request."""
         try:
-            head, blocks, indirect, entries, _, options = _HEAD.unpack_from(data)
+            head, blocks, *counts, options = _HEAD.unpack_from(data)
             at = _HEAD.size
             lists = []
-            for count in (indirect, entries):
+            for count in counts:
                 lists.append(struct.unpack_from(f"<{count}Q", data, at))
                 at += 8 * count
             found = []
@@ -59,4 +59,5 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
         model = options // MODEL % (DECODER // MODEL)
         if at != len(data) or head not in {pc for pc, _ in found} or model > STRICT:
             raise ValueError("not a region request")
-        return cls(head, tuple(found), *lists, bool(options & PRECISE), bool(options & SHARED), model, options // DECODER)  # type: ignore
+        indirect, entries, traps = lists
+        return cls(head, tuple(found), indirect, entries, bool(options & PRECISE), bool(options & SHARED), model, options // DECODER, traps)

@@ -2,12 +2,14 @@
 
 import pytest
 
-from dragoman.dbt import region_request
+from dragoman.dbt import compile_jobs, region_request
+from dragoman.dbt.pack import Entry
+from dragoman.dbt.region_growth import Block
 from dragoman.dbt.region_install import DONE, STALE
 from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.state import PAGE_SIZE, TLB_ENTRIES
 from dragoman.dbt.store import Store
-from tests.paged.machine import RAM, machine
+from tests.paged.machine import RAM, S_MODE, machine
 
 LOW, HIGH = 0x1_0000, 0xFFFF_FFFF_8000_0000
 DATA = 0x40_0000
@@ -280,7 +282,23 @@ def test_what_an_earlier_run_has_left_is_of_use_on_other_pages(tmp_path, monkeyp
 
 
 def test_a_request_names_model_and_decoder():
-    request = RegionRequest(RAM, ((RAM, b"\1\0"),), (), (), False, True, region_request.STRICT, 5 | region_request.PLAIN)
+    request = RegionRequest(RAM, ((RAM, b"\1\0"),), (), (), False, True, region_request.STRICT, 5 | region_request.PLAIN, (RAM,))
     assert RegionRequest.parse(request.pack()) == request
     with pytest.raises(ValueError, match="not a region request"):
         RegionRequest.parse(request._replace(model=3).pack())
+
+
+def test_what_is_of_no_use_inline_is_a_trap_in_regions(guest):
+    """csrsi sstatus, 2, where the supervisor's interrupts are let through inline."""
+    code, block = (0x1001_6073).to_bytes(4, "little"), Block.__new__(Block)
+    block.pc, block.size = HIGH, len(code)
+    guest.map(HIGH, 0)
+    place = guest.places((HIGH, len(code)))
+    assert place.traps([block]) == ()
+    guest.engine.adapt(HIGH)
+    assert place.traps([block]) == (HIGH,)
+    compile_jobs.prepare()
+    request = RegionRequest(HIGH, ((HIGH, code),), (), (), False, True, region_request.PAGED, S_MODE)
+    inline, trap, plain = (Entry(compile_jobs.region(each.pack())).code for each in (
+        request, request._replace(traps=(HIGH,)), request._replace(decoder=S_MODE | region_request.PLAIN)))
+    assert trap == plain != inline
