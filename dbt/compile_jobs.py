@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.pack import make_entry, request_key
-from dragoman.dbt.region_request import FLAT, PLAIN
+from dragoman.dbt.region_request import COUNTED, FLAT, PLAIN
 from dragoman.dbt.state import RECORD_SIZE
 from dragoman.dbt.store import IMAGE
 
@@ -36,8 +36,8 @@ def leave_to_oracle(forms: Iterable[int]) -> None:
 def region(request: bytes) -> bytes:
     """The entry (pack.py) for a request (RegionRequest.pack). ValueError if it is none; RuntimeError from LLVM."""
     wanted = regions.RegionRequest.parse(request)
-    decoder = _decoder[0] if wanted.model == FLAT else _machine_decoder(wanted.decoder)
-    traps = {pc: _machine_decoder(wanted.decoder | PLAIN) for pc in wanted.traps}
+    decoder = _decoder[0] if wanted.model == FLAT else _machine_decoder(wanted.decoder & ~COUNTED)
+    traps = {pc: _machine_decoder(wanted.decoder & ~COUNTED | PLAIN) for pc in wanted.traps}
     code = regions.compile_region(wanted, _ISA, lambda content, pc: _decode(decoder, traps, content, pc))
     return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)
 

@@ -97,11 +97,8 @@ class HandlerSite(NativeSite):
 
 def handler(form: Form, pinned: tuple[int, ...], count: bool = False, model: Model = Flat) -> str:
     site = HandlerSite(pinned, model)
-    site.count_instructions = count
     if count:
-        site.count_one("instructions")
-        if form.counter:
-            site.count_one(form.counter)
+        site.count_form(form)
     lower(form.recipe, site)
     if form.recipe.ends is None:
         site.continue_next()

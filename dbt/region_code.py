@@ -10,7 +10,7 @@ from dragoman.dbt.lower import METADATA
 from dragoman.dbt.memory_model import Flat, Model, Paged, Strict
 from dragoman.dbt.natives import code_of, probe
 from dragoman.dbt.region_flow import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Flow, Instruction, bits, named_twice
-from dragoman.dbt.region_request import FLAT, PAGED, STRICT, RegionRequest
+from dragoman.dbt.region_request import COUNTED, FLAT, PAGED, STRICT, RegionRequest
 from dragoman.dbt.region_site import Leave, template, use
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, PINS, Site
 from dragoman.dbt.state import EXITS, LAST_PARCEL, OFFSET, PAGE_SIZE, SINK, register_offset
@@ -52,7 +52,7 @@ class Writer:
 
     def __init__(self, flow: Flow, pinned: tuple[int, ...], request: RegionRequest):
         self.flow, self.pinned, self.request = flow, pinned, request
-        self.model = MODELS[request.model]
+        self.model, self.counts = MODELS[request.model], bool(request.decoder & COUNTED)
         self.pages = {pc & -PAGE_SIZE for pc, _ in request.blocks}
         self.slot = dict(zip(pinned, PINS))
         self.count = 0
@@ -123,6 +123,8 @@ class Writer:
                   f"br i1 %E{n}t, label %{self.label(pc)}, label %E{n}bad, {LIKELY}", f"E{n}bad:"]
         site = Site(f"E{n}x")
         self.call("leave_emulate")
+        if self.counts:
+            site.count_one("instructions")
         site.go("@leave_emulate", target=str(pc))
         lines += site.lines
 
@@ -230,7 +232,7 @@ class Writer:
             texts["low_" + field] = self.held(values, number) if boxed else self.low(values, number)
             low_types.append((field, "float" if boxed else "i32"))
         volatile = what.accesses and (self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.unneeded)
-        form = template(one.form, twice, tuple(low_types), volatile, self.model)      # type: ignore[arg-type]
+        form = template(one.form, twice, tuple(low_types), volatile, self.model, self.counts)     # type: ignore[arg-type]
         self.returning |= dict.fromkeys(form.calls)
         if what.accesses and not self.model.paged:
             self.flow.located.append(one.pc)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-from dragoman.dbt.region_request import FLAT, PLAIN
+from dragoman.dbt.region_request import COUNTED, FLAT, PLAIN
 from dragoman.dbt.state import EXEC_ENTRIES, PAGE_SIZE, ROW, SEARCH_PAGES
 
 TYPE_CHECKING = False
@@ -103,7 +103,8 @@ class Pages:
     @property
     def demands(self) -> tuple[bool, bool, int, int]:
         """Faults are precise anyway; other virtual CPUs and devices see the memory."""
-        return False, True, self.engine.model, self.context | PLAIN * (not self.engine.inline)
+        engine = self.engine
+        return False, True, engine.model, self.context | PLAIN * (not engine.inline) | COUNTED * bool(engine.options.count)
 
     def traps(self, blocks: Iterable[Block]) -> tuple[int, ...]:
         return tuple(pc for pc in sorted(self.engine.adapted) if any(block.pc <= pc < block.pc + block.size for block in blocks))

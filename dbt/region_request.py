@@ -9,6 +9,7 @@ from collections import namedtuple
 PRECISE, SHARED, MODEL, DECODER = 1, 2, 1 << 2, 1 << 4
 FLAT, PAGED, STRICT = range(3)  # models of memory (memory_model.py)
 PLAIN = 1 << 12                 # of a machine's decoder: sensitive instructions all trap
+COUNTED = 1 << 13               # beside it: each instruction counts, as in the counting build
 _HEAD = struct.Struct("<QIIIII")
 
 
@@ -17,7 +18,7 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
     """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
     `precise`: registers are exact at faults. `shared`: memory is seen by other threads. `decoder`: of a machine: the context
-    of its code, and PLAIN. `traps`: instructions at which inline code would be of no use (adapted.py)."""
+    of its code, PLAIN, COUNTED. `traps`: instructions at which inline code would be of no use (adapted.py)."""
     __slots__ = ()
 
     def size(self) -> int:

@@ -127,9 +127,12 @@ def _format(text: str) -> str:
 
 
 @functools.cache
-def template(form: Form, rs2_is_rs1: bool, low_types: tuple[tuple[str, str], ...], volatile: bool, model: Model = Flat) -> Template:
-    """`low_types`: type (i32 or float) of each "low" operand, by field."""
+def template(form: Form, rs2_is_rs1: bool, low_types: tuple[tuple[str, str], ...], volatile: bool, model: Model = Flat,
+             counts: bool = False) -> Template:
+    """`low_types`: type (i32 or float) of each "low" operand, by field. counts: for the counting build."""
     site = TemplateSite(low_types, volatile, model)
+    if counts:
+        site.count_form(form)
     recipe = narrow(form.recipe, rs2_is_rs1)
     lower(recipe, site)
     end = site.ending or (("trap",) if recipe.ends == "trap" else ())

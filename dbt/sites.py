@@ -9,6 +9,10 @@ from __future__ import annotations
 from dragoman.dbt import state
 from dragoman.dbt.memory_model import Flat, Model
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dragoman.dbt.recipe import Form
+
 Lowered = tuple[str, str]
 
 CONVENTION = "preserve_nonecc"
@@ -65,6 +69,13 @@ class Site:
     def count_one(self, field: str) -> None:
         """One more in this field of the state."""
         self.set_field(field, self.emit(f"add i64 {self.get_field(field)}, 1"))
+
+    def count_form(self, form: Form) -> None:
+        """For the counting build: an instruction of this form is about to be executed."""
+        self.count_instructions = True
+        self.count_one("instructions")
+        if form.counter:
+            self.count_one(form.counter)
 
     def set_field(self, name: str, value: str) -> None:
         pointer = self.field_pointer(name)

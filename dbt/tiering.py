@@ -52,7 +52,8 @@ class Tiering:
         self.engine, self.store = engine, engine.store
         self.regions = Regions(engine)
         self.client: Any = None
-        self.compiles = not options.count and options.compiler != "off"
+        # Where instructions are time (machines only), when code is promoted must not depend on another process.
+        self.compiles = options.compiler != "off" and (not options.count or (engine.paged and engine.control("counting") != 0))
         self.seconds = self.compile_seconds = 0.0       # in all of this, and of that, in compiling in this process
         self.asked = self.stored = self.region_blocks = 0
         self._asked: dict[bytes, tuple[int, Place]] = {}        # key of a request to its head, and where that is

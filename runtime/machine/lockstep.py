@@ -20,7 +20,7 @@ class LockstepMachine:
         engines_of(options)
         self.options, self.make = options, make
         self.console = Console()
-        self.status, self.report = 0, ""
+        self.status, self.report, self._statistics = 0, "", ""
         self.inputs: dict[int, bytes] = {}
         self._stopped = threading.Event()
         self._going = threading.Event()
@@ -45,6 +45,7 @@ class LockstepMachine:
                 else:
                     good = pair.round
         self.status, self.report = pair.leader.status, pair.leader.report
+        self._statistics = pair.leader.statistics()
         pair.close()
         if difference is not None:
             from dragoman.runtime.machine.lockstep_search import search
@@ -62,4 +63,5 @@ class LockstepMachine:
         self._going.set()
 
     def statistics(self) -> str:
-        return self.pair.leader.statistics()
+        """Of the engine that leads; while both run, or as they were at the end."""
+        return self._statistics or self.pair.leader.statistics()

@@ -29,8 +29,8 @@ def engines_of(options: MachineOptions) -> tuple[str, str]:
     """The engine that leads and the one that follows. Raises MachineError for what cannot be compared."""
     assert options.lockstep is not None
     leader = [name for name in options.lockstep if name != REFERENCE]
-    if len(leader) != 1 or leader[0] == "region":
-        raise MachineError(f"--lockstep: of machines {REFERENCE} and stencil can be compared: regions do not count instructions")
+    if len(leader) != 1:
+        raise MachineError(f"--lockstep: a machine's engines are compared with {REFERENCE}, not with each other")
     reasons = {"the network is not the same for both (--net)": options.net is not None,
                "both would write to the disk (give it ,cow or ,ro)": any(disk.mode == "rw" for disk in options.disks),
                "both would write to the folder (give --share ,ro)": any(share.writable for share in options.shares),

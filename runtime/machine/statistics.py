@@ -18,7 +18,7 @@ MEMORY_ROWS = {
 }
 ENGINE_ROWS = {
     "stat_blocks": "blocks translated", "stat_instructions": "instructions in them", "code_bytes": "bytes of host code", "flushes": "times emptied",
-    "adapted": "sensitive sites retranslated as traps",
+    "adapted": "sensitive sites retranslated as traps", "regions": "regions in use", "regions_dropped": "regions dropped",
 }
 
 
@@ -44,6 +44,6 @@ def report(machine: Machine) -> str:
     if machine.options.count:
         lines += table("", [("instructions executed", sum(hart.cpu.instructions for hart in machine.harts))])[1:]
     engine = machine.engine.statistics()
-    lines += table("translation", ((text, int(engine[name])) for name, text in ENGINE_ROWS.items()))
+    lines += table("translation", ((text, int(engine.get(name, 0))) for name, text in ENGINE_ROWS.items()))
     lines.append(f"{engine['translate_seconds']:14.3f}  seconds in translating")
     return "\n".join(lines) + "\n"
