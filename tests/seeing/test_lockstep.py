@@ -57,7 +57,8 @@ def test_without_the_reference():
 
 def test_a_wrong_engine_is_named(loop, tmp_path):
     """add as xor, which makes no difference at first: 0 and 20480 are added, then 20479."""
-    done = subprocess.run([sys.executable, WRONG, "stencil", "add", "xor", tmp_path / "image", "--bios", loop, "--memory", "16M", "--lockstep", "stencil,interpreter"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, WRONG, "stencil", "add", "xor", tmp_path / "image", "--bios", loop, "--memory", "16M",
+                           "--lockstep", "stencil,interpreter"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 125
     assert done.stderr.splitlines()[-1] == (f"dragoman: --lockstep: stencil is wrong: a0 is {20480 ^ 20479:#x}, not {20480 + 20479:#x}, "
                                             "behind 0x80000014 add a0, a0, t4")
