@@ -1,8 +1,11 @@
 """CSRs: which exist, who may access them, which values are legal. Rows from the privileged manual, 20240411."""
 
+import ctypes
+
 import pytest
 
 from dragoman.dbt.compiled import clock
+from dragoman.dbt.state import CACHE, CACHE_SIZE
 from dragoman.runtime.machine.riscv import csrs
 from tests.privileged.hart import FS, MASK, MPP_S, SD, SPP, TVM, XL, Hart, M, S, U
 
@@ -201,6 +204,26 @@ def test_a_monitor_starts_harts_in_s_mode():
     assert (hart["mode"], hart["medeleg"], hart["mideleg"], hart["mcounteren"]) == (S, 0xB1FF, 0x222, 7)
     assert hart.write(0x14D, 5) == 5
     assert hart["menvcfg"] == 1 << 63 | 1 << 61     # what the device tree tells of: Sstc, and Svadu alone, which is then always on
+
+
+def test_accessed_bits_are_set_by_hardware_from_the_start():
+    """xv6 has page tables without A and D and never touches ADUE. It starts on QEMU, too, where there is no Svade."""
+    assert Hart()["menvcfg"] == 1 << 61
+
+
+@pytest.mark.parametrize(("inhibit", "value"), [(0, 0), (0, ONES), (0, 1234), (4, 7)])
+def test_what_is_written_to_minstret_is_read_by_the_next_instruction(inhibit, value):
+    """Where instructions are counted: before each is executed (unprivileged manual, Zicsr: the write is done instead of the increment)."""
+    hart = Hart(mcountinhibit=inhibit)
+    cache = ctypes.create_string_buffer(CACHE_SIZE)
+    hart["cache"] = ctypes.addressof(cache)
+    ctypes.c_uint64.from_address(hart["cache"] + CACHE["counts"]).value = 1
+    hart["instructions"] = 1001
+    hart.csr("csrrw", 0xB02, value)
+    hart["instructions"] += 1
+    assert hart.read(0xB02) == value
+    hart["instructions"] += 1
+    assert hart.read(0xC02) == (value + (inhibit == 0)) % (1 << 64)
 
 
 def test_without_svadu_there_is_no_adue():

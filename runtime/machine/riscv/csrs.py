@@ -52,6 +52,7 @@ from dragoman.runtime.memory.tlb import forget_translations
 
 READ_ONLY = 3                       # bits 11:10 of a number; bits 9:8 are the least privilege
 FIRST_COUNTER, LAST_COUNTER = 0xC00, 0xC1F
+MINSTRET = csr_table.NUMBERS["minstret"]
 MISA = 2 << 62 | sum(1 << ord(letter) - ord("A") for letter in "ACDFIMSU")
 SD = -(1 << 63)
 TIME_ENABLE = 1 << 1
@@ -102,13 +103,17 @@ def csr_allowed(state, number, writes):
 
 # --- what is more than bits of a word
 
+@compiled("i8(i8)")
+def counts_instructions(state):
+    """1: in the counting build, which counts an instruction when it begins."""
+    cache = load64(state + S_CACHE)
+    return 1 if cache != 0 and load64(cache + C_COUNTS) != 0 else 0
+
+
 @compiled("i8(i8,i8)")
 def raw_counter(state, kind):
     """What a counter counts from some beginning on: host clock ticks, or instructions where they are counted."""
-    cache = load64(state + S_CACHE)
-    if kind == INSTRET and cache != 0 and load64(cache + C_COUNTS) != 0:
-        return load64(state + S_INSTRUCTIONS)
-    return state_clock(state)
+    return load64(state + S_INSTRUCTIONS) if kind == INSTRET and counts_instructions(state) != 0 else state_clock(state)
 
 
 @compiled("i8(i8,i8)")
@@ -167,6 +172,14 @@ def write_pending(state, mask, value):
     """Change the bits of `mask` as firmware does; others of the word are changed by other threads meanwhile."""
     fetch_or(state + S_MIP, value & mask)
     fetch_and(state + S_MIP, ~(mask & ~value))
+
+
+@compiled("void(i8)")
+def write_instead_of_counting(state):
+    """After the instruction that writes minstret: the write is done instead of its own increment, so that the next
+    instruction reads what was written (unprivileged manual, Zicsr, "CSR Instructions")."""
+    if counts_instructions(state) != 0 and counter_stopped(state, INSTRET) == 0:
+        store64(state + S_MINSTRET, wrap(load64(state + S_MINSTRET) - 1))
 
 
 # --- access
@@ -267,13 +280,15 @@ def reset(state: int, hart: int, monitor: bool, svadu: bool = True) -> None:
     """System registers of the CPU state at this address as at power-on (3.4).
 
     monitor: it is the firmware: harts start in S mode with everything delegated, all counters and all memory open, Sstc on;
-    svadu: hardware can update accessed and dirty bits; under the monitor it does.
+    svadu: hardware updates accessed and dirty bits until menvcfg.ADUE is cleared. 3.4 leaves its first value open; kernels
+    that start in M mode and know nothing of it, such as xv6, suppose what QEMU does without Svade: it is on.
     """
     for name in NAMES:
         if not name.startswith("stat_"):
             store64(state + OFFSET[name], 0)
     words = {"mode": M_MODE, "mstatus": MSTATUS_XL, "misa": wrap(MISA), "mhartid": hart, "csr_table": csr_table.address(svadu),
-             "mtimecmp": -1, "stimecmp": -1, "trap_pc": -1, "mcycle": -raw_counter(state, CYCLE), "minstret": -raw_counter(state, INSTRET)}
+             "menvcfg": csr_table.ADUE * svadu, "mtimecmp": -1, "stimecmp": -1, "trap_pc": -1,
+             "mcycle": -raw_counter(state, CYCLE), "minstret": -raw_counter(state, INSTRET)}
     if monitor:
         words |= {"monitor": 1, "mode": S_MODE, "medeleg": csr_table.DELEGABLE & ~(1 << 9), "mideleg": SUPERVISOR_INTERRUPTS,
                   "mcounteren": csr_table.COUNTERS, "menvcfg": wrap(csr_table.STCE | csr_table.ADUE * svadu)}

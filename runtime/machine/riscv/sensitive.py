@@ -5,7 +5,7 @@ from __future__ import annotations
 from dragoman.dbt.compiled import compiled, load64, store64, wrap
 from dragoman.dbt.isa.riscv.system_registers import MSTATUS_TVM, MSTATUS_TW
 from dragoman.dbt.state import EXITS, OFFSET, X
-from dragoman.runtime.machine.riscv.csrs import csr_allowed, csr_changeable, csr_read, csr_write
+from dragoman.runtime.machine.riscv.csrs import MINSTRET, csr_allowed, csr_changeable, csr_read, csr_write, write_instead_of_counting
 from dragoman.runtime.machine.riscv.interrupts import enabled_pending
 from dragoman.runtime.machine.riscv.traps import do_mret, do_sret
 from dragoman.runtime.memory.tlb import flush_tlb
@@ -45,6 +45,8 @@ def execute_csr(state, word):
         elif operation & 3 == 3:
             value = csr_changeable(state, number) & ~operand
         csr_write(state, number, value)
+        if number == MINSTRET:
+            write_instead_of_counting(state)
     if rd != 0:
         store64(state + X + 8 * rd, old)
     store64(state + S_PC, wrap(load64(state + S_PC) + 4))

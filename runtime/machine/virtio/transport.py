@@ -11,7 +11,8 @@ from dragoman.runtime.machine.virtio.device import VirtioDevice
 from dragoman.runtime.machine.virtio.host import Events, Memory
 from dragoman.runtime.machine.virtio.queue import LARGEST_QUEUE, Queue
 
-MAGIC, VERSION, VENDOR = (int.from_bytes(b"virt", "little"), 2, int.from_bytes(b"DRGO", "little"))
+# The vendor is QEMU's, since the board is: xv6 looks for it.
+MAGIC, VERSION, VENDOR = (int.from_bytes(b"virt", "little"), 2, int.from_bytes(b"QEMU", "little"))
 # Registers, table 4.1.
 DEVICE_FEATURES, DEVICE_FEATURES_SEL, DRIVER_FEATURES, DRIVER_FEATURES_SEL = 0x10, 0x14, 0x20, 0x24
 QUEUE_SEL, QUEUE_SIZE_MAX, QUEUE_SIZE, QUEUE_READY, QUEUE_NOTIFY = 0x30, 0x34, 0x38, 0x44, 0x50
@@ -127,8 +128,8 @@ class Transport:
             return
         new = value & ~self.status & 0x8F & ~NEEDS_RESET     # bits are only ever added (2.1.1)
         if new & FEATURES_OK:
-            # 2.2: nothing that was not offered; 6.1: this transport version has no legacy drivers.
-            if self.accepted & ~self.offered or not self.accepted >> VERSION_1 & 1:
+            # 2.2: nothing that was not offered. Without VERSION_1 a device may go on (6.2), as QEMU's do: xv6 accepts features 0 to 31 only.
+            if self.accepted & ~self.offered:
                 new &= ~FEATURES_OK
             else:
                 self._settle()
