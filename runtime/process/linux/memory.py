@@ -124,7 +124,7 @@ def riscv_hwprobe(thread: Thread, pairs: int, count: int, cpu_bytes: int, cpus: 
     which = flags == riscv64.WHICH_CPUS
     if (flags and not which) or count > MOST_PAIRS or (which and not (cpu_bytes and cpus)):
         return -EINVAL
-    memory, online = thread.process.memory, (1 << (os.cpu_count() or 1)) - 1
+    memory, online = thread.process.memory, (1 << os.sysconf("SC_NPROCESSORS_ONLN")) - 1
     size = min(cpu_bytes, (online.bit_length() + 63) // 64 * 8)
     chosen = int.from_bytes(memory.read(cpus, size), "little") if cpu_bytes or cpus else online
     if which and not chosen:
