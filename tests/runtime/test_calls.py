@@ -338,8 +338,8 @@ def test_memory_calls(thread):
     assert thread("mmap", 0, 4096, 3, 2, 9999, (1 << 64) - 4096) in (-errno.EBADF, -errno.EOVERFLOW)
 
 
-# Linux 6.12, include/uapi/asm/hwprobe.h: FD, C; ZBA, ZBB, ZBS, ZBC, ZICOND.
-@pytest.mark.parametrize(("cpu", "extensions"), [("rv64gc", 0x3), ("rv64gcb", 0x8_0000_00BB)])
+# Linux 6.12, include/uapi/asm/hwprobe.h: FD, C, ZCA, ZCD; ZBA, ZBB, ZBS, ZBC, ZICOND.
+@pytest.mark.parametrize(("cpu", "extensions"), [("rv64gc", 0x2800_0000_0003), ("rv64gcb", 0x2808_0000_00BB)])
 def test_hwprobe(cpu, extensions):
     thread = Thread(cpu=cpu)
     pairs = thread.put(struct.pack("<qQqQqQqQ", 3, 0, 4, 0, 12345, 7, 10, 7))
@@ -360,7 +360,7 @@ def test_hwprobe_of_a_set_of_cpus(thread):
 
 
 @pytest.mark.parametrize(("key", "value", "has"), [
-    (4, 0x3, True), (4, 0x8_0000_00BB, True), (4, 0x8_0000_00BF, False), (7, (1 << 38) - 1, True), (7, 1, False), (12345, 0, False)])
+    (4, 0x3, True), (4, 0x2808_0000_00BB, True), (4, 0x2808_0000_00BF, False), (7, (1 << 38) - 1, True), (7, 1, False), (12345, 0, False)])
 def test_hwprobe_which_cpus(thread, key, value, has):
     """Bits are asked for, other values must be equal; an unknown key is no CPU's."""
     pairs, cpus, which = thread.put(struct.pack("<qQ", key, value)), thread.put(struct.pack("<Q", 1)), 1

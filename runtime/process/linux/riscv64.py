@@ -21,7 +21,7 @@ HWPROBE = {
     1: 0,           # MARCHID
     2: 0,           # MIMPID
     3: 1,           # BASE_BEHAVIOR: IMA
-    IMA_EXT_0: 1 << 0 | 1 << 1,     # FD, C
+    IMA_EXT_0: 1 << 0 | 1 << 1 | 1 << 43 | 1 << 45,     # FD, C, and what C and D have of it: ZCA, ZCD
     5: 3,           # CPUPERF_0: misaligned accesses are fast
     6: 0,           # ZICBOZ_BLOCK_SIZE: none
     7: (1 << 38) - 1,     # HIGHEST_VIRT_ADDRESS
