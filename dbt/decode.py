@@ -5,9 +5,9 @@ it does not know is looked up there: 5.0.9 has no B, Zbc and Zicond, and refuses
 immediate), fence and fence.i with reserved fields, and exact conversions with a rounding mode; it accepts c.lui of 0,
 which is reserved, and everything privileged. A record is laid out in state.py.
 
-Capstone 6.0.0a11 knows B, but is a pre-release, and names many other instructions by their aliases; the look-up finds an
-instruction of B in the time that Capstone takes for one. So its rows are never reached by an id of Capstone's, and a CPU
-without it (LEVELS) is one whose look-up begins behind its rows: the same tables serve both.
+Capstone 6.0.0a11 knows B, but is a pre-release and spells much else differently; the look-up finds an instruction of B in
+less time than Capstone takes for one that it knows. So the rows of B and the like are never reached by an id of Capstone's,
+and a CPU without them (LEVELS) is one whose look-up begins behind them: the same tables serve both.
 """
 
 from __future__ import annotations
