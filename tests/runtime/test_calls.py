@@ -370,6 +370,9 @@ def test_hwprobe_which_cpus(thread, key, value, has):
     thread.memory.write(cpus, bytes(8))                                     # an empty set: all that are online
     assert thread(258, pairs, 1, 8, cpus, which) == 0
     assert bool(struct.unpack("<Q", thread.memory.read(cpus, 8))[0]) == has
+    thread.memory.write(cpus, b"\0\xee")
+    assert thread(258, pairs, 1, 1, cpus, which) == 0                       # what has no room is left out
+    assert bool(thread.memory.read(cpus, 1)[0]) == has and thread.memory.read(cpus + 1, 1) == b"\xee"
     assert thread(258, pairs, 1, 0, 0, which) == thread(258, pairs, 1, 8, 0, which) == -errno.EINVAL
 
 

@@ -140,7 +140,7 @@ def riscv_hwprobe(thread: Thread, pairs: int, count: int, cpu_bytes: int, cpus: 
         if which and (value is None or wanted != (value & wanted if key in riscv64.BIT_MASKS else value)):
             chosen = 0
     if which:
-        memory.write(cpus, chosen.to_bytes(size, "little"))
+        memory.write(cpus, (chosen & (1 << 8 * size) - 1).to_bytes(size, "little"))
     return 0
 
 
