@@ -8,36 +8,37 @@ from collections.abc import Iterable
 from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.pack import make_entry, request_key
-from dragoman.dbt.region_request import COUNTED, FLAT, PLAIN
+from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, FLAT, PLAIN
 from dragoman.dbt.state import RECORD_SIZE
 from dragoman.dbt.store import IMAGE
 
 # Made in this process alone; the others take several, before the first start.
 LIBRARIES = tuple(kind for kind in engine_image.KINDS if kind.endswith("stencils"))
 _ISA = regions.Isa(riscv.FORMS, riscv.PINNED)
-_decoder: list[decode.Decoder] = []
-_decoders: dict[int, decode.Decoder] = {}               # of machines, by RegionRequest.decoder
+_decoders: dict[tuple[bool, int], decode.Decoder] = {}  # by whether they are a process's, and RegionRequest.decoder
+_left: set[int] = set()                                 # forms that are the oracle's
 
 
 def prepare() -> None:
     """Load the compiler."""
     from dragoman.dbt import llvm
     llvm.machine()
-    _decoder.append(decode.Decoder(decode.tables()))
+    _decoder(True, 0)
 
 
 def leave_to_oracle(forms: Iterable[int]) -> None:
-    """As Decoder.leave_to_oracle, for all regions that this process compiles from now on."""
-    if not _decoder:
-        prepare()
-    _decoder[0].leave_to_oracle(forms)
+    """As Decoder.leave_to_oracle, for all regions of processes that this one compiles from now on."""
+    _left.update(forms)
+    for (flat, _), decoder in _decoders.items():
+        if flat:
+            decoder.leave_to_oracle(_left)
 
 
 def region(request: bytes) -> bytes:
     """The entry (pack.py) for a request (RegionRequest.pack). ValueError if it is none; RuntimeError from LLVM."""
     wanted = regions.RegionRequest.parse(request)
-    decoder = _decoder[0] if wanted.model == FLAT else _machine_decoder(wanted.decoder & ~COUNTED)
-    traps = {pc: _machine_decoder(wanted.decoder & ~COUNTED | PLAIN) for pc in wanted.traps}
+    flat, number = wanted.model == FLAT, wanted.decoder & ~COUNTED
+    decoder, traps = _decoder(flat, number), {pc: _decoder(flat, number | PLAIN) for pc in wanted.traps}
     code = regions.compile_region(wanted, _ISA, lambda content, pc: _decode(decoder, traps, content, pc))
     return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)
 
@@ -52,11 +53,18 @@ def library(kind: str, folder: str) -> bytes:
     return b""
 
 
-def _machine_decoder(number: int) -> decode.Decoder:
-    """ValueError if there is none."""
-    if number not in _decoders:
-        _decoders[number] = decode.Decoder(decode.tables("riscv", number & ~PLAIN, not number & PLAIN))
-    return _decoders[number]
+def _decoder(flat: bool, number: int) -> decode.Decoder:
+    """flat: of a process; number: see RegionRequest.decoder, without COUNTED. ValueError if there is none."""
+    if (flat, number) not in _decoders:
+        context = number & ~(PLAIN | BASE_LEVEL)
+        if flat and number & ~BASE_LEVEL:
+            raise ValueError(f"no decoder {number:#x} of a process")
+        made = decode.Decoder(decode.tables("riscv", None if flat else context, not number & PLAIN),
+                              decode.BASE if number & BASE_LEVEL else decode.WITH_BITS)
+        if flat:
+            made.leave_to_oracle(_left)
+        _decoders[flat, number] = made
+    return _decoders[flat, number]
 
 
 def _decode(decoder: decode.Decoder, traps: dict[int, decode.Decoder], code: bytes, pc: int) -> bytes:

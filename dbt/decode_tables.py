@@ -66,10 +66,10 @@ def tables(isa: str, context: int | None = None, inline: bool = True) -> bytes:
         raise ValueError(f"no decoder for {isa}")
     arch, mode, numbers = decode.names()
     long, csrs, other = _process() if context is None else _machine(context, inline)
-    rows = long + encoding.SHORT
+    rows = encoding.BITS + long + encoding.SHORT
     if context is not None and context & contexts.FLOAT_OFF:
         rows = tuple(map(_without_float, rows))
-    index = {row.name: number for number, row in enumerate(rows)}
+    index = {row.name: number for number, row in enumerate(rows) if number >= len(encoding.BITS)}
     ids = [decode.NO_ROW] * (max(numbers.values()) + 1)
     for name, number in numbers.items():
         plain = re.sub("(_AQ)?(_RL)?$", "", name).lower().replace("_", ".")
@@ -79,8 +79,9 @@ def tables(isa: str, context: int | None = None, inline: bool = True) -> bytes:
                               for number, forms in csrs.items()),
              "properties": bytes(map(properties, riscv.FORMS))}
     forms = {name: riscv.FORM[name].number for name in ("nop", "illegal", "fetch", "emulate")}
-    header = {"arch": arch, "mode": mode, "id_count": len(ids), "row_count": len(rows), "short_rows": len(long),
-              "csr_count": len(csrs), "csr_other": riscv.FORM[other].number, **forms}
+    header = {"arch": arch, "mode": mode, "id_count": len(ids), "row_count": len(rows), "short_rows": len(rows) - len(encoding.SHORT),
+              "csr_count": len(csrs), "csr_other": riscv.FORM[other].number,
+              "bit_rows": len(encoding.BITS), **forms}
     at = 8 * len(decode.HEADER)
     for name, part in parts.items():
         header[name], at = at, at + len(part)

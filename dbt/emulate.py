@@ -10,6 +10,7 @@ import struct
 
 from dragoman.dbt import listing, oracle
 from dragoman.dbt.cpu import Cpu
+from dragoman.dbt.decode import WITH_BITS
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.oracle import GuestFault, Memory, Outcome
 from dragoman.dbt.recipe import Form
@@ -53,14 +54,14 @@ def meaning(record: listing.Record) -> tuple[Form, dict[str, int]]:
     return form, operands
 
 
-def step(cpu: Cpu, memory: Memory, record: listing.Record | None = None) -> Outcome:
+def step(cpu: Cpu, memory: Memory, record: listing.Record | None = None, level: str = WITH_BITS) -> Outcome:
     """Execute the instruction at cpu.pc; the CPU is changed and its pc moved unless the outcome has a reason.
 
-    record: that instruction, for who has decoded it already.
+    record: that instruction, for who has decoded it already; level: of decode.LEVELS, for who has not.
 
     Raises GuestFault, with nothing changed, where guest memory can't be accessed.
     """
-    record = record or listing.decode(fetch(memory, cpu.pc), cpu.pc)
+    record = record or listing.decode(fetch(memory, cpu.pc), cpu.pc, level=level)
     form, operands = meaning(record)
     state = oracle.State(x=list(cpu.x), f=list(cpu.f), flags=cpu.fflags, pc=cpu.pc)
     state.fields.update({name: getattr(cpu, name) for name in FIELDS})

@@ -90,7 +90,7 @@ class EngineCpu(Cpu):
 
 
 class Engine:
-    """One a process. `options`: engine, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
+    """One a process. `options`: engine, cpu, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
     log = None                                          # log.Log, where -d asks for one
     make_cpu = EngineCpu
@@ -156,7 +156,7 @@ class Engine:
         ctypes.c_int64.from_address(tables.addresses["states"]).value = LAST_STATE
 
     def first_decoder(self) -> Decoder:
-        return Decoder(self.image.blob("decoder"))
+        return Decoder(self.image.blob("decoder"), self.options.cpu)
 
     def _promotion(self) -> dict[str, int]:
         """When native code is to leave with "hot" under stencils: at first at any poll, if there is something to ask for."""

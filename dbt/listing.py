@@ -51,22 +51,23 @@ _local = _thread._local()
 Machine = tuple[int, bool]      # context, inline: how a machine's code is decoded (decode.tables)
 
 
-def _decoder(machine: Machine | None = None) -> decoder.Decoder:
+def _decoder(machine: Machine | None = None, level: str = decoder.WITH_BITS) -> decoder.Decoder:
     """The calling thread's: what one leaves about an instruction another one would overwrite."""
     if not hasattr(_local, "decoders"):
         _local.decoders = {}
-    if machine not in _local.decoders:
-        _local.decoders[machine] = _Own(_tables() if machine is None else _tables("riscv", *machine))
-    found: decoder.Decoder = _local.decoders[machine]
+    if (machine, level) not in _local.decoders:
+        _local.decoders[machine, level] = _Own(_tables() if machine is None else _tables("riscv", *machine), level)
+    found: decoder.Decoder = _local.decoders[machine, level]
     return found
 
 
-def decode(code: bytes, pc: int = 0, machine: Machine | None = None, own: decoder.Decoder | None = None) -> Record:
-    """The first instruction of `code`; of form fetch if it is cut. machine: None: of a process. own: decoder of the caller's
-    thread, in place of these."""
+def decode(code: bytes, pc: int = 0, machine: Machine | None = None, level: str = decoder.WITH_BITS,
+           own: decoder.Decoder | None = None) -> Record:
+    """The first instruction of `code`; of form fetch if it is cut. machine: None: of a process. level: of decode.LEVELS.
+    own: decoder of the caller's thread, in place of these."""
     source = ctypes.create_string_buffer(code, max(len(code), 1))
     record = ctypes.create_string_buffer(state.RECORD_SIZE)
-    decoder.decode_one((own or _decoder(machine)).address, ctypes.addressof(source), _signed(pc), len(code), ctypes.addressof(record))
+    decoder.decode_one((own or _decoder(machine, level)).address, ctypes.addressof(source), _signed(pc), len(code), ctypes.addressof(record))
     return unpack(record.raw)
 
 
@@ -83,8 +84,16 @@ def decode_all(code: bytes, pc: int = 0) -> Iterator[Record]:
         at += record.length
 
 
+def _plainly(record: Record) -> str:
+    """The form with its operands in the manual's order."""
+    recipe = riscv.FORM[record.form].recipe
+    files = {field: file for file, field in (*recipe.reads, *recipe.writes)}
+    names = [riscv.REGISTER_NAMES[files[field]][getattr(record, field) % 32] for field in ("rd", "rs1", "rs2", "rs3") if field in files]
+    return f"{record.form} {', '.join([*names, *[hex(record.imm)] * ('imm' in recipe.fields)])}".rstrip()
+
+
 def disassemble(code: bytes, pc: int = 0, machine: Machine | None = None) -> str:
-    """The first instruction as text: in Capstone's words, with targets absolute and what is no instruction as data."""
+    """The first instruction as text: in Capstone's words if it has any, with targets absolute and what is no instruction as data."""
     record = decode(code, pc, machine)
     if record.form == "fetch":
         return "(not executable)"
@@ -93,8 +102,7 @@ def disassemble(code: bytes, pc: int = 0, machine: Machine | None = None) -> str
     insn = _decoder(machine).insn
     if int.from_bytes(ctypes.string_at(insn + decoder.INSN_BYTES, 2), "little") != record.length \
             or ctypes.string_at(insn + decoder.INSN_BYTES + 2, record.length) != code[:record.length]:
-        operands = " ".join(f"{name}={getattr(record, name)}" for name in ("rd", "rs1", "rs2", "imm"))
-        return f"{record.form} {operands}"             # Capstone does not know it
+        return _plainly(record)                         # Capstone does not know it
     mnemonic = ctypes.string_at(insn + decoder.INSN_MNEMONIC).decode()
     operands = ctypes.string_at(insn + decoder.INSN_OPERANDS).decode()
     if riscv.FORM[record.form].recipe.ends in ("branch", "jump"):

@@ -94,7 +94,7 @@ class Log:
     def translated(self, cpu) -> None:          # type: ignore[no-untyped-def]
         """Native code has left its report of what it has just translated."""
         with self.gate:
-            report = Report.read(cpu.report, self.inline)
+            report = Report.read(cpu.report, self.engine.options.cpu, self.inline)
             if self._flushes != self.engine.control("flushes"):
                 self._flushes = self.engine.control("flushes")
                 self.namer.forget()
@@ -115,7 +115,7 @@ class Log:
                 lines += [f"recipe {self.regions.place(block)}", *log_text.recipe(block)]
             if "sensitive" in self.items:
                 from dragoman.dbt import log_sensitive
-                lines += log_sensitive.lines(block)
+                lines += log_sensitive.lines(block, self.engine.options.cpu)
         instructions = [one for block in blocks for one in block.instructions]
         if "ir" in self.items:
             lines += self.text.ir(report, instructions)

@@ -58,7 +58,7 @@ class RegionText:
     def _block(self, pc: int, code: bytes, page: int) -> Block:
         """Guest code that lies in one piece, on a page with this key."""
         machine = (page & contexts.CONTEXT_MASK, self.engine.inline) if self.engine.paged else None
-        return Block(pc, 0, tuple(log_text.instructions(code, pc, machine)), page)
+        return Block(pc, 0, tuple(log_text.instructions(code, pc, machine, self.engine.options.cpu)), page)
 
     def place(self, block: Block) -> str:
         where = f"0x{block.pc:x}..0x{block.end() - 1:x} {self.namer.symbol(block.pc)}".rstrip()
@@ -93,7 +93,7 @@ class RegionText:
         prefix = "plain_decoder" if request.decoder & PLAIN else "decoder"
         name = prefix if request.model == FLAT else f"{prefix}{request.decoder & contexts.CONTEXT_MASK}"
         if name not in self._decoders:
-            self._decoders[name] = Decoder(self.engine.image.blob(name))
+            self._decoders[name] = Decoder(self.engine.image.blob(name), self.engine.options.cpu)
         return self._decoders[name]
 
     def _decode(self, decoder: Decoder, code: bytes, pc: int) -> bytes:

@@ -11,23 +11,23 @@ from dragoman.dbt.log_text import Block, Instruction
 ILLEGAL = "illegal"
 
 
-def lines(block: Block) -> Iterator[str]:
+def lines(block: Block, level: str) -> Iterator[str]:
     """`sensitive PC CONTEXT: INSTRUCTION ; HOW, NATIVELY: REASON` for each of the block that is one."""
     context = block.page & contexts.CONTEXT_MASK
     for one in block.instructions:
-        row = row_of(one, context)
+        row = row_of(one, context, level)
         if row is not None:
             where = f"sensitive 0x{one.record.pc:x} {contexts.describe(context)}:"
             yield f"{where} {one.text:<30} ; {how(one, row)}, {row.natively}: {row.reason}"
 
 
-def row_of(one: Instruction, context: int) -> sensitive.Sensitive | None:
+def row_of(one: Instruction, context: int, level: str) -> sensitive.Sensitive | None:
     """The row of the table, None for an innocuous instruction."""
     if one.record.form == sensitive.BREAKPOINT:          # it has a short encoding, too
         return sensitive.INSTRUCTIONS[sensitive.BREAKPOINT]
     row = sensitive.find(int.from_bytes(one.code, "little")) if len(one.code) == 4 else None
     if row is None and one.record.form == ILLEGAL and context & contexts.FLOAT_OFF:
-        with_float = listing.decode(one.code, one.record.pc, (contexts.EVERYTHING, True))
+        with_float = listing.decode(one.code, one.record.pc, (contexts.EVERYTHING, True), level)
         row = sensitive.FLOAT if with_float.form != ILLEGAL else None
     return row
 

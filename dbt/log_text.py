@@ -56,8 +56,8 @@ class Report(NamedTuple):
     code: bytes
 
     @classmethod
-    def read(cls, address: int, inline: bool | None = None) -> Report:
-        """inline: of a machine: whether sensitive instructions may be rewritten inline; None: of a process."""
+    def read(cls, address: int, level: str, inline: bool | None = None) -> Report:
+        """level: of decode.LEVELS. inline: of a machine: whether sensitive instructions may be rewritten inline; None: of a process."""
         def table(offset: int, count: int, size: int, form: str) -> tuple[tuple[int, ...], ...]:
             return tuple(struct.iter_unpack(form, ctypes.string_at(address + offset, count * size)))
         library, start, end, blocks, sites, puts, length = struct.unpack("<7Q", ctypes.string_at(address, 56))
@@ -65,18 +65,18 @@ class Report(NamedTuple):
         guest, at, found = ctypes.string_at(address + layout.GUEST, length), 0, []
         for pc, size, host in table(layout.BLOCKS, blocks, layout.BLOCK_SIZE, "<3Q"):
             machine = None if inline is None else (page & contexts.CONTEXT_MASK, inline)
-            found.append(Block(pc, host, tuple(instructions(guest[at:at + size], pc, machine)), page))
+            found.append(Block(pc, host, tuple(instructions(guest[at:at + size], pc, machine, level)), page))
             at += size
         return cls(tuple(found), table(layout.SITES, sites, layout.SITE_SIZE, "<2Q"),           # type: ignore[arg-type]
                    table(layout.PUTS, puts, layout.PUT_SIZE, "<2I"), library, start,            # type: ignore[arg-type]
                    ctypes.string_at(address + layout.HOST, end - start))
 
 
-def instructions(code: bytes, pc: int, machine: listing.Machine | None = None) -> Iterator[Instruction]:
-    """All of it. machine: see listing.decode; the text is that of an instruction even where its context forbids it."""
+def instructions(code: bytes, pc: int, machine: listing.Machine | None, level: str) -> Iterator[Instruction]:
+    """All of it. machine, level: see listing.decode; the text is that of an instruction even where context or level forbid it."""
     at, readable = 0, None if machine is None else (contexts.EVERYTHING, True)
     while at < len(code):
-        record = listing.decode(code[at:at + 4], pc + at, machine)
+        record = listing.decode(code[at:at + 4], pc + at, machine, level)
         yield Instruction(record, code[at:at + record.length], listing.disassemble(code[at:at + 4], pc + at, readable))
         at += record.length
 

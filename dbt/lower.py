@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dragoman.dbt.host import x86_64_carry_less as host_carry_less
 from dragoman.dbt.host import x86_64_float as host_float
 from dragoman.dbt.recipe import Op, Recipe
 from dragoman.dbt.sites import Lowered, Site
@@ -87,6 +88,17 @@ def _shift(low: Lowering, op: Op) -> Lowered:
     else:
         b = low.site.emit(f"and i{op.bits} {b}, {op.bits - 1}")
     return low.value(op, f"{op.name} i{op.bits} {a}, {b}")
+
+
+def _rotate(low: Lowering, op: Op) -> Lowered:
+    """A funnel shift of a with itself, which takes the amount modulo the width."""
+    a, b = map(low.integer, op.arguments)
+    return low.value(op, f"call i{op.bits} {_llvm('fshr', op.bits)}(i{op.bits} {a}, i{op.bits} {a}, i{op.bits} {b})")
+
+
+def _carry_less(low: Lowering, op: Op) -> Lowered:
+    a, b = map(low.integer, op.arguments)
+    return host_carry_less.product(low.site, a, b, op.name == "clmulh"), "i64"
 
 
 def _mulh(low: Lowering, op: Op) -> Lowered:
@@ -258,6 +270,7 @@ LOWER: dict[str, Callable[[Lowering, Op], Lowered | None]] = {
     "operand": lambda low, op: (low.site.operand(str(op.attribute)), "i64"),
     "pc": lambda low, op: (low.site.pc(), "i64"), "next_pc": lambda low, op: (low.site.next_pc(), "i64"),
     **dict.fromkeys(_SAME, _binary), **dict.fromkeys(_COMPARE, _compare), **dict.fromkeys(_SHIFT, _shift),
+    "rotr": _rotate, "clmul": _carry_less, "clmulh": _carry_less,
     **dict.fromkeys(("mulh_ss", "mulh_su", "mulh_uu"), _mulh), **dict.fromkeys(("udiv", "urem", "sdiv", "srem"), _divide),
     **dict.fromkeys(("trunc", "sext", "zext"), _resize), **dict.fromkeys(("ctlz", "cttz", "ctpop", "bswap"), _count),
     **dict.fromkeys(("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma"), _fp),

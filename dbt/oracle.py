@@ -80,6 +80,15 @@ def srem(bits: int, a: int, b: int) -> int:
     return signed(a, bits) - sdiv(bits, a, b) * divisor(bits, a, b)
 
 
+def carry_less(a: int, b: int) -> int:
+    """The product of two polynomials over the field of 0 and 1, coefficients as bits."""
+    product = 0
+    for place in range(b.bit_length()):
+        if b >> place & 1:
+            product ^= a << place
+    return product
+
+
 # op -> (width of the first argument, arguments) -> result, to be cut to the op's own width
 PURE: dict[str, Callable[..., int]] = {
     "add": lambda bits, a, b: a + b, "sub": lambda bits, a, b: a - b, "mul": lambda bits, a, b: a * b,
@@ -91,6 +100,8 @@ PURE: dict[str, Callable[..., int]] = {
     "sdiv": sdiv, "srem": srem,
     "shl": lambda bits, a, b: a << b % bits, "lshr": lambda bits, a, b: a >> b % bits,
     "ashr": lambda bits, a, b: signed(a, bits) >> b % bits,
+    "rotr": lambda bits, a, b: a >> b % bits | a << bits - b % bits,
+    "clmul": lambda bits, a, b: carry_less(a, b), "clmulh": lambda bits, a, b: carry_less(a, b) >> bits,
     "eq": lambda bits, a, b: a == b, "ne": lambda bits, a, b: a != b,
     "ult": lambda bits, a, b: a < b, "uge": lambda bits, a, b: a >= b,
     "slt": lambda bits, a, b: signed(a, bits) < signed(b, bits),

@@ -72,7 +72,8 @@ class PagedEngine(Engine):
 
     def _decoders_of(self, prefix: str) -> dict[int, Decoder]:
         """By context."""
-        return {int(name.removeprefix(prefix)): Decoder(self.image.blob(name)) for name in self.image.blobs if name.startswith(prefix)}
+        return {int(name.removeprefix(prefix)): Decoder(self.image.blob(name), self.options.cpu)
+                for name in self.image.blobs if name.startswith(prefix)}
 
     def _table_of(self, decoders: dict[int, Decoder]) -> int:
         """Address of a table of their control blocks by context."""

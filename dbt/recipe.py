@@ -34,6 +34,8 @@ OPS: dict[str, tuple[str, str]] = {
     "srem": ("pure", "signed remainder, sign of a; a divisor of 0, and -1 under the smallest a, count as 1"),
     "shl": ("pure", "a << (b mod width)"), "lshr": ("pure", "unsigned a >> (b mod width)"),
     "ashr": ("pure", "signed a >> (b mod width)"),
+    "rotr": ("pure", "a rotated to the right by (b mod width)"),
+    "clmul": ("pure", "carry-less a * b (sums are exclusive ors), low half"), "clmulh": ("pure", "the same, high half"),
     "eq": ("pure", "1 bit"), "ne": ("pure", "1 bit"), "ult": ("pure", "1 bit"), "uge": ("pure", "1 bit"),
     "slt": ("pure", "1 bit"), "sge": ("pure", "1 bit"),
     "select": ("pure", "a (1 bit) ? b : c"),
@@ -120,6 +122,9 @@ class Value:
     def shl(self, other: Value | int) -> Value: return self._pair("shl", other)
     def lshr(self, other: Value | int) -> Value: return self._pair("lshr", other)
     def ashr(self, other: Value | int) -> Value: return self._pair("ashr", other)
+    def rotr(self, other: Value | int) -> Value: return self._pair("rotr", other)
+    def clmul(self, other: Value) -> Value: return self._pair("clmul", other)
+    def clmulh(self, other: Value) -> Value: return self._pair("clmulh", other)
     def eq(self, other: Value | int) -> Value: return self._pair("eq", other, 1)
     def ne(self, other: Value | int) -> Value: return self._pair("ne", other, 1)
     def ult(self, other: Value | int) -> Value: return self._pair("ult", other, 1)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 
-from dragoman.dbt.region_request import COUNTED, FLAT, PLAIN
+from dragoman.dbt.decode import BASE
+from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, FLAT, PLAIN
 from dragoman.dbt.state import EXEC_ENTRIES, PAGE_SIZE, ROW, SEARCH_PAGES
 
 TYPE_CHECKING = False
@@ -35,6 +36,10 @@ def look_up(engine: Any, cpu: Any, page: int) -> tuple[int, int] | None:
     return (place[0], place[1]) if engine.locked("place_of_page", cpu.address, page, ctypes.addressof(place)) else None
 
 
+def _level(engine: Any) -> int:
+    return BASE_LEVEL if engine.options.cpu == BASE else 0
+
+
 class Window:
     """A process's memory, which all regions share."""
     emptied = 0
@@ -45,7 +50,7 @@ class Window:
     @property
     def demands(self) -> tuple[bool, bool, int, int]:
         """What a region here must heed: fields of RegionRequest from `precise` on."""
-        return self.engine.precise, self.engine.shared, FLAT, 0
+        return self.engine.precise, self.engine.shared, FLAT, _level(self.engine)
 
     def traps(self, blocks: Iterable[Block]) -> tuple[int, ...]:
         """Instructions in these blocks that are plain traps."""
@@ -104,7 +109,8 @@ class Pages:
     def demands(self) -> tuple[bool, bool, int, int]:
         """Faults are precise anyway; other virtual CPUs and devices see the memory."""
         engine = self.engine
-        return False, True, engine.model, self.context | PLAIN * (not engine.inline) | COUNTED * bool(engine.options.count)
+        what = PLAIN * (not engine.inline) | COUNTED * bool(engine.options.count) | _level(engine)
+        return False, True, engine.model, self.context | what
 
     def traps(self, blocks: Iterable[Block]) -> tuple[int, ...]:
         return tuple(pc for pc in sorted(self.engine.adapted) if any(block.pc <= pc < block.pc + block.size for block in blocks))

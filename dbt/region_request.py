@@ -10,6 +10,7 @@ PRECISE, SHARED, MODEL, DECODER = 1, 2, 1 << 2, 1 << 4
 FLAT, PAGED, STRICT = range(3)  # models of memory (memory_model.py)
 PLAIN = 1 << 12                 # of a machine's decoder: sensitive instructions all trap
 COUNTED = 1 << 13               # beside it: each instruction counts, as in the counting build
+BASE_LEVEL = 1 << 14            # of a decoder: decode.BASE
 _HEAD = struct.Struct("<QIIIII")
 
 
@@ -17,8 +18,8 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
                                defaults=((), (), False, False, FLAT, 0, ()))):
     """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
-    `precise`: registers are exact at faults. `shared`: memory is seen by other threads. `decoder`: of a machine: the context
-    of its code, PLAIN, COUNTED. `traps`: instructions at which inline code would be of no use (adapted.py)."""
+    `precise`: registers are exact at faults. `shared`: memory is seen by other threads. `decoder`: BASE_LEVEL, and of a
+    machine: the context of its code, PLAIN, COUNTED. `traps`: instructions at which inline code would be of no use (adapted.py)."""
     __slots__ = ()
 
     def size(self) -> int:

@@ -11,7 +11,7 @@ import sys
 
 from dragoman import __version__
 from dragoman.arguments import Option, UsageError, choice, help_text, parse, positive, size
-from dragoman.runtime.options import COMPILERS, ENGINES, LEAST_CODE, LOG_ITEMS, RunOptions
+from dragoman.runtime.options import COMPILERS, CPUS, ENGINES, LEAST_CODE, LOG_ITEMS, RunOptions
 
 WRONG_USAGE = 2  # exit status
 
@@ -124,6 +124,8 @@ RUN_OPTIONS = (
     Option("-0", "argument_0", "the guest's argv[0] (default: PROGRAM)", "ARGV0", os.fsencode),
     Option("-s", "stack_size", "size of the guest's stack, with K, M or G for powers of 1024 "
            "(default: the soft limit, see ulimit -s)", "SIZE", size),
+    Option("--cpu", "cpu", f"what the guest's CPU can do: {CPUS[1]} (default), with Zba, Zbb, Zbs, Zbc and Zicond, or {CPUS[0]}, in which "
+           "they are illegal instructions", "CPU", choice(*CPUS)),
     Option("--engine", "engine", f"{', '.join(ENGINES)} or auto (default): what is best, from cold to hot", "ENGINE",
            choice(*ENGINES, "auto")),
     Option("--threshold", "threshold", "run a block N times before a region is compiled of it", "N", positive),

@@ -98,6 +98,7 @@ MACHINE_OPTIONS = (
            "calls itself)", "FILE", os.fsencode),
     Option("-m --memory", "memory", "RAM (default: 256M)", "SIZE", size),
     Option("--cpus", "cpus", f"virtual CPUs, 1 to {MOST_CPUS} (default: 1)", "N", positive),
+    *_as_for_run("cpu"),
     Option("--disk", "disks", "a raw image as virtio disk (vda, vdb... in this order); ,ro: it cannot be written to; ,cow: what is "
            "written is dropped at the end", "FILE[,cow|,ro]", read_disk, gather=True),
     Option("--net", "net", "a network card on a network of its own that reaches what this host reaches, no root rights needed; "

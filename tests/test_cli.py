@@ -31,6 +31,7 @@ def test_defaults():
     ("-sysroot /r p", "sysroot", b"/r"), ("-L /a -L /b p", "sysroot", b"/b"),
     ("-s 65536 p", "stack_size", 65536), ("-s 64K p", "stack_size", 65536), ("-s8m p", "stack_size", 8 << 20),
     ("--engine interpreter p", "engine", "interpreter"), ("--engine=auto p", "engine", "auto"),
+    ("p", "cpu", "rv64gcb"), ("--cpu rv64gc p", "cpu", "rv64gc"),
     ("--threshold 3 p", "threshold", 3), ("--compiler off p", "compiler", "off"),
     ("--lockstep interpreter,stencil p", "lockstep", ("interpreter", "stencil")),
     ("-strace p", "strace", True), ("--strace p", "strace", True), ("--count p", "count", True),
@@ -47,7 +48,7 @@ def test_option(line, field, value):
 @pytest.mark.parametrize(("line", "text"), [
     ("", "which program"), ("-L", "needs ROOT"), ("-s 0 p", "not a size"), ("-s 1T p", "not a size"),
     ("-s -1 p", "not a size"), ("--engine fast p", "not one of interpreter, stencil, region, auto"),
-    ("--threshold 0 p", "from 1"), ("--nonsense p", "no option --nonsense"), ("-q p", "no option -q"),
+    ("--cpu rv64 p", "not one of rv64gc, rv64gcb"), ("--threshold 0 p", "from 1"), ("--nonsense p", "no option --nonsense"), ("-q p", "no option -q"),
     ("--strace=1 p", "takes no value"), ("-E A p", "not NAME=VALUE"), ("-E =1 p", "not NAME=VALUE"),
     ("-U A=1 p", "not the name"), ("-d in_asm,nonsense p", "not one of in_asm"), ("-d , p", "not one of"),
     ("--dfilter 5..3 p", "is empty"), ("--dfilter 5+0 p", "is empty"), ("--dfilter 3-5 p", "outside"),

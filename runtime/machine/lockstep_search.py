@@ -122,9 +122,10 @@ def by_the_oracle(run: LockstepMachine, stretch: Stretch) -> tuple[list[Step], V
                 code = fetch(hart)
             except (GuestFault, LookupError):
                 break
-            record = listing.decode(code, hart.cpu.pc, (hart.register("code_page") & 0xFFF, False))
+            level = hart.machine.options.cpu
+            record = listing.decode(code, hart.cpu.pc, (hart.register("code_page") & 0xFFF, False), level)
             hart.cpu.instructions += 1
-            hart.step(listing.decode(code, hart.cpu.pc))
+            hart.step(listing.decode(code, hart.cpu.pc, level=level))
             steps.append(Step(record, code, values(hart)))
     oracle = values(hart)
     pair.close()

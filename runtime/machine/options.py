@@ -7,8 +7,8 @@ import re
 import stat
 from collections.abc import Callable
 
+from dragoman.runtime.options import CPUS, RunOptions
 from dragoman.runtime.options import LOG_ITEMS as CODE_ITEMS
-from dragoman.runtime.options import RunOptions
 
 MOST_CPUS = 8
 LEAST_MEMORY, MOST_MEMORY = 8 << 20, 1 << 38    # bytes: a small kernel fits; physical addresses of Sv39 are far beyond
@@ -189,6 +189,8 @@ def _check_sizes(options: MachineOptions) -> None:
 
 
 def _check_combinations(options: MachineOptions) -> None:
+    if options.cpu not in CPUS:
+        raise OptionsError(f"--cpu: {options.cpu!r} is not one of {', '.join(CPUS)}")
     if options.kernel is None and options.bios is None:
         raise OptionsError("which kernel? give --kernel FILE, --root DIR or --bios FILE")
     if options.kernel is None and (options.initrd is not None or options.append):

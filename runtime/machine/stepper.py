@@ -56,7 +56,8 @@ class Stepper:
 
     def _decoder(self, context: int) -> Decoder:
         if context not in self._decoders:
-            self._decoders[context] = Decoder(self.vcpu.machine.engine.image.blob(f"plain_decoder{context}"))
+            machine = self.vcpu.machine
+            self._decoders[context] = Decoder(machine.engine.image.blob(f"plain_decoder{context}"), machine.options.cpu)
         return self._decoders[context]
 
 

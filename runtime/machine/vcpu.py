@@ -291,7 +291,7 @@ class Vcpu:
         if known is None:
             if len(self._records) > MANY:
                 self._records.clear()
-            known = self._records[code, pc] = listing.decode(code, pc)
+            known = self._records[code, pc] = listing.decode(code, pc, level=self.machine.options.cpu)
         return known
 
     def _code(self) -> bytes:

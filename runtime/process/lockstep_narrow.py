@@ -198,7 +198,7 @@ class Narrowing:
         record = self.records.get(at.pc)
         if record is None:
             try:
-                record = self.records[at.pc] = listing.decode(emulate.fetch(memory, at.pc), at.pc)
+                record = self.records[at.pc] = listing.decode(emulate.fetch(memory, at.pc), at.pc, level=self.side.engine.options.cpu)
             except emulate.GuestFault:
                 return at
         if riscv.FORM[record.form].recipe.ends not in ("branch", "jump"):

@@ -99,8 +99,8 @@ def oracle_steps(finding: Finding, space: AddressSpace, first: dict[int, bytes])
         before = Registers(cpu)
         try:
             code = emulate.fetch(memory, cpu.pc)
-            record = listing.decode(code, cpu.pc)
-            outcome = emulate.step(cpu, memory)
+            record = listing.decode(code, cpu.pc, level=finding.side.engine.options.cpu)
+            outcome = emulate.step(cpu, memory, record)
         except oracle.GuestFault:
             return
         yield Step(record, code, before, Registers(cpu), outcome.reason)

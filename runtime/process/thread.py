@@ -278,7 +278,7 @@ class Thread:
         cpu = self.cpu
         while True:
             try:
-                outcome = emulate.step(cpu, self.process.oracle_memory)
+                outcome = emulate.step(cpu, self.process.oracle_memory, level=self.process.options.cpu)
             except oracle.GuestFault as fault:
                 area = self.process.memory.table.find(fault.address)
                 signals.fault(self, SIGSEGV, MAPERR if area is None else ACCERR, fault.address, "accessing")

@@ -68,6 +68,38 @@ def test_registers_are_changed(counter):
         registers["a99"] = 1
 
 
+@pytest.mark.parametrize("engine", ["interpreter", "stencil", "region"])
+@pytest.mark.parametrize(("cpu", "answer", "b"), [("rv64gcb", 110, 1), ("rv64gc", 2, 0)])
+def test_instructions_of_the_chosen_cpu(firmware, cpu, answer, b, engine):
+    """sh1add is 2 * a1 + a2, or exception 2, illegal instruction; misa has a bit for B (privileged manual 3.1.1)."""
+    words = (0x0000_0697, 0x0186_8693,                  # auipc a3, 0; addi a3, a3, 24
+             0x3056_9073, 0x3010_2773,                  # csrw mtvec, a3; csrr a4, misa
+             0x20C5_A533, 0x0000_006F,                  # sh1add a0, a1, a2; j .
+             0x3420_2573, 0x0000_006F)                  # csrr a0, mcause; j .
+    machine = Machine(bios=firmware(*words), memory="16M", compiler="inline", threshold=1, engine=engine, cpu=cpu)
+    machine.start(paused=True)
+    registers = machine.harts[0].registers
+    registers["a1"], registers["a2"] = 5, 100
+    machine.resume()
+    while True:
+        threading.Event().wait(0.02)
+        machine.pause()
+        if registers["pc"] in (RAM + 20, RAM + 28):
+            break
+        machine.resume()
+    assert registers["a0"] == answer and registers["a4"] >> 1 & 1 == b
+    registers["pc"], registers["a0"] = RAM + 16, 0      # as a debugger steps
+    machine.step()
+    assert (registers["pc"], registers["a0"]) == ((RAM + 20, 110) if b else (RAM + 24, 0))
+    machine.stop()
+    machine.wait()
+
+
+def test_no_such_cpu(firmware):
+    with pytest.raises(MachineError, match="rv64gc, rv64gcb"):
+        Machine(bios=firmware(JUMP_BACK), memory="16M", cpu="rv64g")
+
+
 def test_memory_is_read_and_written(counter):
     assert counter.read(RAM, 8) == struct.pack("<II", ADDI_A0_1, JUMP_BACK)
     counter.write(RAM + 0x1000, b"dragoman")

@@ -8,7 +8,7 @@ import pytest
 
 from dragoman.runtime.machine.bus import BusError
 from dragoman.runtime.machine.device import WordDevice
-from dragoman.runtime.machine.riscv.board import CLINT, PLIC, RTC, UART
+from dragoman.runtime.machine.riscv.board import CLINT, PLIC, RTC, UART, extensions
 from tests.board.parts import board
 
 QEMU, DTC = shutil.which("qemu-system-riscv64"), shutil.which("dtc")
@@ -96,6 +96,17 @@ def test_the_tree_tells_what_the_options_say():
     assert found["/memory@80000000", "reg"] == [0, 0x8000_0000, 0, 64 << 20]
     again = properties(board()[0].tree())
     assert ("/chosen", "bootargs") not in again and ("/chosen", "linux,initrd-start") not in again
+
+
+@pytest.mark.parametrize(("cpu", "svadu", "isa"), [
+    ("rv64gc", True, "rv64imafdc_zicntr_zicsr_zifencei_sstc_svadu_svinval"),
+    ("rv64gcb", False, "rv64imafdc_zicntr_zicsr_zifencei_zicond_zba_zbb_zbc_zbs_sstc_svade_svinval")])
+def test_the_tree_has_the_extensions_of_the_cpu(cpu, svadu, isa):
+    """Linux, bindings/riscv/extensions.yaml; order of names: unprivileged manual, "ISA Extension Naming Conventions"."""
+    found = properties(board(extensions=extensions(cpu, svadu))[0].tree())
+    assert found["/cpus/cpu@0", "riscv,isa"] == [isa] and found["/cpus/cpu@0", "riscv,isa-base"] == ["rv64i"]
+    letters, *names = isa.removeprefix("rv64").split("_")
+    assert found["/cpus/cpu@0", "riscv,isa-extensions"] == [*letters, *names]
 
 
 def test_two_boards_have_two_trees():

@@ -1,4 +1,4 @@
-"""Every 32-bit instruction of RV64G, encoded here field by field from the manual's tables, with random operands."""
+"""Every 32-bit instruction of RV64G, B, Zbc and Zicond, encoded here field by field from the manual's tables, with random operands."""
 
 import random
 
@@ -284,6 +284,46 @@ def move(name, r):
     return word, record(name, rd, rs1) if funct5 == 30 else pure(name, rd, rs1=rs1)
 
 
+# Unprivileged manual, "B" and "Zicond": opcode, funct3, funct7; or the upper twelve bits of what has one operand.
+BITS = {"add.uw": (0x3B, 0, 4), "zext.h": (0x3B, 4, 0x080), "orc.b": (0x13, 5, 0x287), "rev8": (0x13, 5, 0x6B8),
+        **{f"sh{n}add": (0x33, 2 * n, 16) for n in (1, 2, 3)}, **{f"sh{n}add.uw": (0x3B, 2 * n, 16) for n in (1, 2, 3)},
+        "xnor": (0x33, 4, 32), "orn": (0x33, 6, 32), "andn": (0x33, 7, 32),
+        "min": (0x33, 4, 5), "minu": (0x33, 5, 5), "max": (0x33, 6, 5), "maxu": (0x33, 7, 5),
+        "clmul": (0x33, 1, 5), "clmulr": (0x33, 2, 5), "clmulh": (0x33, 3, 5),
+        "rol": (0x33, 1, 48), "ror": (0x33, 5, 48), "rolw": (0x3B, 1, 48), "rorw": (0x3B, 5, 48),
+        "bclr": (0x33, 1, 36), "bext": (0x33, 5, 36), "binv": (0x33, 1, 52), "bset": (0x33, 1, 20),
+        "czero.eqz": (0x33, 5, 7), "czero.nez": (0x33, 7, 7),
+        **{name: (0x13, 1, 0x600 + n) for n, name in ((0, "clz"), (1, "ctz"), (2, "cpop"), (4, "sext.b"), (5, "sext.h"))},
+        **{name: (0x1B, 1, 0x600 + n) for n, name in ((0, "clzw"), (1, "ctzw"), (2, "cpopw"))}}
+BIT_SHIFTS = {"slli.uw": (0x1B, 1, 0x080, 64), "rori": (0x13, 5, 0x600, 64), "roriw": (0x1B, 5, 0x600, 32),
+              "bclri": (0x13, 1, 0x480, 64), "bexti": (0x13, 5, 0x480, 64), "binvi": (0x13, 1, 0x680, 64), "bseti": (0x13, 1, 0x280, 64)}
+
+
+@case(*BITS)
+def bits(name, r):
+    opcode, funct3, high = BITS[name]
+    rd, rs1, rs2 = register(r), register(r), register(r)
+    if high >= 64:
+        return i_type(opcode, funct3, rd, rs1, high), pure(name, rd, rs1=rs1)
+    return r_type(opcode, funct3, high, rd, rs1, rs2), pure(name, rd, rs1=rs1, rs2=rs2)
+
+
+@case(*BIT_SHIFTS)
+def bit_shift(name, r):
+    opcode, funct3, high, width = BIT_SHIFTS[name]
+    rd, rs1, imm = register(r), register(r), r.randrange(width)
+    return i_type(opcode, funct3, rd, rs1, high | imm), pure(name, rd, rs1=rs1, imm=imm)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_cpu_without_bits_has_all_but_them(native_base, name):
+    r = random.Random(name)
+    for _ in range(ROUNDS):
+        word, expected = CASES[name](r)
+        got, = native_base(word.to_bytes(4, "little"), PC)
+        assert got == (record("illegal", imm=word) if name in BITS | BIT_SHIFTS else expected), f"{word:#010x}"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_instruction(native, name):
     r = random.Random(name)
@@ -307,6 +347,8 @@ def test_every_form_is_made_by_a_case(native):
     (0x00002063, "branch, funct3 2"), (0x00001067, "jalr, funct3 1"), (0x04000053, "fadd.h"), (0x06000053, "fadd.q"),
     (0x58100053, "fsqrt.s with rs2 1"), (0xFFFFFFFF, "all ones"), (0x0000001F, "48-bit encoding"),
     (0x0000002B | 0x40, "custom"), (0x00000057, "vector"), (0x20000033, "Zba-like funct7"), (0x08000033, "funct7 4"),
+    (0x0810403B, "packw, of Zbkb"), (0x68705013, "brev8, of Zbkb"), (0x60301013, "unary operation 3"), (0x69805013, "rev8 of RV32"),
+    (0x6201101B | 1 << 25, "roriw by 32"), (0x0A000033, "clmul with funct3 0"), (0x0E001033, "Zicond's funct7 with funct3 1"),
 ])
-def test_what_user_mode_of_rv64gc_lacks_is_illegal(native, word, why):
+def test_what_user_mode_lacks_is_illegal(native, word, why):
     assert native(word.to_bytes(4, "little"), PC) == [record("illegal", imm=word)], why

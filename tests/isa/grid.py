@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dragoman.dbt.isa.riscv import FORM
 from dragoman.dbt.oracle import ROUNDED
 from dragoman.dbt.recipe import DYNAMIC, Recipe
+from tests.isa.assemble import OPCODES
 from tests.isa.case import DATA, NO_RESERVATION, PC, Instruction, Start
 from tests.isa.reader import SINK
 from tests.isa.values import INTEGERS, floats
@@ -34,8 +35,8 @@ def immediates(form: str) -> tuple[int, ...]:
     recipe = FORM[form].recipe
     if recipe.ends in ("branch", "jump"):
         return (PC + 16, PC - 64)
-    if form.startswith(("sll", "srl", "sra")):
-        return tuple(n for n in SHIFTS if n < (32 if form.endswith("w") else 64))
+    if OPCODES[form][0] in "HW":
+        return tuple(n for n in SHIFTS if n < (32 if OPCODES[form][0] == "W" else 64))
     if form == "li":
         return tuple(n << 12 for n in (0, 1, 0x7FFFF, -0x80000, -1))
     if form.startswith("csrr"):

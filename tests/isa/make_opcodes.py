@@ -17,7 +17,10 @@ from dragoman.dbt.recipe import Form
 
 MODES = ("rne", "rtz", "rdn", "rup", "rmm")
 WITHOUT_ENCODING = {"nop", "illegal", "fetch", "emulate"}
-SPECIAL = {      # form: (layout, assembly)
+SHIFTS = ("sll", "srl", "sra", "ror", "bclr", "bext", "binv", "bset")       # the immediate has six bits, or five
+OF_WORDS = {"slliw", "srliw", "sraiw", "roriw"}
+SPECIAL = {      # form: (layout, assembly); binutils 2.40 have no Zicond
+    "czero.eqz": ("R", ".insn r 0x33,5,7,x0,x0,x0"), "czero.nez": ("R", ".insn r 0x33,7,7,x0,x0,x0"),
     "li": ("U", "lui x0,0"), "j": ("J", "jal x0,."), "jal": ("J", "jal x0,."), "jr": ("I", "jalr x0,0(x0)"),
     "ret": ("I", "jalr x0,0(x0)"), "jalr": ("I", "jalr x0,0(x0)"), "ecall": ("-", "ecall"), "ebreak": ("-", "ebreak"),
     "fence": ("-", "fence rw,rw"), "fence.light": ("-", "fence r,rw"), "fence.i": ("-", "fence.i"),
@@ -45,8 +48,8 @@ def assembly(form: Form) -> tuple[str, str]:
         return "B", f"{form.name} x0,x0,."
     registers = ",".join(files[field] + "0" for field in ("rd", "rs1", "rs2", "rs3") if field in files)
     if "imm" in form.recipe.fields:
-        shift = form.name.startswith(("sll", "srl", "sra"))
-        return ("I" if not shift else "W" if form.name.endswith("w") else "H"), f"{form.name} {registers},0"
+        shift = form.name.startswith(SHIFTS)
+        return ("I" if not shift else "W" if form.name in OF_WORDS else "H"), f"{form.name} {registers},0"
     if suffix in MODES:
         return "R", f"{base} {registers},{suffix}"
     if suffix == "static":
@@ -63,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, code = Path(folder, "a.s"), Path(folder, "a.bin")
         source.write_text(".option norvc\n.option norelax\n" + "".join(text + "\n" for _, text in lines))
-        subprocess.run(["riscv64-linux-gnu-as", "-march=rv64gc", "-o", source.with_suffix(".o"), source], check=True)
+        subprocess.run(["riscv64-linux-gnu-as", "-march=rv64gc_zba_zbb_zbc_zbs", "-o", source.with_suffix(".o"), source], check=True)
         subprocess.run(["riscv64-linux-gnu-objcopy", "-O", "binary", source.with_suffix(".o"), code], check=True)
         words = [word for word, in struct.iter_unpack("<I", code.read_bytes())]
     assert len(words) == len(forms)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import pytest
 
-from dragoman.dbt.isa.riscv import FORMS, MACHINE, atomic, control, convert, csr, integer, memory, multiply
+from dragoman.dbt.isa.riscv import FORMS, MACHINE, atomic, bits, control, convert, csr, integer, memory, multiply
 from dragoman.dbt.isa.riscv import float as floating
 from tests.engines.native import NativeEngine
 from tests.engines.regions import REGIONS
@@ -22,6 +22,8 @@ INTEGER = [name for family in (integer, multiply, memory, atomic, control) for n
            if encodable(name) and not name.startswith(("f", "e", "lr.", "sc."))]
 FLOAT = [name for family in (floating, convert, csr) for name in family.FAMILY
          if name not in ("csrr.cycle", "csrr.time", "csrr.instret")]
+BITS = [name for name in bits.FAMILY if not name.startswith("czero")]       # QEMU 7.2 has no Zicond
+WITH_BITS = ("qemu-riscv64", "-cpu", "rv64,zba=true,zbb=true,zbc=true,zbs=true")
 ALL = [form.name for form in FORMS if form.name not in (*MACHINE, "csrr.cycle", "csrr.time", "csrr.instret")]
 WITH_SHAPES = [name for name in ALL if not name.startswith("csrr")
                and any(file == "x" for form in FORMS if form.name == name for file, _ in (*form.recipe.reads, *form.recipe.writes))]
@@ -57,10 +59,21 @@ def test_oracle_against_qemu_long(form: str):
     against_qemu([form], many=True)
 
 
+@qemu_needed
+def test_oracle_against_qemu_with_bits():
+    against_qemu(BITS, many=False)
+
+
+def wrong_in_qemu(form: str, start: Start) -> bool:
+    """QEMU 7.2 counts into the high word where the low one, which ctzw is about, is 0."""
+    return form == "ctzw" and start.registers("x")[1] & 0xFFFF_FFFF == 0
+
+
 def against_qemu(forms: list[str], many: bool) -> None:
     """Where the oracle would leave (a rounding mode that hosts lack is written), it has to go on as QEMU does."""
-    tried = [grid for form in forms for grid in grids(form, ALL_MODES, many)]
-    for (instruction, starts), ends in zip(tried, QemuEngine().run_all(tried), strict=True):
+    tried = [(what, [start for start in starts if not wrong_in_qemu(form, start)])
+             for form in forms for what, starts in grids(form, ALL_MODES, many)]
+    for (instruction, starts), ends in zip(tried, QemuEngine(WITH_BITS).run_all(tried), strict=True):
         report(instruction, starts, "oracle", ORACLE.run(instruction, starts, emulating=True), "qemu-riscv64", ends)
 
 

@@ -121,7 +121,7 @@ def run(form: str, state: oracle.State, emulating: bool = False, **operands: int
     return oracle.execute(FORM[form].recipe, operands, 0x1000, 0x1004, state, Page(b""), emulating=emulating)
 
 
-def test_ops_that_riscv_does_not_use():
+def test_counts():
     def count(name: str, value: int) -> int:
         def semantics(i: Recorder) -> None:
             i.put("x", "rd", i.get("x", "rs1").count(name))

@@ -338,12 +338,42 @@ def test_memory_calls(thread):
     assert thread("mmap", 0, 4096, 3, 2, 9999, (1 << 64) - 4096) in (-errno.EBADF, -errno.EOVERFLOW)
 
 
-def test_hwprobe(thread):
-    pairs = thread.put(struct.pack("<qQqQqQ", 3, 0, 4, 0, 12345, 7))
-    assert thread(258, pairs, 3, 0, 0, 0) == 0
-    assert struct.unpack("<qQqQqQ", thread.memory.read(pairs, 48)) == (3, 1, 4, 3, -1, 0)
+# Linux 6.12, include/uapi/asm/hwprobe.h: FD, C, ZCA, ZCD; ZBA, ZBB, ZBS, ZBC, ZICOND.
+@pytest.mark.parametrize(("cpu", "extensions"), [("rv64gc", 0x2800_0000_0003), ("rv64gcb", 0x2808_0000_00BB)])
+def test_hwprobe(cpu, extensions):
+    thread = Thread(cpu=cpu)
+    pairs = thread.put(struct.pack("<qQqQqQqQ", 3, 0, 4, 0, 12345, 7, 10, 7))
+    assert thread(258, pairs, 4, 0, 0, 0) == 0
+    assert struct.unpack("<qQqQqQqQ", thread.memory.read(pairs, 64)) == (3, 1, 4, extensions, -1, 0, -1, 0)    # 10 is newer
     assert thread(258, 1 << 45, 3, 0, 0, 0) == -errno.EFAULT
-    assert thread(258, pairs, 3, 0, 0, 1) == -errno.EINVAL
+    thread.close()
+
+
+def test_hwprobe_of_a_set_of_cpus(thread):
+    """Documentation/arch/riscv/hwprobe.rst."""
+    pairs, cpus = thread.put(struct.pack("<qQ", 4, 0)), thread.put(struct.pack("<Q", 1))
+    assert thread(258, pairs, 1, 8, cpus, 0) == 0
+    thread.memory.write(cpus, bytes(8))
+    assert thread(258, pairs, 1, 8, cpus, 0) == -errno.EINVAL              # none of them is online
+    assert thread(258, pairs, 1, 8, 1 << 45, 0) == -errno.EFAULT
+    assert thread(258, pairs, 1, 0, 0, 2) == -errno.EINVAL
+
+
+@pytest.mark.parametrize(("key", "value", "has"), [
+    (4, 0x3, True), (4, 0x2808_0000_00BB, True), (4, 0x2808_0000_00BF, False), (7, (1 << 38) - 1, True), (7, 1, False), (12345, 0, False)])
+def test_hwprobe_which_cpus(thread, key, value, has):
+    """Bits are asked for, other values must be equal; an unknown key is no CPU's."""
+    pairs, cpus, which = thread.put(struct.pack("<qQ", key, value)), thread.put(struct.pack("<Q", 1)), 1
+    assert thread(258, pairs, 1, 8, cpus, which) == 0
+    assert struct.unpack("<Q", thread.memory.read(cpus, 8)) == (int(has),)
+    assert struct.unpack("<qQ", thread.memory.read(pairs, 16)) == ((key, value) if key < 100 else (-1, 0))
+    thread.memory.write(cpus, bytes(8))                                     # an empty set: all that are online
+    assert thread(258, pairs, 1, 8, cpus, which) == 0
+    assert bool(struct.unpack("<Q", thread.memory.read(cpus, 8))[0]) == has
+    thread.memory.write(cpus, b"\0\xee")
+    assert thread(258, pairs, 1, 1, cpus, which) == 0                       # what has no room is left out
+    assert bool(thread.memory.read(cpus, 1)[0]) == has and thread.memory.read(cpus + 1, 1) == b"\xee"
+    assert thread(258, pairs, 1, 0, 0, which) == thread(258, pairs, 1, 8, 0, which) == -errno.EINVAL
 
 
 # ---- IPC

@@ -35,6 +35,7 @@ def test_defaults():
 
 @pytest.mark.parametrize(("line", "field", "value"), [
     ("--memory 1G", "memory", 1 << 30), ("-m 64M", "memory", 64 << 20), ("--memory=8M", "memory", 8 << 20), ("--cpus 8", "cpus", 8),
+    ("", "cpu", "rv64gcb"), ("--cpu rv64gc --cpus 2", "cpu", "rv64gc"),
     ("--initrd i", "initrd", b"i"), ("--append quiet", "append", "quiet"), ("--bios b", "bios", b"b"),
     ("--disk d", "disks", (Disk(b"d"),)), ("--disk d,cow --disk b,ro", "disks", (Disk(b"d", "cow"), Disk(b"b", "ro"))),
     ("--disk d,ro --disk d,cow", "disks", (Disk(b"d", "ro"), Disk(b"d", "cow"))),

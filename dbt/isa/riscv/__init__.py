@@ -1,4 +1,4 @@
-"""RISC-V, RV64GC: what its instructions mean."""
+"""RISC-V, RV64GC with B, Zbc and Zicond: what its instructions mean."""
 
 from dragoman.dbt.isa.riscv import system_registers as system_registers
 from dragoman.dbt.isa.riscv.forms import FORM, FORMS, HOT, MACHINE, THREE_ADDRESS, WIDE_IMMEDIATE, WITH_WORD

@@ -1,9 +1,10 @@
-"""How RV64GC instructions are encoded: bit patterns from the manual, and the forms they decode to. Pure data.
+"""How instructions of RV64GC, Zba, Zbb, Zbc, Zbs and Zicond are encoded: bit patterns from the manual, and the forms they decode to. Pure data.
 
 A pattern is read from bit 31 (or 15) down: literal bits, or fields by name with the widths below; a field followed by !
 must not be zero (reserved, or another instruction's; two of them: together). An operand layout (decode_riscv.py) says
 where the operands are; for long instructions, the register fields are those of the pattern. Rows are tried in order
-where Capstone's verdict does not do. Source: RISC-V unprivileged specification 20240411, 2, 5-8, 12-16, 27, 35.
+where Capstone's verdict does not do. Source: RISC-V unprivileged specification 20240411, 2, 5-8, 12-16, 27, 35, and its
+chapters "B" and "Zicond".
 """
 
 from __future__ import annotations
@@ -100,6 +101,64 @@ fmv.d.x   R      1111001 00000 rs1 000 rd 1010011
 fcvt.s.d  R      0100000 00001 rs1 rm rd 1010011
 fcvt.d.s  R      0100001 00000 rs1 rm rd 1010011
 """
+# By extension: what is more than RV64GC. No two patterns of these and those above have a word in common.
+_BITS = {
+    "zba": """
+add.uw    R      0000100 rs2 rs1 000 rd 0111011
+sh1add    R      0010000 rs2 rs1 010 rd 0110011
+sh2add    R      0010000 rs2 rs1 100 rd 0110011
+sh3add    R      0010000 rs2 rs1 110 rd 0110011
+sh1add.uw R      0010000 rs2 rs1 010 rd 0111011
+sh2add.uw R      0010000 rs2 rs1 100 rd 0111011
+sh3add.uw R      0010000 rs2 rs1 110 rd 0111011
+slli.uw   SHIFT  000010 shamt6 rs1 001 rd 0011011
+""",
+    "zbb": """
+andn      R      0100000 rs2 rs1 111 rd 0110011
+orn       R      0100000 rs2 rs1 110 rd 0110011
+xnor      R      0100000 rs2 rs1 100 rd 0110011
+clz       R      0110000 00000 rs1 001 rd 0010011
+ctz       R      0110000 00001 rs1 001 rd 0010011
+cpop      R      0110000 00010 rs1 001 rd 0010011
+sext.b    R      0110000 00100 rs1 001 rd 0010011
+sext.h    R      0110000 00101 rs1 001 rd 0010011
+clzw      R      0110000 00000 rs1 001 rd 0011011
+ctzw      R      0110000 00001 rs1 001 rd 0011011
+cpopw     R      0110000 00010 rs1 001 rd 0011011
+zext.h    R      0000100 00000 rs1 100 rd 0111011
+min       R      0000101 rs2 rs1 100 rd 0110011
+minu      R      0000101 rs2 rs1 101 rd 0110011
+max       R      0000101 rs2 rs1 110 rd 0110011
+maxu      R      0000101 rs2 rs1 111 rd 0110011
+rol       R      0110000 rs2 rs1 001 rd 0110011
+rolw      R      0110000 rs2 rs1 001 rd 0111011
+ror       R      0110000 rs2 rs1 101 rd 0110011
+rorw      R      0110000 rs2 rs1 101 rd 0111011
+rori      SHIFT  011000 shamt6 rs1 101 rd 0010011
+roriw     SHIFT  0110000 shamt5 rs1 101 rd 0011011
+orc.b     R      001010000111 rs1 101 rd 0010011
+rev8      R      011010111000 rs1 101 rd 0010011
+""",
+    "zbc": """
+clmul     R      0000101 rs2 rs1 001 rd 0110011
+clmulr    R      0000101 rs2 rs1 010 rd 0110011
+clmulh    R      0000101 rs2 rs1 011 rd 0110011
+""",
+    "zbs": """
+bclr      R      0100100 rs2 rs1 001 rd 0110011
+bclri     SHIFT  010010 shamt6 rs1 001 rd 0010011
+bext      R      0100100 rs2 rs1 101 rd 0110011
+bexti     SHIFT  010010 shamt6 rs1 101 rd 0010011
+binv      R      0110100 rs2 rs1 001 rd 0110011
+binvi     SHIFT  011010 shamt6 rs1 001 rd 0010011
+bset      R      0010100 rs2 rs1 001 rd 0110011
+bseti     SHIFT  001010 shamt6 rs1 001 rd 0010011
+""",
+    "zicond": """
+czero.eqz R      0000111 rs2 rs1 101 rd 0110011
+czero.nez R      0000111 rs2 rs1 111 rd 0110011
+""",
+}
 # Of machines only (privileged manual, 3.3, 4.2 and Svinval).
 _PRIVILEGED = """
 mret            NONE  0011000 00010 00000 000 00000 1110011
@@ -266,5 +325,7 @@ def _rows() -> tuple[tuple[Row, ...], tuple[Row, ...]]:
 
 
 LONG, SHORT = _rows()
+BITS = tuple(row(name, layout, pattern, name) for patterns in _BITS.values() for name, layout, pattern in
+             (line.split(maxsplit=2) for line in patterns.strip().splitlines()))
 PRIVILEGED = tuple(row(name, layout, pattern, "system") for name, layout, pattern in
                    (line.split(maxsplit=2) for line in _PRIVILEGED.strip().splitlines()))

@@ -62,10 +62,9 @@ def board(machine: Machine) -> boards.Board:
     """The board with its devices, as the options want it."""
     options = machine.options
     made = boards.Board(machine.events)
-    accessed = "svadu" if options.accessed == "hardware" else "svade"
     settings = boards.BoardOptions(
         sink=machine.console.write, power_off=machine.power_off, reset=machine.reset, bootargs=options.append,
-        extensions=[accessed if name == "svadu" else name for name in boards.EXTENSIONS],
+        extensions=boards.extensions(options.cpu, options.accessed == "hardware"),
         clock=clock_from(options.rtc, machine.rounds.nanoseconds if machine.rounds else time.monotonic_ns) if options.rtc is not None
         else time.time_ns,
         seed=None if machine.rounds is None else SEED)

@@ -39,7 +39,16 @@ RAM = 0x8000_0000
 TIME_BASE = 10_000_000       # Hz
 UART_CLOCK = 3_686_400       # Hz: 115200 baud are divisor 2
 M_SOFTWARE, M_TIMER, S_EXTERNAL, M_EXTERNAL = 3, 7, 9, 11   # interrupt codes (privileged manual, table of mcause)
+# As a hart's node of the device tree lists them (Linux, bindings/riscv/extensions.yaml), of options.cpu = rv64gc.
 EXTENSIONS = ("i", "m", "a", "f", "d", "c", "zicntr", "zicsr", "zifencei", "sstc", "svadu", "svinval")
+BITS = ("zicond", "zba", "zbb", "zbc", "zbs")       # and of rv64gcb
+
+
+def extensions(cpu: str, svadu: bool) -> list[str]:
+    """Of a CPU of options.CPUS, in the manual's order of names: letters, then Z..., then S... Without Svadu it has Svade."""
+    first = EXTENSIONS.index("sstc")
+    names = [*EXTENSIONS[:first], *(BITS if cpu == "rv64gcb" else ()), *EXTENSIONS[first:]]
+    return ["svade" if name == "svadu" and not svadu else name for name in names]
 
 
 class Hart(TimedHart, Protocol):

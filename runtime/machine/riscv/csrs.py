@@ -54,6 +54,7 @@ READ_ONLY = 3                       # bits 11:10 of a number; bits 9:8 are the l
 FIRST_COUNTER, LAST_COUNTER = 0xC00, 0xC1F
 MINSTRET = csr_table.NUMBERS["minstret"]
 MISA = 2 << 62 | sum(1 << ord(letter) - ord("A") for letter in "ACDFIMSU")
+MISA_B = 1 << 1                     # Zba, Zbb and Zbs (unprivileged manual, "B")
 SD = -(1 << 63)
 TIME_ENABLE = 1 << 1
 MPP_RESERVED = 2 << MSTATUS_MPP_SHIFT
@@ -276,18 +277,18 @@ def write_timer(state, kind, word, value):
 
 # --- Python's side
 
-def reset(state: int, hart: int, monitor: bool, svadu: bool = True) -> None:
+def reset(state: int, hart: int, monitor: bool, svadu: bool = True, bits: bool = False) -> None:
     """System registers of the CPU state at this address as at power-on (3.4).
 
     monitor: it is the firmware: harts start in S mode with everything delegated, all counters and all memory open, Sstc on;
     svadu: hardware updates accessed and dirty bits until menvcfg.ADUE is cleared. 3.4 leaves its first value open; kernels
-    that start in M mode and know nothing of it, such as xv6, suppose what QEMU does without Svade: it is on.
+    that start in M mode and know nothing of it, such as xv6, suppose what QEMU does without Svade: it is on. bits: the hart has B.
     """
     for name in NAMES:
         if not name.startswith("stat_"):
             store64(state + OFFSET[name], 0)
-    words = {"mode": M_MODE, "mstatus": MSTATUS_XL, "misa": wrap(MISA), "mhartid": hart, "csr_table": csr_table.address(svadu),
-             "menvcfg": csr_table.ADUE * svadu, "mtimecmp": -1, "stimecmp": -1, "trap_pc": -1,
+    words = {"mode": M_MODE, "mstatus": MSTATUS_XL, "misa": wrap(MISA | MISA_B * bits), "mhartid": hart,
+             "csr_table": csr_table.address(svadu), "menvcfg": csr_table.ADUE * svadu, "mtimecmp": -1, "stimecmp": -1, "trap_pc": -1,
              "mcycle": -raw_counter(state, CYCLE), "minstret": -raw_counter(state, INSTRET)}
     if monitor:
         words |= {"monitor": 1, "mode": S_MODE, "medeleg": csr_table.DELEGABLE & ~(1 << 9), "mideleg": SUPERVISOR_INTERRUPTS,

@@ -69,7 +69,8 @@ class Hart(Vcpu):
         """Privileged manual 3.4, or SBI's hart_start where the monitor is the firmware."""
         cpu = self.cpu
         cpu.reset_registers()
-        reset(cpu.address, self.hart_id, self.privilege != M_MODE, self.machine.options.accessed == "hardware")
+        options = self.machine.options
+        reset(cpu.address, self.hart_id, self.privilege != M_MODE, options.accessed == "hardware", options.cpu == "rv64gcb")
         self.native.switch_context(cpu.address)
         self.native.update_timers(cpu.address)
         cpu.pc, cpu.x[A0], cpu.x[A1], cpu.x[A2] = pc, a0, a1, self.a2

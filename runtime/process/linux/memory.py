@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from _struct import Struct
 
 from dragoman.runtime.memory.window import MAP_ANONYMOUS
@@ -13,6 +14,7 @@ ENOMEM, EINVAL = 12, 22
 MAP_SHARED_VALIDATE_TYPES = (1, 2, 3)
 MCL_CURRENT = 1
 PAIR = Struct("<qQ")            # struct riscv_hwprobe
+MOST_PAIRS = 4096
 
 
 @syscall("brk", "ptr -> ptr")
@@ -116,16 +118,29 @@ def riscv_flush_icache(thread: Thread, start: int, end: int, flags: int) -> int:
 
 @syscall("riscv_hwprobe", "ptr size size ptr int", number=riscv64.RISCV_HWPROBE)
 def riscv_hwprobe(thread: Thread, pairs: int, count: int, cpu_bytes: int, cpus: int, flags: int) -> int:
-    """Every CPU is the same, so each subset of them has the same answer; an unknown key gets key -1, value 0."""
-    if flags:   # RISCV_HWPROBE_WHICH_CPUS asks in the other direction
+    """Every CPU is the same, so each set of them has the same answer; an unknown key gets key -1, value 0.
+
+    WHICH_CPUS asks in the other direction: which of a set (empty: of all) have these values."""
+    which = flags == riscv64.WHICH_CPUS
+    if (flags and not which) or count > MOST_PAIRS or (which and not (cpu_bytes and cpus)):
         return -EINVAL
-    if count > 4096:
+    memory, online = thread.process.memory, (1 << os.sysconf("SC_NPROCESSORS_ONLN")) - 1
+    size = min(cpu_bytes, (online.bit_length() + 63) // 64 * 8)
+    chosen = int.from_bytes(memory.read(cpus, size), "little") if cpu_bytes or cpus else online
+    if which and not chosen:
+        chosen = online
+    chosen &= online
+    if not which and not chosen:
         return -EINVAL
-    memory = thread.process.memory
     for at in range(pairs, pairs + count * PAIR.size, PAIR.size):
-        key, _ = memory.read_struct(at, PAIR)
-        value = riscv64.HWPROBE.get(key)
-        memory.write_struct(at, PAIR, key if value is not None else -1, value or 0)
+        key, wanted = memory.read_struct(at, PAIR)
+        value = riscv64.hwprobe(thread.process.options.cpu, key)
+        if not which or value is None:
+            memory.write_struct(at, PAIR, key if value is not None else -1, value or 0)
+        if which and (value is None or wanted != (value & wanted if key in riscv64.BIT_MASKS else value)):
+            chosen = 0
+    if which:
+        memory.write(cpus, (chosen & (1 << 8 * size) - 1).to_bytes(size, "little"))
     return 0
 
 
