@@ -57,6 +57,8 @@ class Result:
     command: list[str]
     instructions: int = 0
     series: dict[str, Series] = field(default_factory=dict)
+    bytes: int = 0
+    """That were moved, of a workload that measures how fast that is."""
 
     def seconds(self, contender: str, steady: bool = False) -> float:
         series = self.series.get(contender)

@@ -16,7 +16,7 @@ from dragoman.perf.results import Report, Result
 
 TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs",
           "machine boot": "Machines: boot to power-off", "machine micro": "Machines: what kernels do",
-          "machine compute": "Machines: compute guests"}
+          "machine compute": "Machines: compute guests", "machine block": "Machines: disk", "machine net": "Machines: network"}
 WIDE = 110          # columns that an overview of all contenders needs
 MEMORY_COLUMNS = {"off": "TLB only", "fence": "dropped at fences", "trace": "traced", "bare": "no translation", "qemu": "QEMU"}
 FEW = 2             # results that are shown each with all that is known
@@ -27,7 +27,7 @@ def summary(report: Report, width: int) -> Group:
     parts: list[RenderableType] = []
     for suite in report.suites():
         results = [result for result in report.results if result.suite == suite and result.series]
-        if len(results) <= FEW:
+        if len(results) <= FEW and not any(result.bytes for result in results):
             parts += [details(report, result, width >= WIDE) for result in results]
         elif results:
             parts += [overview(report, results, TITLES.get(suite, suite), width >= WIDE), means(report, suite)]
@@ -45,7 +45,8 @@ def summary(report: Report, width: int) -> Group:
 
 
 def overview(report: Report, results: list[Result], title: str, wide: bool) -> Table:
-    """A row for each workload, a column for each contender: median, and speed by the base's (below it unless wide)."""
+    """A row for each workload, a column for each contender: median (of workloads that move data: MB/s), and speed by the base's (below it
+    unless wide)."""
     base, shown = report.base, report.shown()
     between = " " if wide else "\n"
     count = ["instr."] if wide else []
@@ -76,7 +77,7 @@ def cell(result: Result, name: str, base: str, between: str) -> Text:
         return Text("")
     speed = result.speed(name, base)
     digits = 3 if series.median < 1 else 2
-    text = Text(f"{series.median:.{digits}f}")
+    text = Text(words.throughput(result.bytes / series.median) if result.bytes else f"{series.median:.{digits}f}")
     if name != base and not math.isnan(speed):
         text.append(f"{between}{words.times(speed):>5}", style="green" if speed >= 1 else "red")
     return text
@@ -194,5 +195,6 @@ class Display:
         if self.console.is_terminal:
             return
         shown = [f"{self.report.contenders[name]} {words.seconds(series.median) if not series.failure else 'failed'}"
+                 + (f" {words.throughput(result.bytes / series.median)}" if result.bytes and not series.failure else "")
                  for name, series in result.series.items()]
         self.console.print(f"{result.name}: {', '.join(shown)}", soft_wrap=True, highlight=False)

@@ -23,8 +23,10 @@ def names(*words: str) -> list[str]:
 def test_words_name_jobs():
     compute = [guest.name for guest in guests.programs() if guest.kind.startswith("compute")]
     micro = ["call", "fork", "exec", "pipe", "fault"]
-    assert names("machine") == ["boot", *micro, *compute]
+    block, net = ["block-read", "block-cached", "block-random", "block-write"], ["net-receive", "net-send"]
+    assert names("machine") == ["boot", *micro, *block, *net, *compute]
     assert (names("machine:micro"), names("machine:compute")) == (micro, compute)
+    assert (names("machine:block"), names("machine:net")) == (block, net)
     assert names("machine:fib", "machine:boot", "machine:fib") == ["fib", "boot"]
     with pytest.raises(WorkloadError, match=r"machine:hello.*boot, call"):
         names("machine:hello")
