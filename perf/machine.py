@@ -113,11 +113,16 @@ def judged(jobs: Sequence[Job], run: Run) -> list[tuple[Job, str, float]]:
     return rows
 
 
-def measure(session: Session, jobs: Sequence[Job], kernel: Path | None, names: Sequence[str]) -> Report:
-    """Fill the session's report. Raises WorkloadError."""
-    if kernel is None:
+def kernel_of(given: Path | None) -> Path:
+    """The kernel, by --kernel. Raises WorkloadError."""
+    if given is None:
         raise WorkloadError("machine needs --kernel FILE, a riscv64 kernel; tests/kernel/kernel.py fetches Debian's")
-    if not kernel.is_file():
-        raise WorkloadError(f"--kernel {kernel}: no such file")
-    Machines(session, kernel.resolve(), names).measure(jobs)
+    if not given.is_file():
+        raise WorkloadError(f"--kernel {given}: no such file")
+    return given.resolve()
+
+
+def measure(session: Session, jobs: Sequence[Job], kernel: Path, names: Sequence[str]) -> Report:
+    """Fill the session's report. Raises WorkloadError."""
+    Machines(session, kernel, names).measure(jobs)
     return session.report

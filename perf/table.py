@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -37,6 +38,8 @@ def summary(report: Report, width: int) -> Group:
         parts.append(memory(report))
     if report.fills:
         parts.append(fills(report))
+    if report.states:
+        parts.append(states(report))
     said = [Text(f"failed: {text}", style="bold red") for text in report.failures()]
     said += [Text(f"note: {text}", style="dim") for text in report.notes]
     if report.interrupted:
@@ -155,6 +158,15 @@ def fills(report: Report) -> Table:
     table = new("TLB of machines: nanoseconds", "", "ns")
     for row in report.fills:
         table.add_row(row["name"], f"{row['nanoseconds']:.1f}")
+    return table
+
+
+def states(report: Report) -> Table:
+    """Medians."""
+    shown = [name for name in report.contenders if any(name in row["numbers"] for row in report.states)]
+    table = new("Machines: snapshots and rest", "", *(report.contenders[name] for name in shown))
+    for row in report.states:
+        table.add_row(row["text"], *(f"{statistics.median(row['numbers'][name]):.3g}" if name in row["numbers"] else "" for name in shown))
     return table
 
 

@@ -1,4 +1,4 @@
-/* Moves data through a machine's disk and network, for who measures them: a word in each 4 KiB says whether it is the right data. */
+/* For who measures machines: moves data through disk and network, where a word in each 4 KiB says whether it is the right data; holds memory. */
 #include "tiny.h"
 #include <asm/unistd.h>
 
@@ -7,6 +7,7 @@
 #endif
 
 enum { O_RDONLY = 0, O_WRONLY = 1, O_DIRECT = 040000, AT_FDCWD = -100, EEXIST = 17, PAGE = 4096, LARGEST = 1 << 20 };
+enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20 };
 enum { AF_INET = 2, SOCK_STREAM = 1, SOCK_DGRAM = 2, SIOCSIFFLAGS = 0x8914, SIOCSIFADDR = 0x8916, SIOCSIFNETMASK = 0x891C, IFF_UP = 1 };
 /* The user-mode network of QEMU, and of others that follow its plan: 10.0.2.0/24, the host at 2. */
 enum { GUEST = 0x0F02000A, HOST = 0x0202000A, NETMASK = 0x00FFFFFF };
@@ -136,9 +137,25 @@ static long send(char **words) {
     return take(stream, PAGE) == PAGE ? done : -1;
 }
 
+static void pause_for(long seconds, long nanoseconds) {
+    long time[2] = {seconds, nanoseconds};
+    call(__NR_nanosleep, (long)time, 0, 0, 0, 0);
+}
+/* Bytes and seconds: fills so much memory, sleeps, and then says each millisecond that it is there. */
+static long hold(char **words) {
+    long size = number(words[0]);
+    long memory = call(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (memory < 0 && memory > -PAGE) must(memory, "mmap");
+    for (uint64_t *at = (uint64_t *)memory; at < (uint64_t *)(memory + size); at++) *at = random_bits();
+    say("filled\n");
+    pause_for(number(words[1]), 0);
+    say("rested\n");
+    for (;; pause_for(0, 1000000)) say("tick\n");
+}
+
 static const struct { const char *name; int words; long (*function)(char **words); } works[] = {
     {"load", 1, load}, {"read", 3, read_direct}, {"readahead", 3, read_ahead}, {"write", 3, write_direct}, {"random", 3, read_random},
-    {"join", 1, join}, {"receive", 2, receive}, {"send", 2, send},
+    {"join", 1, join}, {"receive", 2, receive}, {"send", 2, send}, {"hold", 2, hold},
 };
 
 static int same(const char *a, const char *b) {

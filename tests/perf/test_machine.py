@@ -91,6 +91,6 @@ def test_a_machine_that_ends_with_a_status_says_why():
 
 
 @pytest.mark.parametrize("kernel, why", [(None, "needs --kernel FILE"), (Path("/nowhere/kernel"), "no such file")])
-def test_a_kernel_is_needed(session, kernel, why):
+def test_a_kernel_is_needed(kernel, why):
     with pytest.raises(WorkloadError, match=why):
-        machine.measure(session, machine_jobs.chosen(["machine:boot"], True), kernel, machine.NAMES)
+        machine.kernel_of(kernel)
