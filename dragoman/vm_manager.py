@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable
+from contextlib import suppress
 
 from dragoman.arguments import UsageError, help_text, parse
 from dragoman.cli import complain, say
@@ -58,15 +60,17 @@ def stop(kept: Kept) -> int:
     with kept.connect() as connection:
         lines = Lines(connection)
         pid = answer(lines, "status")["pid"]
-        connection.settimeout(STOP_PATIENCE)
         try:
-            lines.write(do="stop")
-            while lines.read() is not None:
-                continue
-        except TimeoutError:
-            raise KeptError(f"{kept.name} does not end: kill -9 {pid} does it") from None
-        except OSError:
-            return 0            # the connection ended with an error: it has ended
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return 0
+        try:
+            with suppress(OSError):         # it has ended, or will be waited for in vain
+                lines.write(do="stop")
+            if not select.select([process], [], [], STOP_PATIENCE)[0]:
+                raise KeptError(f"{kept.name} does not end: kill -9 {pid} does it")
+        finally:
+            os.close(process)
     return 0
 
 

@@ -24,6 +24,7 @@ from dragoman.perf.session import PrepareError, Session
 from dragoman.perf.workloads import WorkloadError
 
 BESIDE = ("decode", "memory")   # suites that are no programs under contenders
+SNAPSHOT, STATES_OF = "machine:snapshot", ("stencil", "warm", "qemu")       # a part of machine that is asked for by name; its contenders
 WRONG_USAGE, FAILED, INTERRUPTED = 2, 1, 130        # exit status
 
 ABOUT = """Runs riscv64 programs under each engine of Dragoman, and natively (built by gcc) and under qemu-riscv64 where
@@ -126,8 +127,12 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
                         raise Wrong("; ".join(field.notes))
                     session.run(chosen)
                 if machines:
-                    from dragoman.perf import machine, machine_jobs
-                    machine.measure(session, machine_jobs.chosen(machines, options.quick), options.kernel, options.only or machine.NAMES)
+                    from dragoman.perf import machine, machine_jobs, machine_states
+                    kernel, jobs = machine.kernel_of(options.kernel), [word for word in machines if word != SNAPSHOT]
+                    if jobs:
+                        machine.measure(session, machine_jobs.chosen(jobs, options.quick), kernel, options.only or machine.NAMES)
+                    if SNAPSHOT in machines:
+                        machine_states.measure(session, kernel, options.only or STATES_OF)
                 if "decode" in what:
                     from dragoman.perf import decoding
                     display.begins("decode")

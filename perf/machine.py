@@ -9,7 +9,8 @@ from pathlib import Path
 from dragoman.perf import child
 from dragoman.perf.child import ChildError, Run
 from dragoman.perf.contenders import CONTENDERS, DRAGOMAN
-from dragoman.perf.machine_jobs import BOOT, Job, ram_disk
+from dragoman.perf.machine_equipment import Equipment, equipment, modules_of
+from dragoman.perf.machine_jobs import BLOCK, BOOT, COMPUTE, MICRO, NET, Job, ram_disk
 from dragoman.perf.machine_jobs import outcomes as outcomes_of
 from dragoman.perf.results import Report, Result, Series
 from dragoman.perf.session import Session
@@ -17,21 +18,24 @@ from dragoman.perf.workloads import WorkloadError
 
 QEMU = "qemu-system-riscv64"
 MEMORY, APPEND = "256M", "console=ttyS0 quiet"
+MACHINES = ((BOOT,), (MICRO, COMPUTE), (BLOCK,), (NET,))       # suites that are measured in one machine
 NAMES = ("interpreter", "stencil", "region", "warm", "qemu")    # of CONTENDERS, those that run machines
 
 
-def command(name: str, kernel: Path, disk: Path) -> list[str]:
-    """The command that boots a kernel and ends when the guest powers off, its console on standard output."""
+def command(name: str, kernel: Path, disk: Path, equipment: Equipment) -> list[str]:
+    """The command that boots a kernel and ends when the guest powers off, its console on standard output. `disk`: its RAM disk."""
     files = ["-kernel", str(kernel), "-initrd", str(disk), "-append", APPEND]
     if name == "qemu":
-        return [shutil.which(QEMU) or QEMU, *"-machine virt -bios default -nographic -no-reboot -net none -m".split(), MEMORY, *files]
+        return [shutil.which(QEMU) or QEMU, *"-machine virt -bios default -nographic -no-reboot -m".split(), MEMORY, *files, *equipment.qemu]
     options = next(contender.options for contender in CONTENDERS if contender.name == name)
     assert options is not None
-    return [*DRAGOMAN, "vm", "run", *options, "--memory", MEMORY, *("-" + word if word[0] == "-" else word for word in files)]
+    files = ["-" + word if word[0] == "-" else word for word in files]
+    return [*DRAGOMAN, "vm", "run", *options, "--memory", MEMORY, *files, *equipment.dragoman]
 
 
 class Machines:
-    """Measures into the session's report. Each contender boots once a round and runs all programs; a boot alone is another one."""
+    """Measures into the session's report. Each contender boots once a round and runs all programs; a boot alone is another one, and so are
+    what needs a disk and what needs a network."""
 
     def __init__(self, session: Session, kernel: Path, names: Sequence[str]) -> None:
         self.session, self.kernel = session, kernel
@@ -45,9 +49,9 @@ class Machines:
     def measure(self, jobs: Sequence[Job]) -> None:
         """All rounds; one before them warms up. What failed is not run again, and said in the report."""
         report = self.session.report
-        boots, programs = [job for job in jobs if job.suite == BOOT], [job for job in jobs if job.suite != BOOT]
-        batches = [batch for batch in (boots, programs) if batch]
-        results = {job.name: Result(job.name, job.suite, job.description, list(job.arguments)) for job in jobs}
+        batches = [batch for suites in MACHINES if (batch := [job for job in jobs if job.suite in suites])]
+        self.modules = {batch[0].suite: modules_of(self.kernel, batch[0].suite) for batch in batches}
+        results = {job.name: Result(job.name, job.suite, job.description, list(job.arguments), bytes=job.bytes) for job in jobs}
         report.results += results.values()
         self.session.watcher.runs(len(batches) * len(self.names) * (report.rounds + 1))
         for batch in batches:
@@ -68,16 +72,19 @@ class Machines:
         jobs = [job for job in batch if not series[job.name].failure]
         if not jobs:
             return
-        disk = self.session.folder / "initrd"
-        disk.write_bytes(ram_disk(jobs))
+        disk, modules = self.session.folder / "initrd", self.modules[batch[0].suite]
         try:
-            run = child.run(command(name, self.kernel, disk), self.session.timeout * len(jobs))
+            with equipment(batch[0].suite, self.session.folder, jobs, len(modules)) as beside:
+                disk.write_bytes(ram_disk([*beside.before, *jobs], modules, beside.filled))
+                run = child.run(command(name, self.kernel, disk, beside), self.session.timeout * len(jobs))
         except ChildError as error:
             for job in jobs:
                 series[job.name].failure = str(error)
             return
-        for job, failure, seconds in judged(jobs, run):
-            series[job.name].failure = failure
+        before, rows = len(beside.before), judged([*beside.before, *jobs], run)
+        unready = next((failure for _, failure, _ in rows[:before] if failure), beside.failure)
+        for job, why, seconds in rows[before:]:
+            failure = series[job.name].failure = why or unready
             if round_number and not failure:
                 series[job.name].wall.append(seconds)
                 series[job.name].cpu.append(run.cpu if job.suite == BOOT else seconds)
@@ -106,11 +113,16 @@ def judged(jobs: Sequence[Job], run: Run) -> list[tuple[Job, str, float]]:
     return rows
 
 
-def measure(session: Session, jobs: Sequence[Job], kernel: Path | None, names: Sequence[str]) -> Report:
-    """Fill the session's report. Raises WorkloadError."""
-    if kernel is None:
+def kernel_of(given: Path | None) -> Path:
+    """The kernel, by --kernel. Raises WorkloadError."""
+    if given is None:
         raise WorkloadError("machine needs --kernel FILE, a riscv64 kernel; tests/kernel/kernel.py fetches Debian's")
-    if not kernel.is_file():
-        raise WorkloadError(f"--kernel {kernel}: no such file")
-    Machines(session, kernel.resolve(), names).measure(jobs)
+    if not given.is_file():
+        raise WorkloadError(f"--kernel {given}: no such file")
+    return given.resolve()
+
+
+def measure(session: Session, jobs: Sequence[Job], kernel: Path, names: Sequence[str]) -> Report:
+    """Fill the session's report. Raises WorkloadError."""
+    Machines(session, kernel, names).measure(jobs)
     return session.report

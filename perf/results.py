@@ -57,6 +57,8 @@ class Result:
     command: list[str]
     instructions: int = 0
     series: dict[str, Series] = field(default_factory=dict)
+    bytes: int = 0
+    """That were moved, of a workload that measures how fast that is."""
 
     def seconds(self, contender: str, steady: bool = False) -> float:
         series = self.series.get(contender)
@@ -90,6 +92,8 @@ class Report:
     """Rows of the suite memory: in a second, under each scheme."""
     fills: list[dict] = field(default_factory=list)
     """And what one fill of a machine's TLB takes, in nanoseconds."""
+    states: list[dict] = field(default_factory=list)
+    """Rows of machine:snapshot: `text` says what `numbers` of each contender, one a round, are."""
     failed: list[str] = field(default_factory=list)
     """What went wrong outside of results."""
     notes: list[str] = field(default_factory=list)

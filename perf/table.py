@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -16,7 +17,7 @@ from dragoman.perf.results import Report, Result
 
 TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs",
           "machine boot": "Machines: boot to power-off", "machine micro": "Machines: what kernels do",
-          "machine compute": "Machines: compute guests"}
+          "machine compute": "Machines: compute guests", "machine block": "Machines: disk", "machine net": "Machines: network"}
 WIDE = 110          # columns that an overview of all contenders needs
 MEMORY_COLUMNS = {"off": "TLB only", "fence": "dropped at fences", "trace": "traced", "bare": "no translation", "qemu": "QEMU"}
 FEW = 2             # results that are shown each with all that is known
@@ -27,7 +28,7 @@ def summary(report: Report, width: int) -> Group:
     parts: list[RenderableType] = []
     for suite in report.suites():
         results = [result for result in report.results if result.suite == suite and result.series]
-        if len(results) <= FEW:
+        if len(results) <= FEW and not any(result.bytes for result in results):
             parts += [details(report, result, width >= WIDE) for result in results]
         elif results:
             parts += [overview(report, results, TITLES.get(suite, suite), width >= WIDE), means(report, suite)]
@@ -37,6 +38,8 @@ def summary(report: Report, width: int) -> Group:
         parts.append(memory(report))
     if report.fills:
         parts.append(fills(report))
+    if report.states:
+        parts.append(states(report))
     said = [Text(f"failed: {text}", style="bold red") for text in report.failures()]
     said += [Text(f"note: {text}", style="dim") for text in report.notes]
     if report.interrupted:
@@ -45,7 +48,8 @@ def summary(report: Report, width: int) -> Group:
 
 
 def overview(report: Report, results: list[Result], title: str, wide: bool) -> Table:
-    """A row for each workload, a column for each contender: median, and speed by the base's (below it unless wide)."""
+    """A row for each workload, a column for each contender: median (of workloads that move data: MB/s), and speed by the base's (below it
+    unless wide)."""
     base, shown = report.base, report.shown()
     between = " " if wide else "\n"
     count = ["instr."] if wide else []
@@ -76,7 +80,7 @@ def cell(result: Result, name: str, base: str, between: str) -> Text:
         return Text("")
     speed = result.speed(name, base)
     digits = 3 if series.median < 1 else 2
-    text = Text(f"{series.median:.{digits}f}")
+    text = Text(words.throughput(result.bytes / series.median) if result.bytes else f"{series.median:.{digits}f}")
     if name != base and not math.isnan(speed):
         text.append(f"{between}{words.times(speed):>5}", style="green" if speed >= 1 else "red")
     return text
@@ -157,6 +161,15 @@ def fills(report: Report) -> Table:
     return table
 
 
+def states(report: Report) -> Table:
+    """Medians."""
+    shown = [name for name in report.contenders if any(name in row["numbers"] for row in report.states)]
+    table = new("Machines: snapshots and rest", "", *(report.contenders[name] for name in shown))
+    for row in report.states:
+        table.add_row(row["text"], *(f"{statistics.median(row['numbers'][name]):.3g}" if name in row["numbers"] else "" for name in shown))
+    return table
+
+
 class Display:
     """A session's watcher: on a terminal the newest rows above a bar, else a line for each workload."""
 
@@ -194,5 +207,6 @@ class Display:
         if self.console.is_terminal:
             return
         shown = [f"{self.report.contenders[name]} {words.seconds(series.median) if not series.failure else 'failed'}"
+                 + (f" {words.throughput(result.bytes / series.median)}" if result.bytes and not series.failure else "")
                  for name, series in result.series.items()]
         self.console.print(f"{result.name}: {', '.join(shown)}", soft_wrap=True, highlight=False)

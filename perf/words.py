@@ -1,4 +1,4 @@
-"""Quantities as people read them: 0.812 s, 1.93×, 845 M/s, 38 MB."""
+"""Quantities as people read them: 0.812 s, 1.93×, 845 M/s, 38 MB, 120 MB/s."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def count(value: float) -> str:
 
 def rate(value: float) -> str:
     return NOTHING if math.isnan(value) or not value else f"{count(value)}/s"
+
+
+def throughput(value: float) -> str:
+    """Bytes per second."""
+    return NOTHING if math.isnan(value) else f"{value / 1e6:.0f} MB/s" if value >= 1e7 else f"{value / 1e6:.1f} MB/s"
 
 
 def percent(value: float) -> str:

@@ -17,8 +17,9 @@ SUITES = {
     "start": "programs that do little: how fast they start; with --root also Debian's",
     "real": "Debian's programs at work for a second or so; needs --root",
     "decode": "microseconds per instruction of decoding and of translation, in compiled code",
-    "machine": "in a virtual machine: a boot, system calls, fork, exec, pipe, page faults, guests that compute; "
-               "or only machine:boot, machine:micro, machine:compute, machine:fork ...; needs --kernel",
+    "machine": "in a virtual machine: a boot, system calls, fork, exec, pipe, page faults, disk, network, guests "
+               "that compute; or only machine:boot, machine:micro, machine:block, machine:net, machine:fork ...; needs --kernel; "
+               "machine:snapshot (apart): snapshots, memory and CPU time at rest",
     "memory": "what address translation costs a machine: page tables traced, dropped at fences, TLB only, none",
 }
 

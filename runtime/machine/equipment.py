@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-from dragoman.runtime.machine.network.options import NetworkError, parse_network
-from dragoman.runtime.machine.network.stack import Network
 from dragoman.runtime.machine.options import MachineError
 from dragoman.runtime.machine.virtio.balloon import Balloon
-from dragoman.runtime.machine.virtio.block import Block
 from dragoman.runtime.machine.virtio.console import VirtioConsole
 from dragoman.runtime.machine.virtio.device import VirtioDevice
 from dragoman.runtime.machine.virtio.doorbell import Doorbell
 from dragoman.runtime.machine.virtio.entropy import Entropy
-from dragoman.runtime.machine.virtio.net import Net
-from dragoman.runtime.machine.virtio.overlay import open_disk
-from dragoman.runtime.machine.virtio.p9 import P9
 from dragoman.runtime.machine.virtio.transport import Transport
 
 if TYPE_CHECKING:
@@ -26,6 +19,7 @@ if TYPE_CHECKING:
 
     from dragoman.runtime.machine.device import InterruptLine
     from dragoman.runtime.machine.machine import Machine
+    from dragoman.runtime.machine.network.stack import Network
 
 MAC = bytes.fromhex("525400123456")     # locally administered; the network has one guest
 
@@ -45,25 +39,63 @@ class Equipment:
         self.network: Network | None = None
         self.bell: Doorbell | None = None
         try:
-            for number, disk in enumerate(options.disks):
-                self.devices.append(Block(open_disk(disk.path, disk.mode), f"disk{number}", complain, prompt=machine.rounds is not None))
-            if options.net is not None:
-                net = Net(MAC)
-                self.network = Network(machine.events, net.receive, parse_network(options.net))
-                net.connect(self.network)       # type: ignore[arg-type]
-                self.devices.append(net)
-            self.devices += [P9(share.path, share.tag, not share.writable) for share in options.shares]
-            source = os.urandom if machine.rounds is None else Random(0).randbytes
-            self.devices += [Entropy(source), Balloon(machine.memory.release)]
+            self.devices += self._disks(machine)
+            self.devices += self._net(machine)
+            self.devices += self._shares(machine)
+            self.devices += [Entropy(self._random(machine)), Balloon(machine.memory.release)]
             if options.console == "virtio":
                 self.devices.append(self._console(machine))
-        except NetworkError as error:
-            self.close()
-            raise MachineError(str(error)) from None
         except Exception:
             self.close()
             raise
         self.transports: dict[int, Transport] = {}
+
+    # Imported where there are some: a machine's start waits for it.
+
+    @staticmethod
+    def _random(machine: Machine) -> Callable[[int], bytes]:
+        """Random bytes; on virtual time the same ones in each run."""
+        if machine.rounds is None:
+            return os.urandom
+        from random import Random
+        return Random(0).randbytes
+
+    @staticmethod
+    def _disks(machine: Machine) -> list[VirtioDevice]:
+        if not machine.options.disks:
+            return []
+        from dragoman.runtime.machine.virtio.block import Block
+        from dragoman.runtime.machine.virtio.overlay import open_disk
+        made: list[VirtioDevice] = []
+        try:
+            for number, disk in enumerate(machine.options.disks):
+                made.append(Block(open_disk(disk.path, disk.mode), f"disk{number}", complain, prompt=machine.rounds is not None))
+        except Exception:
+            for device in made:
+                device.close()
+            raise
+        return made
+
+    def _net(self, machine: Machine) -> list[VirtioDevice]:
+        if machine.options.net is None:
+            return []
+        from dragoman.runtime.machine.network.options import NetworkError, parse_network
+        from dragoman.runtime.machine.network.stack import Network
+        from dragoman.runtime.machine.virtio.net import Net
+        net = Net(MAC)
+        try:
+            self.network = Network(machine.events, net.receive, parse_network(machine.options.net))
+        except NetworkError as error:
+            raise MachineError(str(error)) from None
+        net.connect(self.network)       # type: ignore[arg-type]
+        return [net]
+
+    @staticmethod
+    def _shares(machine: Machine) -> list[VirtioDevice]:
+        if not machine.options.shares:
+            return []
+        from dragoman.runtime.machine.virtio.p9 import P9
+        return [P9(share.path, share.tag, not share.writable) for share in machine.options.shares]
 
     @staticmethod
     def _console(machine: Machine) -> VirtioConsole:

@@ -33,10 +33,14 @@ def _contents(path: bytes) -> dict[str, bytes]:
         return {"contents": file.read()}
 
 
+def _file(contents: bytes, name: str) -> bytes:
+    from dragoman.runtime.machine.root_boot import in_memory
+    return in_memory(contents, name)
+
+
 def options(kept: dict[str, Any], changes: dict[str, Any]) -> MachineOptions:
     """Options again, with some of them changed. Raises TypeError, KeyError for values that are no options."""
-    from dragoman.runtime.machine.root_boot import in_memory
-    files = {name: in_memory(kept[name]["contents"], name) for name in FILES if isinstance(kept.get(name), dict)}
+    files = {name: _file(kept[name]["contents"], name) for name in FILES if isinstance(kept.get(name), dict)}
     lists = {"disks": tuple(Disk(**disk) for disk in kept["disks"]), "shares": tuple(Share(**share) for share in kept["shares"])}
     bell = {"doorbell": None if kept["doorbell"] is None else Bell(**kept["doorbell"])}
     return MachineOptions(**{**kept, **files, **lists, **bell, **changes})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 import threading
+from typing import NamedTuple
 
 from dragoman.dbt import emulate, listing, oracle
 from dragoman.dbt.cpu import NEVER
@@ -34,6 +35,18 @@ STEPS = 64                                  # of the oracle between two looks fo
 
 class Refused(oracle.GuestFault):
     """An access that is the guest's fault: the hook delivers it."""
+
+
+class Access(NamedTuple):
+    """A load or store: bytes, kind, register. Of 0 bytes: something else, for the oracle."""
+
+    size: int
+    write: bool
+    signed: bool
+    register: int
+
+
+NO_ACCESS = Access(0, False, False, 0)
 
 
 class VirtualMemory:
@@ -84,7 +97,8 @@ class Vcpu:
         self._wake.acquire()
         self.memory = VirtualMemory(self)
         self.control: HartControl | None = None         # a debugger's
-        self._records: dict[tuple[bytes, int], listing.Record] = {}     # decoded, of those that access devices
+        self._records: dict[tuple[bytes, int], listing.Record] = {}     # decoded, of those that the oracle executes
+        self._accesses: dict[bytes, Access] = {}        # to devices, by the instruction's bytes
         self.exits: dict[int, int] = {}                 # to Python, by reason
         self.waiting = False                            # on virtual time: for an interrupt
         options = machine.options
@@ -238,26 +252,36 @@ class Vcpu:
         if self.control is not None and self.memory.seen is not None:
             self.control.stepper.step()
             return
-        cpu, record = self.cpu, self._decoded()
-        plain = plain_access(emulate.meaning(record)[0]) if record is not None else None
-        address = cpu.exit_data
-        if record is None or plain is None or (address & PAGE_SIZE - 1) + plain.size > PAGE_SIZE:
+        cpu, code, address = self.cpu, self._code(), self.cpu.exit_data
+        access = self._accesses.get(code) or self._access(code)
+        if access.size == 0 or (address & PAGE_SIZE - 1) + access.size > PAGE_SIZE:
             self.step()
             return
         try:
-            physical = self.translate(address, plain.size | ACCESS_WRITE * plain.write)
-            if plain.write:
-                value = cpu.x[getattr(record, plain.source)] & (1 << 8 * plain.size) - 1
-                self.machine.write_physical(physical, plain.size, value)
+            physical = self.translate(address, access.size | ACCESS_WRITE * access.write)
+            if access.write:
+                self.machine.write_physical(physical, access.size, cpu.x[access.register] & (1 << 8 * access.size) - 1)
             else:
-                value = self.machine.read_physical(physical, plain.size)
-                cpu.x[record.rd] = oracle.signed(value, 8 * plain.size) & MASK if plain.signed else value
+                value = self.machine.read_physical(physical, access.size)
+                cpu.x[access.register] = oracle.signed(value, 8 * access.size) & MASK if access.signed else value
         except Refused as refused:
             self.refuse(refused.address)
         except BusError:
-            self.access_fault(address, plain.write)
+            self.access_fault(address, access.write)
         else:
-            cpu.pc += record.length
+            cpu.pc += len(code)
+
+    def _access(self, code: bytes) -> Access:
+        """What an instruction does that was met for the first time."""
+        record = self._decoded()
+        plain = plain_access(emulate.meaning(record)[0]) if record is not None else None
+        if record is None or plain is None:
+            return NO_ACCESS
+        if len(self._accesses) > MANY:
+            self._accesses.clear()
+        register = getattr(record, plain.source if plain.write else "rd")
+        access = self._accesses[code] = Access(plain.size, plain.write, plain.signed, register)
+        return access
 
     def step(self, record: listing.Record | None = None) -> oracle.Outcome | None:
         """The instruction at pc, decoded or not, by the oracle; None if it has trapped."""
@@ -296,15 +320,20 @@ class Vcpu:
 
     def _code(self) -> bytes:
         """The bytes of the instruction at pc, which may lie on two pages; none: it cannot be fetched."""
-        code = self._parcel(self.cpu.pc)
+        pc = self.cpu.pc
+        if pc & PAGE_SIZE - 1 <= PAGE_SIZE - 2 * PARCEL:
+            code = self._fetch(pc, 2 * PARCEL)
+            return code if not code or code[0] & 3 == 3 else code[:PARCEL]
+        code = self._fetch(pc, PARCEL)
         if code and code[0] & 3 == 3:
-            rest = self._parcel(self.cpu.pc + PARCEL & MASK)
+            rest = self._fetch(pc + PARCEL & MASK, PARCEL)
             return code + rest if rest else b""
         return code
 
-    def _parcel(self, pc: int) -> bytes:
+    def _fetch(self, pc: int, size: int) -> bytes:
+        """Bytes of one page; none where they cannot be fetched."""
         host = self.native.fetch_code(self.cpu.address, oracle.signed(pc, 64))
-        return ctypes.string_at(host, PARCEL) if host else b""
+        return ctypes.string_at(host, size) if host else b""
 
     def on_emulate(self) -> None:
         """An instruction that rounds in a way that the host lacks; or all of them, for as long as they are to round so."""

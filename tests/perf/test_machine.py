@@ -23,8 +23,10 @@ def names(*words: str) -> list[str]:
 def test_words_name_jobs():
     compute = [guest.name for guest in guests.programs() if guest.kind.startswith("compute")]
     micro = ["call", "fork", "exec", "pipe", "fault"]
-    assert names("machine") == ["boot", *micro, *compute]
+    block, net = ["block-read", "block-cached", "block-random", "block-write"], ["net-receive", "net-send"]
+    assert names("machine") == ["boot", *micro, *block, *net, *compute]
     assert (names("machine:micro"), names("machine:compute")) == (micro, compute)
+    assert (names("machine:block"), names("machine:net")) == (block, net)
     assert names("machine:fib", "machine:boot", "machine:fib") == ["fib", "boot"]
     with pytest.raises(WorkloadError, match=r"machine:hello.*boot, call"):
         names("machine:hello")
@@ -89,6 +91,6 @@ def test_a_machine_that_ends_with_a_status_says_why():
 
 
 @pytest.mark.parametrize("kernel, why", [(None, "needs --kernel FILE"), (Path("/nowhere/kernel"), "no such file")])
-def test_a_kernel_is_needed(session, kernel, why):
+def test_a_kernel_is_needed(kernel, why):
     with pytest.raises(WorkloadError, match=why):
-        machine.measure(session, machine_jobs.chosen(["machine:boot"], True), kernel, machine.NAMES)
+        machine.kernel_of(kernel)

@@ -5,9 +5,9 @@ import struct
 from tests.privileged.program import UART, addi, auipc, branch, i_type, store
 
 MASK = (1 << 64) - 1
-FACTOR, FIRST, STEPS = 0x2545, 1, 120
+FACTOR, FIRST, STEPS = 0x2545, 1, 1000
 TABLE = 0x8010_0000         # where each number is put and taken from again
-LAPS_SHIFT = 13                                 # numbers a step
+LAPS_SHIFT = 10                                 # numbers a step
 FINISHER = 0x10_0000
 
 

@@ -45,7 +45,7 @@ def test_counts_wrap_at_16_bits():
 
 def test_what_the_device_wrote_is_announced_and_no_more():
     driver = Driver(Echo())
-    _, _, areas = driver.submit(b"12345", room=(3, 4, 5))
+    _, _, areas = driver.submit(b"12345", room=(3, 4, 5))           # each begins at a multiple of 16
     assert driver.ram.announced == [(areas[0][0], 3), (areas[1][0], 2)]
 
 
@@ -180,6 +180,40 @@ def test_a_descriptor_is_read_once():
     driver = Driver(Echo(), Watching())
     driver.request(b"a", b"b", room=2)
     assert len(reads) == len(set(reads)) == 3
+
+
+@pytest.mark.parametrize("indirect", [False, True])
+def test_buffers_that_lie_side_by_side_are_one(indirect):
+    """2.7.4.1: a device makes no assumptions about how data is cut into buffers."""
+    driver = Driver(Echo())
+    queue, data, room = driver.transport.queues[0], driver.space(64), driver.space(64)
+    driver.ram.write(data, bytes(range(64)))
+    chain = [(data, 16, 0), (data + 16, 0, 0), (data + 16, 16, 0), (data + 40, 8, 0), (room, 8, 2), (room + 8, 24, 2), (room + 40, 8, 2)]
+    if indirect:
+        table = driver.space(16 * len(chain))
+        driver.ram.write(table, pack_chain(chain))
+        chain = [(table, 16 * len(chain), 4)]
+    driver.rings[0].add(chain)
+    found = queue.pop()
+    assert [bytes(view) for view in found.readable] == [bytes(range(32)), bytes(range(40, 48))]
+    assert found.areas == [(room, 32), (room + 40, 8)] and [len(view) for view in found.writable] == [32, 8]
+    queue.push(found, 33)
+    assert driver.ram.announced == [(room, 32), (room + 40, 1)] and driver.rings[0].take() == (0, 33)
+
+
+def test_an_indirect_table_is_read_once():
+    """A driver that changes it meanwhile gains nothing."""
+    reads = []
+
+    class Watching(Ram):
+        def read(self, address, size):
+            reads.append((address, size))
+            return super().read(address, size)
+
+    driver = Driver(Echo(), Watching())
+    assert driver.request(b"a", b"b", room=2, indirect=True) == b"ab"
+    table = next(address for address, size in reads if size == 48)
+    assert not [address for address, size in reads if address != table and table <= address < table + 48]
 
 
 addresses = st.one_of(st.integers(0, (1 << 64) - 1), st.integers(BASE - 16, BASE + 0x20000), st.integers(RAM_END - 64, RAM_END + 64))

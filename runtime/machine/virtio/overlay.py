@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from struct import Struct
 from typing import Any
 
@@ -33,6 +32,7 @@ class Overlay(Image):
         self.map = bytearray(blocks)                 # 1: the block is here, 0: in the image
         self._dirty = (blocks, 0)                    # first and end of the map's part that the file lacks
         if path is None:
+            import tempfile  # it imports much
             with tempfile.TemporaryFile(prefix="dragoman-disk-") as file:
                 self.fd = os.dup(file.fileno())
         else:

@@ -29,6 +29,18 @@ class Broken(Exception):
     """The driver broke a rule; the message says which."""
 
 
+Areas = list[tuple[int, int]]
+"""Guest addresses and lengths in bytes."""
+
+
+def _append(areas: Areas, address: int, length: int) -> None:
+    """Add a buffer: one that lies behind the last one makes that longer, for how a driver cuts its data says nothing (2.7.4.1)."""
+    if areas and sum(areas[-1]) == address:
+        areas[-1] = (areas[-1][0], areas[-1][1] + length)
+    elif length:
+        areas.append((address, length))
+
+
 class Chain:
     """A request: what the driver wrote, then where the answer goes. The views are guest RAM: read what is checked only once."""
 
@@ -38,7 +50,7 @@ class Chain:
         self.head = head
         self.readable: Views = []
         self.writable: Views = []
-        self.areas: list[tuple[int, int]] = []     # address and length of each writable view
+        self.areas: Areas = []                     # of each writable view
 
 
 class Queue:
@@ -120,41 +132,44 @@ class Queue:
         return chain
 
     def _follow(self, chain: Chain) -> None:
-        table, entries, left = self.descriptors, self.size, self.size
-        index, size, indirect = chain.head, 0, False
+        memory, base, end = self.memory, self.memory.base, self.memory.base + self.memory.size
+        entries = left = self.size
+        index, size, table, seen = chain.head, 0, b"", 0
+        readable: Areas = []
         while True:
             if index >= entries:
                 raise Broken(f"descriptor {index} of {entries}")
             if left == 0:
                 raise Broken("a chain that is too long, or a loop")
             left -= 1
-            address, length, flags, following = _DESCRIPTOR.unpack(self.memory.read(table + 16 * index, 16))
+            if table:
+                address, length, flags, following = _DESCRIPTOR.unpack_from(table, 16 * index)
+            else:
+                address, length, flags, following = _DESCRIPTOR.unpack(memory.read(self.descriptors + 16 * index, 16))
             if flags & INDIRECT:
                 # 2.7.5.3.1: not within an indirect table, and the last of its chain.
-                if indirect or not self.indirect or flags & NEXT:
+                if table or not self.indirect or flags & NEXT:
                     raise Broken("an indirect descriptor that is not allowed here")
                 if length % 16 or not 0 < length // 16 <= LONGEST_CHAIN or not self._in_ram(address, length):
                     raise Broken(f"an indirect table of {length} bytes at {address:#x}")
-                table, entries, left, index, indirect = address, length // 16, min(length // 16, LONGEST_CHAIN - self._count(chain)), 0, True
+                table, entries, index = memory.read(address, length), length // 16, 0
+                left = min(entries, LONGEST_CHAIN - seen)
                 continue
             size += length
-            if not self._in_ram(address, length) or size > LARGEST_CHAIN:
+            if not (base <= address and address + length <= end) or size > LARGEST_CHAIN:
                 raise Broken(f"a buffer of {length} bytes at {address:#x}")
+            seen += 1
             if flags & WRITE:
-                if length:
-                    chain.writable.append(self.memory.view(address, length))
-                    chain.areas.append((address, length))
-            elif chain.writable:
+                _append(chain.areas, address, length)
+            elif chain.areas:
                 raise Broken("a readable buffer behind a writable one")     # 2.7.4.2
-            elif length:
-                chain.readable.append(self.memory.view(address, length))
+            else:
+                _append(readable, address, length)
             if not flags & NEXT:
-                return
+                break
             index = following
-
-    @staticmethod
-    def _count(chain: Chain) -> int:
-        return len(chain.readable) + len(chain.writable)
+        chain.readable = [memory.view(*area) for area in readable]
+        chain.writable = [memory.view(*area) for area in chain.areas]
 
     def arm(self) -> bool:
         """Ask the driver to tell of the next chain; True if there is one already, of which it may not tell."""
