@@ -9,6 +9,7 @@ from tests.hostile.program import (
     EBREAK,
     ECALL,
     FENCE_I,
+    LT,
     MASK,
     MCAUSE,
     MEDELEG,
@@ -89,6 +90,22 @@ def test_traps_for_ever_can_be_ended(tmp_path, engine):
     program.add(*[0x13] * ((at - program.here) // 4), addi(5, 5, 1), ECALL)
     end = run(tmp_path, program, "--timeout", "3", engine=engine)
     assert end.status == 124 and "--timeout" in end.error
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_timer_comes_in_the_midst_of_traps(tmp_path, engine):
+    """A call and the return from it, for ever: no jump back, no call, nothing indirect is executed between them."""
+    program = Program()
+    start = len(program.words)
+    program.add(0, csrr(5, MCAUSE), branch(LT, 5, 0, 8), MRET)
+    program.say("timer\n")
+    program.power_off()
+    program.words[start] = jump(4 * (len(program.words) - start))
+    program.csr(MTVEC, RAM + 4 * (start + 1))
+    program.set_timer(10_000)
+    program.enter(S)
+    program.add(ECALL)                                  # returns to itself
+    assert run(tmp_path, program, "--timeout", "60", engine=engine)[:2] == (0, "timer\n")
 
 
 def test_two_handlers_that_trap_into_each_other_can_be_ended(tmp_path):
