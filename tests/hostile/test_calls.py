@@ -177,11 +177,10 @@ def test_a_console_that_nobody_reads(tmp_path):
     kernel = Kernel()
     kernel.li(17, 0x4442434E)
     kernel.add(addi(16, 0, 0))
-    kernel.li(10, 1 << 16)
-    kernel.li(11, RAM + 0x10_0000)
     kernel.add(addi(12, 0, 0))
     top = len(kernel.words)
     kernel.li(10, 1 << 16)
+    kernel.li(11, RAM + 0x10_0000)                      # the answer of a call is in x10 and x11
     kernel.add(ECALL, jump(4 * (top - len(kernel.words) - 1)))
     path = tmp_path / "kernel"
     path.write_bytes(bytes(kernel))
