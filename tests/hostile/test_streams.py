@@ -72,7 +72,7 @@ def test_random_instructions_in_machine_mode(tmp_path, engine, seed):
     program.li(27, STREAM)
     program.li(31, STREAM)
     program.add(csrr(30, 0xC01), FENCE_I, jalr(1, 31))
-    end = run(tmp_path, program, "--timeout", "3", "--cpus", "1", engine=engine)
+    end = run(tmp_path, program, "--timeout", "2", "--cpus", "1", engine=engine)
     assert end.status in FINISHED
 
 

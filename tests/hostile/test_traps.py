@@ -88,7 +88,7 @@ def test_traps_for_ever_can_be_ended(tmp_path, engine):
     at = program.here + 64
     program.csr(MTVEC, at)
     program.add(*[0x13] * ((at - program.here) // 4), addi(5, 5, 1), ECALL)
-    end = run(tmp_path, program, "--timeout", "3", engine=engine)
+    end = run(tmp_path, program, "--timeout", "1", engine=engine)
     assert end.status == 124 and "--timeout" in end.error
 
 
@@ -116,7 +116,7 @@ def test_two_handlers_that_trap_into_each_other_can_be_ended(tmp_path):
     program.csr(MTVEC, at + 4)
     program.enter(S)
     program.add(0, *[0x13] * ((at - program.here) // 4 - 1), ECALL, csrw(MSTATUS, 0), MRET)
-    assert run(tmp_path, program, "--timeout", "3").status == 124
+    assert run(tmp_path, program, "--timeout", "1").status == 124
 
 
 @pytest.mark.parametrize(("mode", "loop"), [(M, (WFI, jump(-4))), (S, (WFI, jump(-4))), (S, (jump(0),)), (M, (FENCE_I, jump(-4)))])
@@ -125,7 +125,7 @@ def test_a_guest_that_does_nothing_can_be_ended(tmp_path, mode, loop):
     if mode != M:
         program.enter(mode)
     program.add(*loop)
-    assert run(tmp_path, program, "--timeout", "3").status == 124
+    assert run(tmp_path, program, "--timeout", "1").status == 124
 
 
 @pytest.mark.parametrize("engine", ENGINES)
