@@ -20,7 +20,7 @@ exit_reason     why native code was left: a number from EXITS
 exit_data       what goes with the reason: fault address, trap value
 host_pc         host pc of a fault (FAULT), else 0
 record          the decoded record in work: set by interpreter handlers before whatever may trap
-budget          int32 countdown: taken down at back edges, calls and indirect jumps; below 0 native code goes to `poll`
+budget          int32 countdown: taken down at back edges, calls, indirect jumps and exits that the hook did; below 0: to `poll`
 jump_cache      address of this thread's jump cache: JUMP_CACHE_ENTRIES of (guest pc, host code)
 memory_base     host address of guest address 0
 saved_rsp       host stack pointer inside `enter`, for leaving from a fault; 0 outside

@@ -60,10 +60,15 @@ def _enter(pinned: tuple[int, ...]) -> list[str]:
 
 def _hook() -> list[str]:
     """If there is one it may have done what was asked for: then go on, or tell Python by "poll" that somebody asks for this
-    thread."""
+    thread. Exits count the budget down, too: a guest that traps again and again may have no other place that does."""
     return [f"mov rax, [rdi+{OFFSET['hook']}]", "test rax, rax", "jz no_hook", "call rax", "mov rdi, [rsp]",
-            "test rax, rax", "jz enter_out", f"cmp qword ptr [rdi+{OFFSET['request']}], 0", "je enter_again",
-            f"mov qword ptr [rdi+{OFFSET['exit_reason']}], {EXITS['poll']}", "jmp enter_out", "no_hook:"]
+            "test rax, rax", "jz enter_out", f"cmp qword ptr [rdi+{OFFSET['request']}], 0", "jne hook_asked",
+            f"dec dword ptr [rdi+{OFFSET['budget']}]", "jns enter_again",
+            # first: who wants the thread from now on takes it away again
+            f"mov eax, [rdi+{OFFSET['budget_reset']}]", f"mov [rdi+{OFFSET['budget']}], eax",
+            f"mov qword ptr [rdi+{OFFSET['exit_reason']}], {EXITS['poll']}", f"call [rdi+{OFFSET['hook']}]", "mov rdi, [rsp]",
+            "test rax, rax", "jnz enter_again", "jmp enter_out",
+            "hook_asked:", f"mov qword ptr [rdi+{OFFSET['exit_reason']}], {EXITS['poll']}", "jmp enter_out", "no_hook:"]
 
 
 def _direct_call() -> list[str]:

@@ -6,6 +6,8 @@ must stay as it is, which writing a new one to another name and renaming it sees
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -60,7 +62,13 @@ def _write_used(file: int, memory: PhysicalMemory, native: Native, offset: int, 
 
 
 def replace(path: bytes, fill: Callable[[int], None]) -> None:
-    """Make or replace a file by what `fill` writes to a descriptor. Raises OSError, and the old one is still there then."""
+    """Make or replace a file by what `fill` writes to a descriptor. Raises OSError, and the old one is still there then.
+
+    What is there and is no file, a device say, is not replaced: root's rename could do it."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):        # of folders rename says it
+            raise OSError(errno.EEXIST, "is there already, and is no regular file", path)
     temporary = path + b".%s.tmp" % os.urandom(6).hex().encode()
     try:
         file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

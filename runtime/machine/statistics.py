@@ -21,6 +21,8 @@ ENGINE_ROWS = {
     "adapted": "sensitive sites retranslated as traps", "regions": "regions in use", "regions_dropped": "regions dropped",
 }
 
+PAGE_ROWS = ("in the host's memory", "of these shared with a snapshot or clones, until they are written", "of these its own")
+
 
 def table(title: str, rows: Iterable[tuple[str, int]]) -> list[str]:
     """A heading and the rows that are not 0."""
@@ -43,6 +45,9 @@ def report(machine: Machine) -> str:
         lines += ["  " + line for line in table("memory", ((text, mmu.word(f"stat_{name}")) for name, text in MEMORY_ROWS.items()))]
     if machine.options.count:
         lines += table("", [("instructions executed", sum(hart.cpu.instructions for hart in machine.harts))])[1:]
+    pages = machine.memory.pages()
+    if pages is not None:
+        lines += table("RAM, in pages of 4 KiB", zip(PAGE_ROWS, pages))
     engine = machine.engine.statistics()
     lines += table("translation", ((text, int(engine.get(name, 0))) for name, text in ENGINE_ROWS.items()))
     lines.append(f"{engine['translate_seconds']:14.3f}  seconds in translating")

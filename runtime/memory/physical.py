@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dragoman.runtime.memory.host_pages import HostPages
     from dragoman.runtime.memory.mmu import Memory
 
 PAGE = 4096
@@ -107,6 +108,7 @@ class PhysicalMemory:
         """All zeros, as at power-on, and the host has the pages back."""
         if self.private:
             self._map_again(mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+            self._map.madvise(mmap.MADV_DONTDUMP, 0, self.size)     # so the host keeps it apart from neighbours that are like it (`pages`)
             self.written(self.base, self.size)
         else:
             self.release(self.base, self.size)
@@ -114,6 +116,11 @@ class PhysicalMemory:
     def _map_again(self, flags: int, file: int, offset: int) -> None:
         """Map something else at the same host addresses. Raises OSError."""
         _map_over(self.host, self.size, flags, file, offset)
+
+    def pages(self) -> HostPages | None:
+        """What RAM is made of now, in the host's tables; None: the host does not tell."""
+        from dragoman.runtime.memory.host_pages import host_pages
+        return host_pages(self.host, self.host + self.size, self.private)
 
     def attach(self, memory: Memory) -> None:
         """Writes are told to the virtual CPUs of this machine from now on."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tests.command import DRAGOMAN
 from tests.hostile.program import Program
 
-TIME = 600                      # seconds after which a test has failed; a loaded host is slow
+TIME = 240                      # seconds after which a test has failed; a loaded host is slow
 MEMORY = 16 << 20
 ENGINES = ("interpreter", "stencil")
 # What our own faults would say, whatever the guest does.

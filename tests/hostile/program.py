@@ -148,6 +148,15 @@ class Program:
         for number in (MSTATUS, MEDELEG, MIDELEG, MIE, SATP):
             self.add(csrw(number, 0))
 
+    def set_timer(self, ticks: int) -> None:
+        """A machine timer interrupt in so many ticks of 100 ns."""
+        self.li(10, CLINT + 0xBFF8)
+        self.li(11, ticks)
+        self.add(load(3, 12, 10), 0x00B6_0633)              # add x12, x12, x11
+        self.li(10, CLINT + 0x4000)
+        self.add(store(3, 12, 10))
+        self.csr(MIE, 1 << 7)
+
     def say(self, text: str) -> None:
         self.li(30, UART)
         for byte in text.encode():

@@ -153,7 +153,7 @@ def test_harts_that_stop_and_are_started_again(tmp_path):
 def test_the_last_hart_that_stops_leaves_an_idle_machine(tmp_path):
     kernel = Kernel()
     kernel.call(HSM, HART_STOP)
-    assert "--timeout" in boot(tmp_path, kernel, "--timeout", "3", status=124).stderr
+    assert "--timeout" in boot(tmp_path, kernel, "--timeout", "1", status=124).stderr
 
 
 @pytest.mark.parametrize("mask", [0, 1 << 5])
@@ -169,7 +169,7 @@ def test_a_timer_that_is_always_due(tmp_path, mask):
         kernel.add(csrs(SIE, 31))
     kernel.add(SSTATUS << 20 | 2 << 15 | 6 << 12 | 0x73)       # csrrsi sstatus, SIE
     kernel.add(jump(0))
-    assert "--timeout" in boot(tmp_path, kernel, "--timeout", "3", status=124).stderr
+    assert "--timeout" in boot(tmp_path, kernel, "--timeout", "1", status=124).stderr
 
 
 def test_a_console_that_nobody_reads(tmp_path):
@@ -177,17 +177,16 @@ def test_a_console_that_nobody_reads(tmp_path):
     kernel = Kernel()
     kernel.li(17, 0x4442434E)
     kernel.add(addi(16, 0, 0))
-    kernel.li(10, 1 << 16)
-    kernel.li(11, RAM + 0x10_0000)
     kernel.add(addi(12, 0, 0))
     top = len(kernel.words)
     kernel.li(10, 1 << 16)
+    kernel.li(11, RAM + 0x10_0000)                      # the answer of a call is in x10 and x11
     kernel.add(ECALL, jump(4 * (top - len(kernel.words) - 1)))
     path = tmp_path / "kernel"
     path.write_bytes(bytes(kernel))
     reading, writing = os.pipe()
     try:
-        done = subprocess.run([*DRAGOMAN, "vm", "run", "--kernel", str(path), "--memory", "16M", "--compiler", "off", "--timeout", "5"],
+        done = subprocess.run([*DRAGOMAN, "vm", "run", "--kernel", str(path), "--memory", "16M", "--compiler", "off", "--timeout", "3"],
                               stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE, timeout=TIME)
     finally:
         os.close(reading)

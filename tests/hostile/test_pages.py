@@ -172,7 +172,8 @@ def wrap_around(program: Program) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("misaligned", ["hardware", "trap"])
+# Long, since its memory model has an image of its own, which is made first.
+@pytest.mark.parametrize("misaligned", ["hardware", pytest.param("trap", marks=pytest.mark.long)])
 def test_addresses_of_all_kinds_without_a_mapping(tmp_path, misaligned, engine):
     """Around powers of two, under a root table that has the program's code, which it cannot write, and nothing else."""
     r, program = random.Random("kinds"), Program()

@@ -62,3 +62,21 @@ def test_a_clone_shares_pages_until_it_writes():
     assert memory.read(BASE, 5) == shared.read(BASE, 5) == b"first"
     shared.write(BASE, b"again")
     assert (memory.read(BASE, 5), clone.read(BASE, 5)) == (b"again", b"clone")
+
+
+def test_what_ram_is_made_of():
+    """Pages that were never touched are none; a clone's are its own as soon as it writes to them."""
+    memory = PhysicalMemory(BASE, 64 * PAGE)
+    assert memory.pages() == (0, 0, 0)
+    memory.write(BASE, bytes([5]) * 5 * PAGE)
+    assert memory.pages() == (5, 0, 5)
+    clone = PhysicalMemory(BASE, 64 * PAGE, os.dup(memory.file), private=True)
+    assert clone.read(BASE, 5 * PAGE) == bytes([5]) * 5 * PAGE and clone.pages() == (5, 5, 0)
+    clone.write(BASE + PAGE, b"clone")
+    clone.write(BASE + 9 * PAGE, b"clone")
+    assert clone.pages() == (6, 4, 2)
+    memory.release(BASE, 2 * PAGE)
+    assert memory.pages() == (3, 0, 3)
+    clone.clear()
+    clone.write(BASE, b"after a reboot")
+    assert clone.pages() == (1, 0, 1)

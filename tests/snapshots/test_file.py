@@ -187,3 +187,11 @@ def test_sums_tell_pages_apart():
             sums.add(snapshot_pages.page_sum(0, ram.host, PAGES, 0))
             ram.write(BASE + page * PAGE, bytes(PAGE))
     assert len(sums) == 5 * PAGES and snapshot_pages.page_sum(7, ram.host, PAGES, 0) == 7
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    """As a device would be for root; a pipe's name stands for one here."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="no regular file"):
+        replace(os.fsencode(tmp_path / "pipe"), lambda file: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"] and (tmp_path / "pipe").is_fifo()

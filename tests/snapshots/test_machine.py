@@ -11,7 +11,7 @@ from dragoman.runtime.machine.options import Disk, MachineError, Share
 from dragoman.runtime.machine.snapshot import hand_over, options_of
 from dragoman.runtime.machine.snapshot_file import SnapshotError, SnapshotFile
 from tests.snapshots.conftest import DEADLINE, finish, reached
-from tests.snapshots.program import STEPS, told
+from tests.snapshots.program import STEPS, program, told
 
 TICKS = 10_000_000          # a second of the guest's time
 
@@ -201,3 +201,25 @@ def test_state_of_another_board_is_refused(make, tmp_path, monkeypatch):
         with pytest.raises(SnapshotError, match="was written by another version of this program, or is damaged"):
             Machine(options_of(saved, {}), saved=saved)
     saved.close()
+
+
+def test_statistics_say_what_ram_is_shared(make, tmp_path):
+    """The program's page is only executed, its table is written to: one stays the snapshot's, the other is copied."""
+    def rows(machine):
+        told_some(machine, 1)
+        lines = machine.statistics().splitlines()
+        start = next(n for n, line in enumerate(lines) if line.startswith("RAM"))
+        return [int(line.split()[0].replace(",", "")) for line in lines[start + 1:] if " memory" in line or " of these " in line]
+    (tmp_path / "slow").write_bytes(program(500_000, ticks=10_000))
+    machine = make(bios=os.fsencode(tmp_path / "slow"))
+    machine.start()
+    touched, own = rows(machine)
+    assert touched == own >= 2
+    machine.snapshot(tmp_path / "s", stop=True)
+    assert machine.wait(10)
+    restored = make.restore(tmp_path / "s")
+    before = len(restored.console.pending())
+    restored.start()
+    reached(lambda: len(restored.console.pending()) > before)
+    touched, shared, own = rows(restored)
+    assert shared >= 1 and own >= 1 and touched == shared + own
