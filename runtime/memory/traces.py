@@ -28,6 +28,7 @@ from dragoman.runtime.memory.mirrors import (
 )
 from dragoman.runtime.memory.mmu import MIRROR_USED, MMU, MMU_RESULT, WALK, count
 from dragoman.runtime.memory.requests import ask_writers
+from dragoman.runtime.memory.shadow import place_of
 
 U_MEMORY, U_UNSYNCED, U_OWED, U_SYNCED = (MMU[n] for n in ("memory", "unsynced", "owed", "stat_synced"))
 W_LEVEL, W_DEPTH, W_PATH = (MMU_RESULT + WALK[n] for n in ("level", "depth", "path"))
@@ -65,7 +66,9 @@ def note_path(mmu: int, number: int, address: int) -> int:
         if used != 0 and has_changed_entry(memory, used, value) != 0:
             drop_entry(mmu, mirror, index)
             used = 0
-            if load64(mmu + U_OWED) != 0:           # before the mirror has the new value, which a sweep would take for the old one
+            # A sweep, before the mirror has the new value, which it would take for the old one; or the space has another number
+            # now, and tables must not be noted as owned by the old one.
+            if load64(mmu + U_OWED) != 0 or place_of(mmu, number) < 0:
                 pay(mmu)
                 return 0
         if used == 0:

@@ -162,6 +162,19 @@ def test_histories_as_python(scheme):
         run(machine, Random(seed), 60)
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_space_that_gets_another_number_in_the_midst_of_a_walk(scheme):
+    """Its tables serve another space, too: what a changed entry made is dropped with all of the space. Then one above it changes."""
+    other, context = Context(0, SATPS[3], False, True), Context(0, SATPS[4], False, True)
+    va, beside = 0xFFFF_FFFF_C000_1000, 0xFFFF_FFFF_C020_1000
+    guest = Guest(Machine(PAGES, vcpus=2, shadow=SCHEMES[scheme]))
+    for what, *arguments in (("enter", 1, other), ("access", 1, PAGE, "load"), ("write", 0, (3, 0), 0), ("write", 0, (0, 0), 0x2000_0CDF),
+                             ("access", 1, beside, "fetch"), ("enter", 1, context), ("fence", 1, None, None),
+                             ("access", 1, va, "load"), ("access", 1, beside, "fetch"), ("write", 0, (1, 0), 0x2000_00DB), ("fence", 1, va, 1),
+                             ("access", 1, va, "fetch"), ("write", 2, (0, 511), 0x3000_00CF), ("fence", 1, None, None), ("access", 1, va, "fetch")):
+        guest.step(what, *arguments)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_million_accesses(scheme):
