@@ -12,8 +12,9 @@ from dragoman.dbt.natives import code_of, probe
 from dragoman.dbt.region_flow import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Flow, Instruction, bits, named_twice
 from dragoman.dbt.region_request import COUNTED, FLAT, PAGED, STRICT, RegionRequest
 from dragoman.dbt.region_site import Leave, template, use
-from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, PINS, Site
-from dragoman.dbt.state import EXITS, LAST_PARCEL, OFFSET, PAGE_SIZE, SINK, register_offset
+from dragoman.dbt.region_values import BOX_HIGH, RegisterTexts, Values, where
+from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, Site
+from dragoman.dbt.state import EXITS, LAST_PARCEL, OFFSET, PAGE_SIZE, SINK
 
 MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict}
 FIRST_LOCATION = 20             # number of the debug location of line 1, as metadata
@@ -28,45 +29,19 @@ _DEBUG = """!llvm.dbg.cu = !{!10}
 !13 = !DISubroutineType(types: !15)
 !14 = distinct !DISubprogram(name: "region", file: !12, line: 1, type: !13, unit: !10, spFlags: DISPFlagDefinition)
 !15 = !{null}"""
-_BOX_HIGH = 0xFFFF_FFFF
 
 
-def where(number: int) -> int:
-    """Offset in the state of register x n (n) or f n (32 + n)."""
-    return register_offset("f", number - F_SHIFT) if number >= F_SHIFT else register_offset("x", number)
-
-
-class Values:
-    """Texts of register values that are known at one place in a block, by register file."""
-
-    def __init__(self, block: Block, lines: list[str]):
-        self.lines, self.block = lines, block
-        self.x: dict[int, str] = {}
-        self.f: dict[int, str] = {}             # raw, double
-        self.single: dict[int, str] = {}        # what the register holds, boxed
-        self.seen: dict[int, str] = {}          # raw registers as singles
-
-
-class Writer:
+class Writer(RegisterTexts):
     """Writes one region."""
 
     def __init__(self, flow: Flow, pinned: tuple[int, ...], request: RegionRequest):
-        self.flow, self.pinned, self.request = flow, pinned, request
+        super().__init__(flow, pinned)
+        self.flow, self.request = flow, request
         self.model, self.counts = MODELS[request.model], bool(request.decoder & COUNTED)
         self.pages = {pc & -PAGE_SIZE for pc, _ in request.blocks}
-        self.slot = dict(zip(pinned, PINS))
-        self.count = 0
         self.tail: list[str] = []
         self.called: dict[str, None] = {}
         self.returning: dict[str, None] = {}    # of what is called, what returns
-        self.written = 0
-        for block in flow.blocks.values():
-            self.written |= block.writes
-        self.allocas: dict[str, str] = {}
-
-    def name(self, prefix: str) -> str:
-        self.count += 1
-        return f"{prefix}{self.count}"
 
     # --- the whole
     def module(self, name: str) -> str:
@@ -119,7 +94,7 @@ class Writer:
         for k, one in enumerate(boxed[1:]):
             lines.append(f"%E{n}a{k} = and i32 {total}, {one}")
             total = f"%E{n}a{k}"
-        lines += [f"%E{n}t = icmp eq i32 {total}, {_BOX_HIGH}",
+        lines += [f"%E{n}t = icmp eq i32 {total}, {BOX_HIGH}",
                   f"br i1 %E{n}t, label %{self.label(pc)}, label %E{n}bad, {LIKELY}", f"E{n}bad:"]
         site = Site(f"E{n}x")
         self.call("leave_emulate")
@@ -131,72 +106,8 @@ class Writer:
     def label(self, pc: int) -> str:
         return {SHARED_JUMP: "shared", COLD_EXIT: "cold"}.get(pc) or f"B{pc:x}"
 
-    def alloca(self, kind: str, number: int) -> str:
-        """x: integer, d: raw float register, s: single; the name without %."""
-        name = f"{kind}{number - F_SHIFT if number >= F_SHIFT else number}"
-        self.allocas.setdefault(name, {"x": "i64", "d": "double", "s": "float"}[kind])
-        return name
-
     def call(self, symbol: str) -> None:
         self.called[symbol] = None
-
-    # --- values of registers
-    def x(self, values: Values, number: int) -> str:
-        if number == 0:
-            return "0"
-        if number not in values.x:
-            if number in self.slot and not self.written >> number & 1:
-                values.x[number] = f"%{self.slot[number]}"
-            else:
-                values.x[number] = self.load(values, "x", number, "i64")
-        return values.x[number]
-
-    def load(self, values: Values, kind: str, number: int, type_: str) -> str:
-        value = f"%{self.name('r')}"
-        values.lines.append(f"{value} = load {type_}, ptr %{self.alloca(kind, number)}")
-        return value
-
-    def emit(self, values: Values, text: str) -> str:
-        value = f"%{self.name('c')}"
-        values.lines.append(f"{value} = {text}")
-        return value
-
-    def is_single(self, values: Values, number: int) -> bool:
-        """The register is kept as a boxed single here."""
-        return number in values.single or (number not in values.f and bool(values.block.single >> number & 1))
-
-    def held(self, values: Values, number: int) -> str:
-        """The float in a register that is_single."""
-        if number not in values.single:
-            values.single[number] = self.load(values, "s", number, "float")
-        return values.single[number]
-
-    def raw(self, values: Values, number: int) -> str:
-        if number in values.f:
-            return values.f[number]
-        if self.is_single(values, number):
-            narrow = self.emit(values, f"bitcast float {self.held(values, number)} to i32")
-            wide = self.emit(values, f"zext i32 {narrow} to i64")
-            value = self.emit(values, f"bitcast i64 {self.emit(values, f'or i64 {wide}, {_BOX_HIGH << 32}')} to double")
-        else:
-            value = self.load(values, "d", number, "double")
-        values.f[number] = value
-        return value
-
-    def single(self, values: Values, number: int, other: int) -> str:
-        if self.is_single(values, number):
-            return self.held(values, number)
-        if number not in values.seen:
-            word = self.emit(values, f"bitcast double {self.raw(values, number)} to i64")
-            boxed = self.emit(values, f"icmp eq i64 {self.emit(values, f'lshr i64 {word}, 32')}, {_BOX_HIGH}")
-            low = self.emit(values, f"trunc i64 {word} to i32")
-            chosen = self.emit(values, f"select i1 {boxed}, i32 {low}, i32 {other}")
-            values.seen[number] = self.emit(values, f"bitcast i32 {chosen} to float")
-        return values.seen[number]
-
-    def low(self, values: Values, number: int) -> str:
-        word = self.emit(values, f"bitcast double {self.raw(values, number)} to i64")
-        return self.emit(values, f"trunc i64 {word} to i32")
 
     # --- a block
     def block(self, block: Block, lines: list[str]) -> None:
@@ -416,26 +327,6 @@ class Writer:
             pins |= 1 << number
         self.store(here, dirty & ~pins, "%state", site)
         return {slot: self.x(here, number) for number, slot in self.slot.items()}
-
-    @staticmethod
-    def values_at(values: Values, lines: list[str]) -> Values:
-        """The same values for code elsewhere, which may not add to what the block knows."""
-        here = Values(values.block, lines)
-        here.x, here.f, here.single = dict(values.x), dict(values.f), dict(values.single)
-        return here
-
-    def store(self, values: Values, mask: int, state: str, site: Site) -> None:
-        for number in bits(mask):
-            if number < F_SHIFT:
-                value, kind = self.x(values, number), "i64"
-            elif self.is_single(values, number) and number not in values.f:
-                value, kind = self.held(values, number), "float"
-            else:
-                value, kind = self.raw(values, number), "double"
-            pointer = f"%{site.name()}"
-            values.lines += [f"{pointer} = getelementptr i8, ptr {state}, i64 {where(number)}", f"store {kind} {value}, ptr {pointer}"]
-            if kind == "float":
-                values.lines += [f"{pointer}h = getelementptr i8, ptr {pointer}, i64 4", f"store i32 -1, ptr {pointer}h"]
 
 
 assert "emulate" in EXITS
