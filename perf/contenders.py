@@ -37,6 +37,8 @@ class Contender:
 CONTENDERS = (
     Contender("interpreter", "interpreter", "no translation", ("--engine", "interpreter")),
     Contender("stencil", "stencil", "each instruction's code copied and patched", ("--engine", "stencil")),
+    Contender("no-inline", "no inline", "of machines: stencil, where each sensitive instruction leaves native code",
+              ("--engine", "stencil", "--no-inline")),
     Contender("region", "region", "interpreted at first, then whole loops compiled by LLVM, at once",
               ("--engine", "region")),
     Contender("cold", "auto cold", "the default, without what earlier runs compiled of the program", ("--cold",)),
@@ -45,6 +47,7 @@ CONTENDERS = (
     Contender("native", "native", "built by gcc for this host"),
 )
 BY_NAME = {contender.name: contender for contender in CONTENDERS}
+OF_MACHINES = "no-inline"       # programs have no such instructions
 
 
 class Field:
@@ -57,7 +60,7 @@ class Field:
         self.folder = folder
         self.notes: list[str] = []
         self.qemu = next(filter(None, map(shutil.which, QEMU)), None)
-        self.contenders = [contender for contender in CONTENDERS if contender.name in names
+        self.contenders = [contender for contender in CONTENDERS if contender.name in names and contender.name != OF_MACHINES
                            and (contender.name != "region" or contender.name in ENGINES)]
         if "qemu" in names and self.qemu is None:
             self.leave_out("qemu", "qemu-riscv64 is not installed")

@@ -19,7 +19,7 @@ from dragoman.perf.workloads import WorkloadError
 QEMU = "qemu-system-riscv64"
 MEMORY, APPEND = "256M", "console=ttyS0 quiet"
 MACHINES = ((BOOT,), (MICRO, COMPUTE), (BLOCK,), (NET,))       # suites that are measured in one machine
-NAMES = ("interpreter", "stencil", "region", "warm", "qemu")    # of CONTENDERS, those that run machines
+NAMES = ("interpreter", "stencil", "no-inline", "region", "warm", "qemu")    # of CONTENDERS, those that run machines
 
 
 def command(name: str, kernel: Path, disk: Path, equipment: Equipment) -> list[str]:

@@ -14,11 +14,11 @@ from dragoman.perf.table import MEMORY_COLUMNS, TITLES, has_steady
 
 STYLE = """
 :root { --ink:#1d2430; --dim:#667085; --line:#d9dee7; --card:#fff; --ground:#f4f6f9;
-  --interpreter:#9aa3b2; --stencil:#56a8e0; --region:#1f5fb4; --cold:#e39b36; --warm:#12996b; --qemu:#c2553d;
+  --interpreter:#9aa3b2; --stencil:#56a8e0; --no-inline:#8f7fc9; --region:#1f5fb4; --cold:#e39b36; --warm:#12996b; --qemu:#c2553d;
   --native:#3b4252 }
 @media (prefers-color-scheme: dark) { :root {
   --ink:#e6e9ef; --dim:#98a2b3; --line:#343b48; --card:#1b2029; --ground:#12161d;
-  --interpreter:#7b8494; --stencil:#5fb2ea; --region:#4b8be6; --native:#c9d1de } }
+  --interpreter:#7b8494; --stencil:#5fb2ea; --no-inline:#a394de; --region:#4b8be6; --native:#c9d1de } }
 * { box-sizing:border-box }
 body { margin:0 auto; max-width:1180px; padding:20px 16px 60px; background:var(--ground); color:var(--ink);
   font:15px/1.5 system-ui, sans-serif }
