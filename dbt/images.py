@@ -1,10 +1,12 @@
-"""Finds the engine's images: in the store, or built on the spot the first time ever (engine and counting: 2 s).
+"""Finds the engine's images: in the store, or built on the spot the first time ever (2 s for processes, 7 s for machines).
 
 The full stencil library takes longer than a first start may: until the compiler process has made it, the small one that
 comes with the engine serves.
 """
 
 from __future__ import annotations
+
+import os
 
 from dragoman.dbt import image
 from dragoman.dbt.files import remove
@@ -44,6 +46,8 @@ class Images:
 
     def _build(self, kind: str) -> Mapped:
         from dragoman.dbt import engine_image
+        if os.isatty(2):                                # somebody may be waiting there
+            os.write(2, f"dragoman: the translator compiles its own code for this host ({kind}), once: some seconds\n".encode())
         built, path = engine_image.build(kind, self.functions), self.path(kind + self.version)
         if path is not None:
             try:
