@@ -16,15 +16,16 @@ from tests.real.fetch import CannotFetch
 from tests.snapshots.conftest import reached
 
 pytestmark = pytest.mark.real
-NUMBERS = 1_500_000
+NUMBERS, COPIES = 150_000, 12
 DISK = 32 << 20
 DEADLINE = 180
 # What is written passes by the page cache once it is synchronised: what is read again comes from the disk.
-WRITE = f"seq 1 {NUMBERS} | dd of=/dev/vda bs=64k conv=fsync 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches; echo WRO''TE"
+WRITE = (f"seq 1 {NUMBERS} >/n; exec 3>/dev/vda; for i in $(seq {COPIES}); do cat /n >&3; sync; done; exec 3>&-; "
+         "echo 3 >/proc/sys/vm/drop_caches; echo WRO''TE")
 
 
 def numbers():
-    return b"".join(b"%d\n" % n for n in range(1, NUMBERS + 1))
+    return b"".join(b"%d\n" % n for n in range(1, NUMBERS + 1)) * COPIES
 
 
 class Guest:
