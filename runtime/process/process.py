@@ -72,6 +72,7 @@ class Process:
         self.threads: dict[int, Thread] = {}
         self.leaving: set[int] = set()                  # host threads whose guest thread has ended; some are gone
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
+        self.contexts: dict[int, Any] = {}              # of asynchronous input and output, which exec destroys
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
         self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
         self.plain_perform: Any = table.perform
@@ -145,6 +146,9 @@ class Process:
     def replace(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],
                 environment: tuple[bytes, ...], executed_as: bytes) -> None:
         """exec, from where there is no way back: nothing of the old program stays. Other threads have ended."""
+        for context in self.contexts.values():
+            call(NR["io_destroy"], context.handle)
+        self.contexts.clear()
         self.memory.reset()
         self.engine.start_anew(thread.cpu)
         self.signals.reset()
@@ -230,6 +234,7 @@ class Process:
         thread.tid = _thread.get_native_id()
         self.threads, self.leaving = {thread.tid: thread}, set()
         self.timers.clear()
+        self.contexts.clear()
         self.at_end.clear()
         self.vfork_channel = None
         self._no_threads_but_one()
