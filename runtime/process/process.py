@@ -20,7 +20,7 @@ from dragoman.runtime.memory.window import (
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
-from dragoman.runtime.process.linux.descriptors import Descriptors
+from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
@@ -29,7 +29,7 @@ from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from dragoman.runtime.options import RunOptions
@@ -156,7 +156,7 @@ class Process:
             call(NR["timer_delete"], timer)
         self.timers.clear()
         kept = self.files.own | {program.fd, program.interpreter.fd if program.interpreter else -1}
-        for fd in map(int, os.listdir("/proc/self/fd")):
+        for fd in self._descriptors():
             if fd not in kept and call(NR["fcntl"], fd, F_GETFD) == FD_CLOEXEC:
                 os.close(fd)
         thread.forget_program()
@@ -165,6 +165,13 @@ class Process:
         except (elf.LoadError, OSError) as error:
             self.complain(str(error))
             self.die(SIGKILL)
+
+    def _descriptors(self) -> Iterable[int]:
+        """All that may be open."""
+        try:
+            return map(int, os.listdir("/proc/self/fd"))
+        except OSError:                             # another root, which has no /proc
+            return range(self.limits.get(RLIMIT_NOFILE)[0])
 
     # --- threads
     def first_thread(self) -> Thread:
@@ -303,4 +310,4 @@ def wait_for_thread(tid: int) -> None:
 
 def exists(tid: int) -> bool:
     """Whether the process has this host thread."""
-    return os.path.exists(f"/proc/self/task/{tid}")
+    return call(NR["tgkill"], os.getpid(), tid, 0) == 0

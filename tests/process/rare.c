@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -276,12 +277,21 @@ static void *raise_count(void *count) {
     for (int i = 0; i < 30000000; i++) ++*(volatile int *)count;
     return NULL;
 }
+static void copy_self(const char *folder) {
+    char name[64];
+    struct stat about;
+    snprintf(name, sizeof name, "%s/rare", folder);
+    int from = open("/proc/self/exe", O_RDONLY), to = open(name, O_CREAT | O_WRONLY, 0700);
+    must(from >= 0 && to >= 0 && fstat(from, &about) == 0);
+    must(sendfile(to, from, NULL, about.st_size) == about.st_size && close(from) == 0 && close(to) == 0);
+}
 static int roots(void) {
     char folder[] = "/tmp/rareXXXXXX";
     int above = open("/tmp", O_PATH), count = 0, ends[2];
     pthread_t thread;
     enter();
     must(mkdtemp(folder) && pipe(ends) == 0);
+    copy_self(folder);
     show("change", needed(chroot(folder)));
     show("change to nowhere", chroot(NOWHERE));
     must(chdir("/") == 0);
@@ -297,8 +307,55 @@ static int roots(void) {
     printf("%.1f is %ld\n", half, rounded);
     show("an unknown call", syscall(9999));
     show("no handle", syscall(SYS_io_destroy, 1L));
+    fflush(stdout);
+    int status;
+    if (fork() == 0) {
+        must(fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0);
+        execl("/rare", "rare", "second", NULL);
+        _exit(98);
+    }
+    must(close(ends[1]) == 0 && wait(&status) > 0);
+    show("the program ended", WEXITSTATUS(status));
+    show("kept open", read(ends[0], folder, 1));
+    must(unlink("/rare") == 0);
     show("remove", unlinkat(above, folder + strlen("/tmp/"), AT_REMOVEDIR));
     return 0;
+}
+/* --- rules that leave nothing: the emulator is bound by them, too */
+static int rules(void) {
+    struct { uint64_t files; } wanted = {1 << 1 | 1 << 2 | 1 << 3};                 /* writing, reading, reading folders */
+    struct { uint64_t allowed; int32_t parent; } __attribute__((packed)) beneath = {1 << 3, open("/tmp", O_PATH)};
+    int count = 0, ends[2];
+    pthread_t thread;
+    must(pipe(ends) == 0);
+    long set = needed(syscall(SYS_landlock_create_ruleset, &wanted, sizeof wanted, 0));
+    show("rules from nowhere", syscall(SYS_landlock_create_ruleset, NOWHERE, sizeof wanted, 0));
+    show("a version", syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0);
+    show("a rule", syscall(SYS_landlock_add_rule, set, 1, &beneath, 0));
+    show("a rule from nowhere", syscall(SYS_landlock_add_rule, set, 1, NOWHERE, 0));
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    show("restrict", syscall(SYS_landlock_restrict_self, set, 0));
+    show("a file", open("/etc/passwd", O_RDONLY));
+    show("a folder", open("/etc", O_RDONLY | O_DIRECTORY));
+    show("the folder of the rule", open("/tmp", O_RDONLY | O_DIRECTORY) >= 0);
+    show("maps", open("/proc/self/maps", O_RDONLY));
+    show("a terminal", isatty(ends[0]) ? 1 : -1);
+    must(pthread_create(&thread, NULL, raise_count, &count) == 0 && pthread_join(thread, NULL) == 0);
+    printf("counted: %d\n", count);
+    show("no context", syscall(SYS_io_destroy, 1L));
+    fflush(stdout);
+    int status;
+    if (fork() == 0) {
+        execl("/proc/self/exe", "rare", "second", NULL);
+        _exit(98);
+    }
+    must(wait(&status) > 0);
+    show("no other program", WEXITSTATUS(status));
+    return 0;
+}
+static int second(void) {
+    puts("and another program");
+    return 5;
 }
 
 /* --- which node pages lie on */
@@ -439,7 +496,7 @@ static int others(void) {
 }
 
 static const struct { const char *name; int (*function)(void); } cases[] = {
-    {"aio", aio}, {"futexes", futexes}, {"keys", keys}, {"mounts", mounts}, {"roots", roots}, {"policies", policies}, {"advice", advice},
+    {"aio", aio}, {"futexes", futexes}, {"keys", keys}, {"mounts", mounts}, {"roots", roots}, {"rules", rules}, {"second", second}, {"policies", policies}, {"advice", advice},
     {"relatives", relatives}, {"others", others},
 };
 

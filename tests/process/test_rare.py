@@ -31,16 +31,17 @@ def test_family(family):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_nothing_is_missed_under_another_root(engine):
-    """What an engine has not imported yet, or keeps in files, is out of sight from chroot on."""
-    done = dragoman("run", "--engine", engine, str(HERE / "rare"), "roots")
+@pytest.mark.parametrize("family", ["roots", "rules"])
+def test_nothing_is_missed_where_no_file_is_in_reach(family, engine):
+    """What an engine has not imported yet, or keeps in files, is out of sight from chroot or a rule on."""
+    done = dragoman("run", "--engine", engine, str(HERE / "rare"), family)
     assert done.stderr == ""
-    check(done.returncode, done.stdout, "roots")
+    check(done.returncode, done.stdout, family)
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="no native compiler is here")
 def test_what_is_expected_is_native(tmp_path):
-    subprocess.run(["gcc", "-std=gnu17", "-pthread", "-w", "-o", tmp_path / "rare", HERE / "rare.c"], check=True)
+    subprocess.run(["gcc", "-std=gnu17", "-static", "-pthread", "-w", "-o", tmp_path / "rare", HERE / "rare.c"], check=True)
     for family in EXPECTED:
         done = subprocess.run([tmp_path / "rare", family], capture_output=True, text=True, check=False)
         if done.returncode != NOT_HERE:

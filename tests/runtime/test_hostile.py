@@ -20,7 +20,7 @@ LEFT_OUT = set("""
     close_range vhangup chroot unshare setns sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex
     mount umount2 pivot_root syslog setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups
     setsid capset sync keyctl add_key request_key mlockall getpid personality sched_setscheduler sched_setparam sched_setattr
-    swapon swapoff acct reboot
+    swapon swapoff acct reboot landlock_restrict_self
 """.split())
 POINTERS = {"ptr", "path", "link", "name", "string", "buffer", "out", "struct", "sockaddr", "iovec"}
 WILD = [1, 0x1000, BUFFERS + ROOM, WINDOW - 1, WINDOW, WINDOW + BUFFERS, 1 << 47, (1 << 63) + 5, (1 << 64) - 4096,

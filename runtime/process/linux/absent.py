@@ -11,8 +11,6 @@ absent("it would count and sample what the emulator executes", "perf_event_open"
 absent("registers, code and addresses of a traced process would be the emulator's", "ptrace")
 absent("it hands out the host's addresses, and the emulator would wait for its own page faults", "userfaultfd")
 absent("what copies to and from such memory is refused by the kernel, and calls are given what they work on by copies", "memfd_secret")
-absent("a rule would bind the emulator too, which opens files of its own at any time",
-       "landlock_create_ruleset landlock_add_rule landlock_restrict_self")
 absent("exec reuses the process, and could not give back what is sealed", "mseal")
 absent("kernel code of the guest's architecture, for a kernel of the host's",
        "init_module finit_module delete_module kexec_load kexec_file_load")

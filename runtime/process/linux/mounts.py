@@ -11,5 +11,5 @@ passed("""
     fsmount fd uint uint -> fd | fspick at_fd name uint -> fd | mount_setattr at_fd name flags:at ptr size
     statmount ptr ptr size uint | listmount ptr ptr size uint | chroot path | setns fd int
 """)
-hides("mount umount2 move_mount")
-hides("chroot pivot_root setns", root=True)
+hides("mount umount2 move_mount setns")
+hides("chroot pivot_root", root=True, store=True)

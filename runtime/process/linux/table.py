@@ -193,17 +193,19 @@ def settle(options: RunOptions) -> None:
         _settled.append(True)
 
 
-def hides(names: str, root: bool = False) -> None:
-    """Behind these calls the emulator's own files may be out of reach, by another root or another user: it settles first.
+def hides(names: str, root: bool = False, store: bool = False) -> None:
+    """Behind these calls the emulator's own files may be out of reach, by another root, user, rules: it settles first.
 
-    root: the root is another one then, and what the store's path leads to there is not the store.
+    root: the root is another one then, and -L's is none any more. store: no path leads to the store any more.
     """
     def first(handler: Callable[..., int | None]) -> Callable[..., int | None]:
         def both(thread: Thread, *arguments: int) -> int | None:
             settle(thread.process.options)
             result = handler(thread, *arguments)
-            if root and result == 0:
+            if store and result == 0:
                 thread.process.engine.store.folder = None
+            if root and result == 0:
+                thread.process.paths.root = None
             return result
         return both
     for name in names.split():
