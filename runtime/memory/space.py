@@ -327,6 +327,17 @@ class AddressSpace(Window):
                 address = reach
             return -ENOMEM if hole else 0
 
+    def remap_file_pages(self, address: int, length: int, page: int, flags: int) -> int:
+        """remap_file_pages: other pages of the file that is mapped there, shared, into a part of its mapping."""
+        address, length = address & -PAGE, length & -PAGE
+        if not self._inside(address, length):
+            return -EINVAL
+        with _LOCK:
+            result = call(NR["remap_file_pages"], self.base + address, length, 0, page, flags)
+            if result >= 0:
+                self._emptied(address, address + length)
+            return result
+
     def attach(self, address: int, length: int, prot: int, replace: bool, attach: Callable[[int], int]) -> int:
         """shmat: `attach` is given a host address and maps there; the guest address, or -errno."""
         length = pages(length)

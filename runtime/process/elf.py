@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from _struct import Struct
-from errno import EACCES, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOEXEC, ENOMEM, ENOTDIR, EPERM
+from errno import EACCES, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOEXEC, ENOMEM, ENOSYS, ENOTDIR, EPERM
 
 from dragoman.runtime.memory.space import AddressSpace, pages
 from dragoman.runtime.memory.window import (
@@ -23,6 +23,7 @@ from dragoman.runtime.memory.window import (
     PROT_READ,
     PROT_WRITE,
 )
+from dragoman.runtime.process.linux.host import NR, address_of, call
 from dragoman.runtime.process.linux.riscv64 import ELF_FLAGS_REFUSED, ELF_MACHINE
 
 TYPE_CHECKING = False
@@ -103,6 +104,7 @@ class Image:
         self.stack_pointer = self.stack_low = self.stack_high = 0
 
 
+AT_EACCESS, AT_EMPTY_PATH = 0x200, 0x1000
 _OPEN_ERRORS = {
     ENOENT: ("no such file", NOT_THERE), ENOTDIR: ("no such file (a part of its path is not a directory)", NOT_THERE),
     ELOOP: ("too many symbolic links", CANNOT_RUN), ENAMETOOLONG: ("the name is too long", CANNOT_RUN),
@@ -127,13 +129,25 @@ def open_program(host_path: bytes, name: bytes) -> tuple[int, bytes]:
     except ValueError:
         raise LoadError(f"{shown}: no such file", ENOENT, NOT_THERE) from None
     kind = os.fstat(fd).st_mode & 0o170000
-    if kind != 0o100000 or not os.access(f"/proc/self/fd/{fd}", os.X_OK):
+    if kind != 0o100000 or not may_execute(fd):
         os.close(fd)
         if kind == 0o040000:
             raise LoadError(f"{shown}: is a directory", EACCES)
         text = "no execute permission" if kind == 0o100000 else "is not a regular file"
         raise LoadError(f"{shown}: {text}", EACCES)
-    return fd, os.readlink(b"/proc/self/fd/%d" % fd)
+    try:
+        return fd, os.readlink(b"/proc/self/fd/%d" % fd)
+    except OSError:                                 # another root, which has no /proc
+        return fd, os.path.realpath(host_path)
+
+
+def may_execute(fd: int) -> bool:
+    """Whether the file may be executed by whom the process is."""
+    empty = b""
+    result = call(NR["faccessat2"], fd, address_of(empty), os.X_OK, AT_EMPTY_PATH | AT_EACCESS)
+    if result in (-ENOSYS, -EPERM):                 # an old kernel or a container's filter
+        return os.access(f"/proc/self/fd/{fd}", os.X_OK)
+    return result == 0
 
 
 def read(host_path: bytes, name: bytes, window: int, find: Callable[[bytes], bytes], root: bytes | None = None) -> Program:

@@ -20,7 +20,7 @@ from dragoman.runtime.memory.window import (
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
-from dragoman.runtime.process.linux.descriptors import Descriptors
+from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
@@ -29,7 +29,7 @@ from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from dragoman.runtime.options import RunOptions
@@ -72,6 +72,7 @@ class Process:
         self.threads: dict[int, Thread] = {}
         self.leaving: set[int] = set()                  # host threads whose guest thread has ended; some are gone
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
+        self.contexts: dict[int, Any] = {}              # of asynchronous input and output, which exec destroys
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
         self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
         self.plain_perform: Any = table.perform
@@ -145,6 +146,9 @@ class Process:
     def replace(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],
                 environment: tuple[bytes, ...], executed_as: bytes) -> None:
         """exec, from where there is no way back: nothing of the old program stays. Other threads have ended."""
+        for context in self.contexts.values():
+            call(NR["io_destroy"], context.handle)
+        self.contexts.clear()
         self.memory.reset()
         self.engine.start_anew(thread.cpu)
         self.signals.reset()
@@ -152,7 +156,7 @@ class Process:
             call(NR["timer_delete"], timer)
         self.timers.clear()
         kept = self.files.own | {program.fd, program.interpreter.fd if program.interpreter else -1}
-        for fd in map(int, os.listdir("/proc/self/fd")):
+        for fd in self._descriptors():
             if fd not in kept and call(NR["fcntl"], fd, F_GETFD) == FD_CLOEXEC:
                 os.close(fd)
         thread.forget_program()
@@ -161,6 +165,13 @@ class Process:
         except (elf.LoadError, OSError) as error:
             self.complain(str(error))
             self.die(SIGKILL)
+
+    def _descriptors(self) -> Iterable[int]:
+        """All that may be open."""
+        try:
+            return map(int, os.listdir("/proc/self/fd"))
+        except OSError:                             # another root, which has no /proc
+            return range(self.limits.get(RLIMIT_NOFILE)[0])
 
     # --- threads
     def first_thread(self) -> Thread:
@@ -230,6 +241,7 @@ class Process:
         thread.tid = _thread.get_native_id()
         self.threads, self.leaving = {thread.tid: thread}, set()
         self.timers.clear()
+        self.contexts.clear()
         self.at_end.clear()
         self.vfork_channel = None
         self._no_threads_but_one()
@@ -298,4 +310,4 @@ def wait_for_thread(tid: int) -> None:
 
 def exists(tid: int) -> bool:
     """Whether the process has this host thread."""
-    return os.path.exists(f"/proc/self/task/{tid}")
+    return call(NR["tgkill"], os.getpid(), tid, 0) == 0

@@ -91,6 +91,12 @@ def rt_sigreturn(thread: Thread) -> None:
     signals.restore(thread)
 
 
+@syscall("restart_syscall", "")
+def restart_syscall(thread: Thread) -> int:
+    """What can be restarted the host's kernel has restarted already."""
+    return -EINTR
+
+
 @syscall("sigaltstack", "ptr ptr")
 def sigaltstack(thread: Thread, new: int, old: int) -> int:
     memory = thread.process.memory

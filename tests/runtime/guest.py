@@ -51,7 +51,7 @@ class Thread:
         self.lines = []
         self.process = SimpleNamespace(
             memory=memory, engine=memory.engine, files=files, limits=Limits(), paths=Paths(sysroot, files),
-            options=RunOptions(**options), image=Image(b"/bin/true"), log=self.lines.append)
+            options=RunOptions(**options), image=Image(b"/bin/true"), log=self.lines.append, contexts={}, threads={4711: self})
         self.process.paths.image = self.process.image
         self.tid = 4711
         self.memory = memory

@@ -20,6 +20,7 @@ LEFT_OUT = set("""
     close_range vhangup chroot unshare setns sethostname setdomainname settimeofday clock_settime clock_adjtime adjtimex
     mount umount2 pivot_root syslog setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups
     setsid capset sync keyctl add_key request_key mlockall getpid personality sched_setscheduler sched_setparam sched_setattr
+    swapon swapoff acct reboot landlock_restrict_self
 """.split())
 POINTERS = {"ptr", "path", "link", "name", "string", "buffer", "out", "struct", "sockaddr", "iovec"}
 WILD = [1, 0x1000, BUFFERS + ROOM, WINDOW - 1, WINDOW, WINDOW + BUFFERS, 1 << 47, (1 << 63) + 5, (1 << 64) - 4096,
@@ -41,6 +42,8 @@ MUST_FAULT = {   # arguments that are right but for the pointer (None)
     "capget": (None, 0), "prctl": (16, None), "statx": ("folder", None, 0, 0xFFF, "room"), "memfd_create": (None, 0),
     "setxattr": (None, "room", "room", 1, 0), "renameat2": ("folder", None, "folder", "room", 0),
     "getcpu": (None, 0, 0),
+    "io_setup": (1, None), "move_pages": (0, 1, None, 0, "room", 0), "open_tree": ("folder", None, 0),
+    "name_to_handle_at": ("folder", None, "room", "room", 0), "get_mempolicy": (None, 0, 0, 0, 0),
     "inotify_add_watch": ("notify", None, 1), "signalfd4": (-1, None, 8, 0), "sched_getaffinity": (0, 8, None),
 }
 

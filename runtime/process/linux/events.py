@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.runtime.process.linux.table import absent, passed
+from dragoman.runtime.process.linux.table import passed
 
 passed("""
     eventfd2 uint flags:open -> fd | signalfd4 fd struct:sigset size flags:open -> fd
@@ -12,6 +12,3 @@ passed("""
     pidfd_send_signal fd int ptr uint | pidfd_getfd fd fd uint -> fd | fanotify_init uint flags:open -> fd
     fanotify_mark fd uint size at_fd path
 """)
-# They take or give addresses and code of the process that calls.
-absent("userfaultfd memfd_secret perf_event_open bpf io_uring_setup io_uring_enter io_uring_register")
-absent("io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents")

@@ -8,7 +8,7 @@ from dragoman.runtime.process.linux import riscv64
 from dragoman.runtime.process.linux.descriptors import PAIR
 from dragoman.runtime.process.linux.host import NR, address_of
 from dragoman.runtime.process.linux.limits import COUNT, RLIMIT_AS, VIRTUAL
-from dragoman.runtime.process.linux.table import Thread, absent, passed, signed32, syscall
+from dragoman.runtime.process.linux.table import Thread, absent, hides, passed, signed32, syscall
 
 EINVAL = 22
 UTS_FIELD = 65
@@ -25,8 +25,8 @@ passed("""
     ioprio_set int int int | capget ptr ptr | capset ptr ptr | personality uint | sethostname string size
     setdomainname string size
 """)
-# glibc does without it, and a translated program has no instruction that the kernel could find it at.
-absent("rseq")
+hides("setuid setreuid setresuid setfsuid")
+absent("the kernel would look for the critical section at the host's pc, which is in translated code; glibc does without", "rseq")
 
 
 @syscall("uname", "struct:utsname+")

@@ -40,11 +40,6 @@ def mprotect(thread: Thread, address: int, length: int, prot: int) -> int:
     return thread.process.memory.protect(address, length, prot)
 
 
-@syscall("pkey_mprotect", "ptr size flags:prot int")
-def pkey_mprotect(thread: Thread, address: int, length: int, prot: int, key: int) -> int:
-    return thread.process.memory.protect(address, length, prot) if signed32(key) == -1 else -EINVAL
-
-
 @syscall("mremap", "ptr size size flags:mremap ptr -> ptr")
 def mremap(thread: Thread, old: int, old_length: int, new_length: int, flags: int, address: int) -> int:
     return thread.process.memory.remap(old, old_length, new_length, flags, address)

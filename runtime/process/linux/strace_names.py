@@ -34,6 +34,7 @@ FLAGS = {
                      0x40000000 CMSG_CLOEXEC""", "MSG_"),
     "splice": _table("1 MOVE 2 NONBLOCK 4 MORE 8 GIFT", "SPLICE_F_"),
     "flock": _table("4 NB 8 UN 2 EX 1 SH", "LOCK_"),
+    "timer": _table("1 ABSTIME", "TIMER_"),
     "rename": _table("1 NOREPLACE 2 EXCHANGE 4 WHITEOUT", "RENAME_"),
     "wait": _table("1 WNOHANG 2 WUNTRACED 4 WEXITED 8 WCONTINUED 0x01000000 WNOWAIT 0x20000000 __WNOTHREAD"
                    " 0x40000000 __WALL 0x80000000 __WCLONE"),
@@ -61,6 +62,7 @@ ENUMS: dict[str, dict[int, str]] = {
     "file_type": _table("1 S_IFIFO 2 S_IFCHR 4 S_IFDIR 6 S_IFBLK 8 S_IFREG 10 S_IFLNK 12 S_IFSOCK"),
     "futex": _table("0 WAIT 1 WAKE 3 REQUEUE 4 CMP_REQUEUE 5 WAKE_OP 6 LOCK_PI 7 UNLOCK_PI 8 TRYLOCK_PI 9 WAIT_BITSET"
                     " 10 WAKE_BITSET 11 WAIT_REQUEUE_PI 12 CMP_REQUEUE_PI 13 LOCK_PI2", "FUTEX_"),
+    "itimer": _count("REAL VIRTUAL PROF", "ITIMER_"),
     "how": _count("BLOCK UNBLOCK SETMASK", "SIG_"),
 }
 SIGNALS = ("0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN"

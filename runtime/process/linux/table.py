@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dragoman.runtime.memory.space import AddressSpace
     from dragoman.runtime.options import RunOptions
     from dragoman.runtime.process.elf import Image
+    from dragoman.runtime.process.linux.aio import Context
     from dragoman.runtime.process.linux.descriptors import Descriptors
     from dragoman.runtime.process.linux.limits import Limits
     from dragoman.runtime.process.linux.paths import Paths
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
         image: Image        # what was loaded: path of the executable, arguments, environment, auxv, bounds
         paths: Paths        # where a guest path lies on the host
         files: Descriptors  # the runtime's own descriptors, kept out of the guest's reach
+        contexts: dict[int, Context]    # of asynchronous input and output, by the guest's handles
+        threads: dict[int, Thread]
         limits: Limits      # resource limits that are the guest's only
         log: Callable[[str], None]  # writes a line of --strace and -d where it belongs
 
@@ -60,6 +63,7 @@ _HERE = "dragoman.runtime.process.linux."
 STAGES: list[list[str]] = [
     [_HERE + name for name in ("memory", "files", "stat", "identity", "time")],
     [_HERE + name for name in ("directories", "polling", "network", "events", "control", "ipc")],
+    [_HERE + name for name in ("aio", "futex2", "keys", "mounts", "numa", "advice", "administration", "absent")],
 ]
 """Modules that register calls: a stage is imported when a number is in none of those before. Others may add to it."""
 
@@ -67,11 +71,12 @@ STAGES: list[list[str]] = [
 class Syscall:
     """A system call of the guest."""
 
-    __slots__ = ("arity", "handler", "kinds", "name", "number", "result")
+    __slots__ = ("arity", "handler", "kinds", "name", "number", "reason", "result")
 
-    def __init__(self, number: int, name: str, handler: Callable[..., int | None], kinds: str):
+    def __init__(self, number: int, name: str, handler: Callable[..., int | None], kinds: str, reason: str = ""):
         arguments, _, result = kinds.partition("->")
         self.number, self.name, self.handler = number, name, handler
+        self.reason = reason        # why it is not there, if it is not
         self.kinds: tuple[str, ...] = tuple(arguments.split())
         self.result = result.strip()
         self.arity = len(self.kinds)
@@ -149,10 +154,10 @@ def _locator(number: int, words: list[str]) -> Callable[..., int]:
     return handler
 
 
-def absent(names: str) -> None:
-    """Register calls that are not there on purpose: ENOSYS, and no word about it."""
+def absent(reason: str, names: str) -> None:
+    """Register calls that are not there on purpose: ENOSYS. The reason is for docs/syscalls.md."""
     for name in names.split():
-        SYSCALLS[NUMBER[name]] = Syscall(NUMBER[name], name, lambda thread: -ENOSYS, "")
+        SYSCALLS[NUMBER[name]] = Syscall(NUMBER[name], name, lambda thread: -ENOSYS, "", reason)
 
 
 def lookup(number: int) -> Syscall | None:
@@ -163,6 +168,49 @@ def lookup(number: int) -> Syscall | None:
                 __import__(name)
             del STAGES[0]
     return SYSCALLS.get(number)
+
+
+LATE = ("dragoman.runtime.process.linux.proc", "dragoman.runtime.process.linux.ioctl", "dragoman.dbt.emulate",
+        "dragoman.dbt.isa.riscv.forms", "dragoman.dbt.region_places", "dragoman.dbt.tiering",
+        "dragoman.runtime.process.log", "traceback")
+NOP = (0x13).to_bytes(4, "little")
+_settled: list[bool] = []
+
+
+def settle(options: RunOptions) -> None:
+    """Import what is imported late."""
+    if not _settled:
+        lookup(-1)
+        with IMPORTS:
+            for name in LATE:
+                __import__(name)
+            from dragoman.dbt import listing
+            listing.decode(NOP, 0, level=options.cpu)       # the oracle's decoder is made with the first instruction
+            if options.engine == "region":                  # which compiles in this process
+                from dragoman.dbt import compile_jobs
+                from dragoman.dbt.host import elf, lines  # noqa: F401
+                compile_jobs.prepare()
+        _settled.append(True)
+
+
+def hides(names: str, root: bool = False, store: bool = False) -> None:
+    """Behind these calls the emulator's own files may be out of reach, by another root, user, rules: it settles first.
+
+    root: the root is another one then, and -L's is none any more. store: no path leads to the store any more.
+    """
+    def first(handler: Callable[..., int | None]) -> Callable[..., int | None]:
+        def both(thread: Thread, *arguments: int) -> int | None:
+            settle(thread.process.options)
+            result = handler(thread, *arguments)
+            if store and result == 0:
+                thread.process.engine.store.folder = None
+            if root and result == 0:
+                thread.process.paths.root = None
+            return result
+        return both
+    for name in names.split():
+        entry = SYSCALLS[NUMBER[name]]
+        entry.handler = first(entry.handler)
 
 
 _named: set[int] = set()
