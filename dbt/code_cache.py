@@ -8,6 +8,7 @@ Host code is written at its address for running plus `write_delta`.
 from __future__ import annotations
 
 from dragoman.dbt.compiled import call2, compiled, load8, load32, load64, store32, store64, wrap
+from dragoman.dbt.host.x86_64 import FNV_PRIME, FNV_START
 from dragoman.dbt.state import (
     CACHE,
     HOT_QUEUE,
@@ -43,7 +44,7 @@ C_FETCH, C_PAGE, C_CODE_BASE, C_JUMP_MASK, C_PAGE_ROWS = (
     CACHE[n] for n in ("fetch", "page", "code_base", "jump_mask", "page_rows"))
 S_JUMP_CACHE, S_VIEWS = OFFSET["jump_cache"], OFFSET["user3"]
 EMPTY_KEY = 1                       # no instruction lies at an odd address
-FNV_START, FNV_PRIME = 0xCBF2_9CE4_8422_2325 - (1 << 64), 0x100_0000_01B3      # as guest_hash has it
+HASH_START = FNV_START - (1 << 64)
 LINK_SIZE, RANGE_SIZE = 16, 24
 CACHE_MEMORY_BASE, C_NATIVES, C_THRESHOLD = CACHE["memory_base"], CACHE["natives"], CACHE["threshold"]
 NATIVE_HEAD_MISS, NATIVE_HASH = NATIVES.index("head_miss"), NATIVES.index("guest_hash")
@@ -217,7 +218,7 @@ def has_changed(row: int) -> None:
 @compiled("i8(i8,i8)")
 def hash_records(records: int, count: int) -> int:
     """hash_at of the bytes that they were decoded from: those in memory may be others already."""
-    value = wrap(FNV_START)
+    value = wrap(HASH_START)
     for n in range(count):
         record = records + n * RECORD_SIZE
         word = load64(record)

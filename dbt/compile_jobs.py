@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
+from dragoman.dbt.isa.levels import BASE, WITH_BITS
 from dragoman.dbt.pack import make_entry, request_key
 from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, FLAT, PLAIN
 from dragoman.dbt.state import RECORD_SIZE
@@ -39,7 +40,7 @@ def region(request: bytes) -> bytes:
     wanted = regions.RegionRequest.parse(request)
     flat, number = wanted.model == FLAT, wanted.decoder & ~COUNTED
     decoder, traps = _decoder(flat, number), {pc: _decoder(flat, number | PLAIN) for pc in wanted.traps}
-    code = regions.compile_region(wanted, _ISA, lambda content, pc: _decode(decoder, traps, content, pc))
+    code = regions.compile_region(wanted, _ISA, lambda content, pc: records(decoder, traps, content, pc))
     return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)
 
 
@@ -60,24 +61,24 @@ def _decoder(flat: bool, number: int) -> decode.Decoder:
         if flat and number & ~BASE_LEVEL:
             raise ValueError(f"no decoder {number:#x} of a process")
         made = decode.Decoder(decode.tables("riscv", None if flat else context, not number & PLAIN),
-                              decode.BASE if number & BASE_LEVEL else decode.WITH_BITS)
+                              BASE if number & BASE_LEVEL else WITH_BITS)
         if flat:
             made.leave_to_oracle(_left)
         _decoders[flat, number] = made
     return _decoders[flat, number]
 
 
-def _decode(decoder: decode.Decoder, traps: dict[int, decode.Decoder], code: bytes, pc: int) -> bytes:
+def records(decoder: decode.Decoder, traps: dict[int, decode.Decoder], code: bytes, pc: int) -> bytes:
     """Records of a guest block, all of it; instructions at some addresses have decoders of their own."""
-    records = ctypes.create_string_buffer(RECORD_SIZE * ((len(code) + 1) // 2))      # an odd byte gets one, too
+    found = ctypes.create_string_buffer(RECORD_SIZE * ((len(code) + 1) // 2))      # an odd byte gets one, too
     source = ctypes.create_string_buffer(code, len(code))
     at = count = 0
     while at < len(code):
-        record = ctypes.addressof(records) + RECORD_SIZE * count
+        record = ctypes.addressof(found) + RECORD_SIZE * count
         decode.decode_one(traps.get(pc + at, decoder).address, ctypes.addressof(source) + at, _signed(pc + at), len(code) - at, record)
         at += ctypes.c_uint8.from_address(record + 10).value
         count += 1
-    return records.raw[:RECORD_SIZE * count]
+    return found.raw[:RECORD_SIZE * count]
 
 
 def _signed(value: int) -> int:

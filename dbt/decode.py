@@ -7,7 +7,7 @@ which is reserved, and everything privileged. A record is laid out in state.py.
 
 Capstone 6.0.0a11 knows B, but is a pre-release and spells much else differently; the look-up finds an instruction of B in
 less time than Capstone takes for one that it knows. So the rows of B and the like are never reached by an id of Capstone's,
-and a CPU without them (LEVELS) is one whose look-up begins behind them: the same tables serve both.
+and a CPU without them (isa/levels.py) is one whose look-up begins behind them: the same tables serve both.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from dragoman.dbt.decode_riscv import (
     short_immediate,
     short_registers,
 )
+from dragoman.dbt.isa.levels import BASE, WITH_BITS
 
 # --- a row of the table of instructions, 40 bytes
 MASK, MATCH, NONZERO, LAYOUT, CHOICE, FIELDS, FORMS, ROW_SIZE = 0, 4, 8, 12, 13, 14, 16, 40
@@ -53,8 +54,6 @@ INSN_ID, INSN_BYTES, INSN_MNEMONIC, INSN_OPERANDS, INSN_SIZE = 0, 16, 42, 74, 51
 HEADER = ("arch", "mode", "rows", "ids", "properties", "id_count", "row_count", "short_rows", "nop", "illegal", "fetch",
           "emulate", "csrs", "csr_count", "csr_other", "bit_rows")
 SINK_REGISTER = 32
-# What a CPU can do: rv64gcb is rv64gc with Zba, Zbb, Zbs (B), Zbc and Zicond, the first `bit_rows` rows.
-BASE, WITH_BITS = LEVELS = ("rv64gc", "rv64gcb")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -252,7 +251,7 @@ class Decoder:
     """A Capstone handle with its tables: `address` is what decode_block takes. For one thread."""
 
     def __init__(self, data: bytes, level: str = WITH_BITS):
-        """level: one of LEVELS."""
+        """level: of isa/levels.py, for what may be looked up; `bit_rows` of the tables are those of more than BASE."""
         capstone = library()
         header = dict(zip(HEADER, struct.unpack_from(f"<{len(HEADER)}q", data), strict=True))
         self._tables = ctypes.create_string_buffer(data, len(data))

@@ -10,8 +10,8 @@ import struct
 
 from dragoman.dbt import listing, oracle
 from dragoman.dbt.cpu import Cpu
-from dragoman.dbt.decode import WITH_BITS
 from dragoman.dbt.isa import riscv
+from dragoman.dbt.isa.levels import WITH_BITS
 from dragoman.dbt.oracle import GuestFault, Memory, Outcome
 from dragoman.dbt.recipe import Form
 
@@ -57,7 +57,7 @@ def meaning(record: listing.Record) -> tuple[Form, dict[str, int]]:
 def step(cpu: Cpu, memory: Memory, record: listing.Record | None = None, level: str = WITH_BITS) -> Outcome:
     """Execute the instruction at cpu.pc; the CPU is changed and its pc moved unless the outcome has a reason.
 
-    record: that instruction, for who has decoded it already; level: of decode.LEVELS, for who has not.
+    record: that instruction, for who has decoded it already; level: of isa/levels.py, for who has not.
 
     Raises GuestFault, with nothing changed, where guest memory can't be accessed.
     """

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dragoman.dbt import decode as decoder
 from dragoman.dbt import state
 from dragoman.dbt.isa import riscv
+from dragoman.dbt.isa.levels import WITH_BITS
 
 
 class Record(NamedTuple):
@@ -51,7 +52,7 @@ _local = _thread._local()
 Machine = tuple[int, bool]      # context, inline: how a machine's code is decoded (decode.tables)
 
 
-def _decoder(machine: Machine | None = None, level: str = decoder.WITH_BITS) -> decoder.Decoder:
+def _decoder(machine: Machine | None = None, level: str = WITH_BITS) -> decoder.Decoder:
     """The calling thread's: what one leaves about an instruction another one would overwrite."""
     if not hasattr(_local, "decoders"):
         _local.decoders = {}
@@ -61,9 +62,9 @@ def _decoder(machine: Machine | None = None, level: str = decoder.WITH_BITS) -> 
     return found
 
 
-def decode(code: bytes, pc: int = 0, machine: Machine | None = None, level: str = decoder.WITH_BITS,
+def decode(code: bytes, pc: int = 0, machine: Machine | None = None, level: str = WITH_BITS,
            own: decoder.Decoder | None = None) -> Record:
-    """The first instruction of `code`; of form fetch if it is cut. machine: None: of a process. level: of decode.LEVELS.
+    """The first instruction of `code`; of form fetch if it is cut. machine: None: of a process. level: of isa/levels.py.
     own: decoder of the caller's thread, in place of these."""
     source = ctypes.create_string_buffer(code, max(len(code), 1))
     record = ctypes.create_string_buffer(state.RECORD_SIZE)

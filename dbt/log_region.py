@@ -16,7 +16,7 @@ from dragoman.dbt.log_text import Block, Namer, heading
 from dragoman.dbt.region_image import NO_PC, RegionImage
 from dragoman.dbt.region_install import exit_addresses
 from dragoman.dbt.region_request import FLAT, PLAIN, RegionRequest
-from dragoman.dbt.state import PAGE_SIZE, RECORD_SIZE
+from dragoman.dbt.state import PAGE_SIZE
 
 Shown = Callable[[int, int], bool]          # whether something of the guest's [start, end) is to be logged
 
@@ -27,13 +27,13 @@ class RegionText:
     def __init__(self, engine, namer: Namer, items: frozenset[str]) -> None:        # type: ignore[no-untyped-def]
         self.engine, self.namer, self.items = engine, namer, items
         self._decoders: dict[str, Decoder] = {}
-        self._decode_block = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(engine.image.symbols["decode_block"])
 
     def ir(self, request: RegionRequest) -> Iterator[str]:
         """Of what is being compiled, before LLVM's passes."""
-        from dragoman.dbt import regions
-        decoder = self._decoder(request)
-        text, _ = regions.text(regions.Isa(riscv.FORMS, riscv.PINNED), request, lambda code, pc: self._decode(decoder, code, pc))
+        from dragoman.dbt import compile_jobs, regions
+        decoder = self._decoder(request, request.decoder & PLAIN != 0)
+        traps = {pc: self._decoder(request, True) for pc in request.traps}
+        text, _ = regions.text(regions.Isa(riscv.FORMS, riscv.PINNED), request, lambda code, pc: compile_jobs.records(decoder, traps, code, pc))
         yield f"ir of a region for {self.namer.guest(request.head)}, of {count(request.blocks)}"
         yield from (f"  {line}" for line in text.splitlines())
 
@@ -88,19 +88,13 @@ class RegionText:
             at = now
             yield f"    {text}"
 
-    def _decoder(self, request: RegionRequest) -> Decoder:
-        """That of the request's context; this log's own."""
-        prefix = "plain_decoder" if request.decoder & PLAIN else "decoder"
+    def _decoder(self, request: RegionRequest, plain: bool) -> Decoder:
+        """That of the request's context; this log's own. plain: by which sensitive instructions trap."""
+        prefix = "plain_decoder" if plain else "decoder"
         name = prefix if request.model == FLAT else f"{prefix}{request.decoder & contexts.CONTEXT_MASK}"
         if name not in self._decoders:
             self._decoders[name] = Decoder(self.engine.image.blob(name), self.engine.options.cpu)
         return self._decoders[name]
-
-    def _decode(self, decoder: Decoder, code: bytes, pc: int) -> bytes:
-        most = len(code) // 2
-        source, records = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(RECORD_SIZE * most)
-        found = self._decode_block(decoder.address, ctypes.addressof(source), pc, pc + len(code), ctypes.addressof(records), most)
-        return records.raw[:RECORD_SIZE * found]
 
 
 def count(blocks: object) -> str:

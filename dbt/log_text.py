@@ -57,7 +57,7 @@ class Report(NamedTuple):
 
     @classmethod
     def read(cls, address: int, level: str, inline: bool | None = None) -> Report:
-        """level: of decode.LEVELS. inline: of a machine: whether sensitive instructions may be rewritten inline; None: of a process."""
+        """level: of isa/levels.py. inline: of a machine: whether sensitive instructions may be rewritten inline; None: of a process."""
         def table(offset: int, count: int, size: int, form: str) -> tuple[tuple[int, ...], ...]:
             return tuple(struct.iter_unpack(form, ctypes.string_at(address + offset, count * size)))
         library, start, end, blocks, sites, puts, length = struct.unpack("<7Q", ctypes.string_at(address, 56))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-from dragoman.dbt.decode import BASE
+from dragoman.dbt.isa.levels import BASE
 from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, FLAT, PLAIN
 from dragoman.dbt.state import EXEC_ENTRIES, PAGE_SIZE, ROW, SEARCH_PAGES
 

@@ -10,7 +10,7 @@ PRECISE, SHARED, MODEL, DECODER = 1, 2, 1 << 2, 1 << 4
 FLAT, PAGED, STRICT = range(3)  # models of memory (memory_model.py)
 PLAIN = 1 << 12                 # of a machine's decoder: sensitive instructions all trap
 COUNTED = 1 << 13               # beside it: each instruction counts, as in the counting build
-BASE_LEVEL = 1 << 14            # of a decoder: decode.BASE
+BASE_LEVEL = 1 << 14            # of a decoder: isa/levels.BASE
 _HEAD = struct.Struct("<QIIIII")
 
 

@@ -70,10 +70,11 @@ class Site:
         """One more in this field of the state."""
         self.set_field(field, self.emit(f"add i64 {self.get_field(field)}, 1"))
 
-    def count_form(self, form: Form) -> None:
-        """For the counting build: an instruction of this form is about to be executed."""
+    def count_form(self, form: Form, itself: bool = True) -> None:
+        """For the counting build: an instruction of this form is about to be executed. itself: it counts; else somebody has done that."""
         self.count_instructions = True
-        self.count_one("instructions")
+        if itself:
+            self.count_one("instructions")
         if form.counter:
             self.count_one(form.counter)
 

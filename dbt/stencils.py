@@ -195,9 +195,8 @@ class Plan:
         """The LLVM function of a stencil."""
         form, shape, wide = self.stencils[number]
         site = StencilSite(self.pinned, form, shape, wide, self.model)
-        site.count_instructions = self.count            # before it, by the copier
-        if self.count and form.counter:
-            site.count_one(form.counter)
+        if self.count:
+            site.count_form(form, itself=False)         # before it, by the copier
         lower(form.recipe, site)
         if form.recipe.ends is None:
             site.go("@next_stencil")

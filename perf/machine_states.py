@@ -48,9 +48,10 @@ class Console:
         self.text = self.text[self.text.index(mark) + len(mark):]
 
 
-def cpu_seconds(pid: int) -> float:
-    """Of all threads of a process, from proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def cpu_seconds(pid: int, thread: int | None = None) -> float:
+    """Of all threads of a process, or of one of them, from proc(5)."""
+    task = Path(f"/proc/{pid}") if thread is None else Path(f"/proc/{pid}/task/{thread}")
+    fields = (task / "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

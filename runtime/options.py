@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-CPUS = ("rv64gc", "rv64gcb")     # what the guest's CPU can do; rv64gcb: B (Zba, Zbb, Zbs), Zbc and Zicond, too
+from dragoman.dbt.isa.levels import LEVELS, WITH_BITS
+
+CPUS = LEVELS                   # what the guest's CPU can do
 ENGINES = ("interpreter", "stencil", "region")  # each can run a guest alone
 LEAST_CODE = 256 << 10
 COMPILERS = ("server", "inline", "off")
@@ -36,7 +38,7 @@ class RunOptions:
     code_size: int | None = None
     """Bytes of translated code of each kind that are kept in memory, at least LEAST_CODE; None: the engine's own choice."""
 
-    cpu: str = "rv64gcb"
+    cpu: str = WITH_BITS
     """One of CPUS."""
     engine: str = "auto"
     """One of ENGINES or auto."""

@@ -68,7 +68,7 @@ class VirtualMemory:
         self.vcpu.cpu.exit_data, self.vcpu.cpu.access = address, size | write
         found = []
         while size:
-            count = min(size, 0x1000 - (address & 0xFFF))
+            count = min(size, PAGE_SIZE - (address & PAGE_SIZE - 1))
             found.append((self.vcpu.translate(address, count | write), count))
             address, size = address + count & MASK, size - count
         return found

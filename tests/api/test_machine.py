@@ -68,6 +68,17 @@ def test_registers_are_changed(counter):
         registers["a99"] = 1
 
 
+def run_to(machine, *places):
+    """Until its first hart is in a loop at one of these addresses; it is paused then."""
+    machine.resume()
+    while True:
+        threading.Event().wait(0.02)
+        machine.pause()
+        if machine.harts[0].registers["pc"] in places:
+            return
+        machine.resume()
+
+
 @pytest.mark.parametrize("engine", ["interpreter", "stencil", "region"])
 @pytest.mark.parametrize(("cpu", "answer", "b"), [("rv64gcb", 110, 1), ("rv64gc", 2, 0)])
 def test_instructions_of_the_chosen_cpu(firmware, cpu, answer, b, engine):
@@ -80,13 +91,7 @@ def test_instructions_of_the_chosen_cpu(firmware, cpu, answer, b, engine):
     machine.start(paused=True)
     registers = machine.harts[0].registers
     registers["a1"], registers["a2"] = 5, 100
-    machine.resume()
-    while True:
-        threading.Event().wait(0.02)
-        machine.pause()
-        if registers["pc"] in (RAM + 20, RAM + 28):
-            break
-        machine.resume()
+    run_to(machine, RAM + 20, RAM + 28)
     assert registers["a0"] == answer and registers["a4"] >> 1 & 1 == b
     registers["pc"], registers["a0"] = RAM + 16, 0      # as a debugger steps
     machine.step()
@@ -152,13 +157,7 @@ def test_rounding_that_no_host_has(firmware):
     machine.start(paused=True)
     registers = machine.harts[0].registers
     registers["fa0"], registers["fa1"] = 0xFFFF_FFFF_3380_0000, 0xFFFF_FFFF_3F80_0000
-    machine.resume()
-    while True:
-        threading.Event().wait(0.02)
-        machine.pause()
-        if registers["pc"] == RAM + 20:
-            break
-        machine.resume()
+    run_to(machine, RAM + 20)
     assert registers["fa0"] == 0xFFFF_FFFF_3F80_0001
     machine.stop()
     machine.wait()

@@ -1,15 +1,14 @@
 """Machines as processes, with guests of a few instructions, and what the host says of their threads."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from dragoman.guests import find
+from dragoman.perf.machine_states import cpu_seconds
 from tests.command import DRAGOMAN
 from tests.kernel.console import Console
 
 LIMIT = 120                     # seconds that anything may take on a loaded host
-TICK = os.sysconf("SC_CLK_TCK")
 SAY = (0x100002B7, 0x05300313, 0x00628023)      # lui t0, 0x10000; li t1, 'S'; sb t1, (t0): each hart prints it
 SPIN = (*SAY, 0x0000006F)                       # j .
 SLEEP = (*SAY, 0x10500073, 0xFFDFF06F)          # wfi; j .-4
@@ -33,16 +32,6 @@ def started(folder, code, cpus, *words):
     return console
 
 
-def _seconds(path):
-    fields = Path(path).read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def cpu_seconds(process):
-    """Of all threads of a machine's process."""
-    return _seconds(f"/proc/{process}/stat")
-
-
 def hart_seconds(process):
     """CPU time of each hart's thread, by its name."""
     found = {}
@@ -50,5 +39,5 @@ def hart_seconds(process):
         with suppress(FileNotFoundError):
             name = (task / "comm").read_text().strip()
             if name.startswith("hart"):
-                found[name] = _seconds(task / "stat")
+                found[name] = cpu_seconds(process, int(task.name))
     return found

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.schedule.machines import LIMIT, SLEEP, SPIN, cpu_seconds, guest, hart_seconds, started
+from dragoman.perf.machine_states import cpu_seconds
+from tests.schedule.machines import LIMIT, SLEEP, SPIN, guest, hart_seconds, started
 
 CPUS = os.cpu_count()
 # A machine with as many harts as may be leaves no slot free on a host with more CPUs than that.

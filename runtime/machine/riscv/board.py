@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dragoman.dbt.isa.levels import WITH_BITS
 from dragoman.runtime.machine import device_tree
 from dragoman.runtime.machine.bus import Bus
 from dragoman.runtime.machine.device_tree import cells
@@ -47,7 +48,7 @@ BITS = ("zicond", "zba", "zbb", "zbc", "zbs")       # and of rv64gcb
 def extensions(cpu: str, svadu: bool) -> list[str]:
     """Of a CPU of options.CPUS, in the manual's order of names: letters, then Z..., then S... Without Svadu it has Svade."""
     first = EXTENSIONS.index("sstc")
-    names = [*EXTENSIONS[:first], *(BITS if cpu == "rv64gcb" else ()), *EXTENSIONS[first:]]
+    names = [*EXTENSIONS[:first], *(BITS if cpu == WITH_BITS else ()), *EXTENSIONS[first:]]
     return ["svade" if name == "svadu" and not svadu else name for name in names]
 
 

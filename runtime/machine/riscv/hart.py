@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dragoman.dbt.compiled import wrap
+from dragoman.dbt.isa.levels import WITH_BITS
 from dragoman.dbt.isa.riscv import REGISTER_NAMES
 from dragoman.dbt.isa.riscv.csr import FIRST_MODE_HOSTS_LACK
 from dragoman.dbt.isa.riscv.system_registers import M_MODE, MSTATUS_FS, S_MODE
@@ -70,7 +71,7 @@ class Hart(Vcpu):
         cpu = self.cpu
         cpu.reset_registers()
         options = self.machine.options
-        reset(cpu.address, self.hart_id, self.privilege != M_MODE, options.accessed == "hardware", options.cpu == "rv64gcb")
+        reset(cpu.address, self.hart_id, self.privilege != M_MODE, options.accessed == "hardware", options.cpu == WITH_BITS)
         self.native.switch_context(cpu.address)
         self.native.update_timers(cpu.address)
         cpu.pc, cpu.x[A0], cpu.x[A1], cpu.x[A2] = pc, a0, a1, self.a2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dragoman.dbt.isa.levels import WITH_BITS
+
 MACHINE = b"riscv64"            # uname
 ELF_MACHINE = 243               # EM_RISCV
 ELF_FLAGS_REFUSED = 0x8         # EF_RISCV_RVE: sixteen registers
@@ -31,6 +33,6 @@ HWPROBE = {
 
 
 def hwprobe(cpu: str, key: int) -> int | None:
-    """The value of a key on a CPU of options.CPUS; None: no such key."""
+    """The value of a key on a CPU of these levels; None: no such key."""
     value = HWPROBE.get(key)
-    return value | BITS if value is not None and key == IMA_EXT_0 and cpu == "rv64gcb" else value
+    return value | BITS if value is not None and key == IMA_EXT_0 and cpu == WITH_BITS else value
