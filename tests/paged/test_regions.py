@@ -1,8 +1,11 @@
 """Regions of paged memory: several pages, mappings that change, TLB misses, faults, changed code, timers."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from dragoman.dbt import compile_jobs, region_request
+from dragoman.dbt.log_region import RegionText
 from dragoman.dbt.pack import Entry
 from dragoman.dbt.region_growth import Block
 from dragoman.dbt.region_install import DONE, STALE
@@ -299,6 +302,9 @@ def test_what_is_of_no_use_inline_is_a_trap_in_regions(guest):
     assert place.traps([block]) == (HIGH,)
     compile_jobs.prepare()
     request = RegionRequest(HIGH, ((HIGH, code),), (), (), False, True, region_request.PAGED, S_MODE)
-    inline, trap, plain = (Entry(compile_jobs.region(each.pack())).code for each in (
-        request, request._replace(traps=(HIGH,)), request._replace(decoder=S_MODE | region_request.PLAIN)))
+    requests = request, request._replace(traps=(HIGH,)), request._replace(decoder=S_MODE | region_request.PLAIN)
+    inline, trap, plain = (Entry(compile_jobs.region(each.pack())).code for each in requests)
+    assert trap == plain != inline
+    log = RegionText(guest.engine, SimpleNamespace(guest=hex), frozenset({"ir"}))
+    inline, trap, plain = (list(log.ir(each)) for each in requests)
     assert trap == plain != inline
