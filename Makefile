@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # A compute guest of one second or two, for `make run`.
 GUEST ?= collatz
 
-.PHONY: run test test-real test-long lint clean
+.PHONY: run test test-real test-debian test-long lint clean
 
 # The main job: a riscv64 program, then one that computes, under each engine and what else is there to compare with.
 run: $(INSTALLED)
@@ -20,6 +20,10 @@ test: lint
 # Debian's programs alone.
 test-real: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/real
+
+# Debian's compilers, tools, servers and language runtimes: fetches a gigabyte the first time, takes an hour.
+test-debian: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m debian tests/debian
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m long

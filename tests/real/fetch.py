@@ -147,6 +147,9 @@ def kept_root(suite: str, arch: str, wanted: list[str]) -> Path:
         try:
             fetch(suite, arch, partial, wanted)
             partial.rename(root)
+        except OSError:                 # another process has made it meanwhile
+            if not root.exists():
+                raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return root
