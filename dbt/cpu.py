@@ -14,6 +14,9 @@ NEVER = (1 << 63) - 1
 MXCSR_FLAGS, MXCSR_DEFAULT, MXCSR_ROUNDING = 0x3F, 0x1F80, 0x6000      # default: all exceptions masked
 ROUNDING_OF_MODE = (0x0000, 0x6000, 0x2000, 0x4000)                    # rne, rtz, rdn, rup
 FLAG_BITS = ((0x10, 0x01), (0x08, 0x04), (0x04, 0x08), (0x02, 0x10), (0x01, 0x20))     # guest's, MXCSR's
+GUEST_FLAGS = tuple(sum(guest for guest, bit in FLAG_BITS if host & bit) for host in range(MXCSR_FLAGS + 1))
+HOST_FLAGS = tuple(sum(bit for guest, bit in FLAG_BITS if value & guest) for value in range(32))
+FIRST, WHOLE, FLOATS = X + 8, 31 * 8, 32 * 8        # x1..x31, f0..f31 in the state: where, bytes
 SITE_SIZE = 16
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -120,6 +123,16 @@ class Cpu:
         """A copy of a part of the state: SIGINFO and its like."""
         return ctypes.string_at(self.address + offset, size)
 
+    def registers(self) -> tuple[bytes, bytes]:
+        """x1 to x31 and f0 to f31, 8 bytes each."""
+        return ctypes.string_at(self.address + FIRST, WHOLE), ctypes.string_at(self.address + F, FLOATS)
+
+    def set_registers(self, whole: bytes, floats: bytes) -> None:
+        """What `registers` gives."""
+        assert len(whole) == WHOLE and len(floats) == FLOATS
+        ctypes.memmove(self.address + FIRST, whole, WHOLE)
+        ctypes.memmove(self.address + F, floats, FLOATS)
+
     def copy_registers(self, other: Cpu) -> None:
         """All that clone hands on: registers, rounding mode and flags."""
         ctypes.memmove(self.address + X, other.address + X, F + 8 * 32 - X)
@@ -143,13 +156,11 @@ class Cpu:
     @property
     def fflags(self) -> int:
         """Accrued exceptions in IEEE order: invalid 16, divide 8, overflow 4, underflow 2, inexact 1."""
-        host = self._mxcsr.value
-        return sum(guest for guest, bit in FLAG_BITS if host & bit)
+        return GUEST_FLAGS[self._mxcsr.value & MXCSR_FLAGS]
 
     @fflags.setter
     def fflags(self, value: int) -> None:
-        host = sum(bit for guest, bit in FLAG_BITS if value & guest)
-        self._mxcsr.value = self._mxcsr.value & ~MXCSR_FLAGS | host
+        self._mxcsr.value = self._mxcsr.value & ~MXCSR_FLAGS | HOST_FLAGS[value & 31]
 
     @property
     def frm(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dragoman.guests import Guest
 from dragoman.guests.build import BuildError, compile_guest
-from dragoman.perf.workloads import Workload
+from dragoman.perf.workloads import RUNNER, Workload
 from dragoman.runtime.options import ENGINES
 
 # As the launcher starts it, from the sources that this process was started from.
@@ -73,10 +73,12 @@ class Field:
 
     def command(self, contender: Contender, workload: Workload, *options: str) -> list[str] | None:
         """What runs the workload; None if this contender cannot. `options`: more ones of `dragoman run`."""
-        words = [str(workload.program), *workload.arguments]
+        runner = [self.qemu] if contender.name == "qemu" and self.qemu else []
+        arguments = [text for word in workload.arguments for text in (runner if word == RUNNER else [word])]
+        words = [str(workload.program), *arguments]
         if contender.name == "native":
             native = self._build(workload.guest) if workload.guest else None
-            return [str(native), *workload.arguments] if native else None
+            return [str(native), *arguments] if native else None
         variables = [word for name, value in workload.environment for word in ("-E", f"{name}={value}")]
         root = ["-L", str(workload.sysroot)] if workload.sysroot else []
         if contender.name == "qemu":

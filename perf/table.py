@@ -15,7 +15,7 @@ from rich.text import Text
 from dragoman.perf import words
 from dragoman.perf.results import Report, Result
 
-TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "file": "Programs",
+TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "syscalls": "What kernels do", "file": "Programs",
           "machine boot": "Machines: boot to power-off", "machine micro": "Machines: what kernels do",
           "machine compute": "Machines: compute guests", "machine block": "Machines: disk", "machine net": "Machines: network"}
 WIDE = 110          # columns that an overview of all contenders needs

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dragoman import guests
-from dragoman.perf import debian
+from dragoman.perf import debian, kernel_work
 
 SUITES = {
     "compute": "the guests that compute, in whole numbers and floating point (the default)",
     "start": "programs that do little: how fast they start; with --root also Debian's",
     "real": "Debian's programs at work for a second or so; needs --root",
+    "syscalls": "what a kernel does for processes: calls, signals, mappings, fork, exec, pipes, page faults, threads",
     "decode": "microseconds per instruction of decoding and of translation, in compiled code",
     "machine": "in a virtual machine: a boot, system calls, fork, exec, pipe, page faults, disk, network, guests "
                "that compute; or only machine:boot, machine:micro, machine:block, machine:net, machine:fork ...; needs --kernel; "
                "machine:snapshot (apart): snapshots, memory and CPU time at rest",
     "memory": "what address translation costs a machine: page tables traced, dropped at fences, TLB only, none",
 }
+RUNNER = "RUNNER"       # a word of the arguments: who runs a riscv64 program where the kernel does not; left out where Dragoman does
 
 
 class WorkloadError(Exception):
@@ -57,7 +59,7 @@ def chosen(words: Sequence[str], quick: bool, root: Path | None, arguments: Sequ
 
 def everything() -> list[Workload]:
     """All that has a name: guests, then Debian's programs as they would be in the folder root."""
-    return [of_guest(guest) for guest in guests.programs()] + [
+    return [of_guest(guest) for guest in guests.programs()] + syscalls(False) + [
         dataclasses.replace(workload, description=" ".join(workload.arguments)[:60].replace("\n", " "))
         for workload in of_debian(Path("root"))]
 
@@ -73,7 +75,9 @@ def _named(word: str, quick: bool, root: Path | None, arguments: tuple[str, ...]
             raise WorkloadError("real needs --root DIR, a folder with Debian's riscv64 programs; "
                                 "tests/real/fetch.py makes one")
         return of_debian(root, "steady")
-    for workload in of_guests + of_debian(root):
+    if word == "syscalls":
+        return syscalls(quick)
+    for workload in of_guests + of_debian(root) + syscalls(quick):
         if workload.name == word:
             return [workload]
     path = Path(word)
@@ -91,6 +95,18 @@ def of_guest(guest: guests.Guest) -> Workload:
     suite = "compute" if guest.kind.startswith("compute") else "start" if guest.name == "hello" else guest.kind
     return Workload(guest.name, suite, guest.path, guest.arguments, guest.description,
                     expected=(digest, guest.expected_status), guest=guest)
+
+
+def syscalls(quick: bool) -> list[Workload]:
+    """The jobs of guests/src/micro.c and parallel.c, each a workload of its own. What threads compute is compared between contenders."""
+    found = []
+    for job in kernel_work.JOBS:
+        guest, times = guests.find(job.guest), job.times[quick]
+        said = f"{job.word} {times}\n".encode()
+        expected = None if job.computes else (hashlib.sha256(said).hexdigest(), 0)
+        arguments = (job.word, str(times // job.parts), *([RUNNER] if job.name == "exec" else []))
+        found.append(Workload(job.name, "syscalls", guest.path, arguments, f"{times} {job.text}", expected=expected, guest=guest))
+    return found
 
 
 def of_debian(root: Path | None, kind: str = "") -> list[Workload]:

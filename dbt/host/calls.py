@@ -63,6 +63,8 @@ class HostCalls:
         self.hash = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_size_t)(symbols["guest_hash"])
         self.detach = _CALL_HELD(symbols["detach"])                     # (steps) -> process that is gone soon, or -errno
         self.quick_call = _CALL_HELD(symbols["plain_call"])             # the same for a call that never waits
+        self._mask = ctypes.c_uint64()
+        self._mask_frame = Frame(RT_SIGPROCMASK, SIG_SETMASK, ctypes.addressof(self._mask), 0, SET_SIZE)
 
     def action(self, number: int) -> tuple[int, int, int]:
         """Handler, flags and mask that the host has for a signal."""
@@ -101,6 +103,6 @@ class HostCalls:
         self._set_mask(mask & ~NEVER_BLOCKED)
 
     def _set_mask(self, mask: int) -> None:
-        new = ctypes.c_uint64(mask)
-        frame = Frame(RT_SIGPROCMASK, SIG_SETMASK, ctypes.addressof(new), 0, SET_SIZE)
-        self.quick_call(frame.address)
+        # One for all threads: it is filled and used under the GIL.
+        self._mask.value = mask
+        self.quick_call(self._mask_frame.address)

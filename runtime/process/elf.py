@@ -102,6 +102,8 @@ class Image:
         self.environment: tuple[bytes, ...] = ()
         self.auxv = b""
         self.stack_pointer = self.stack_low = self.stack_high = 0
+        self.argument_bounds = self.environment_bounds = 0, 0       # of their strings: first byte, behind the last
+        self.shown = False              # whether the host's kernel shows them as the process's own
 
 
 AT_EACCESS, AT_EMPTY_PATH = 0x200, 0x1000

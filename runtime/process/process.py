@@ -17,11 +17,11 @@ from dragoman.runtime.memory.window import (
     PROT_WRITE,
     GuestFault,
 )
-from dragoman.runtime.process import elf, stack
+from dragoman.runtime.process import elf, shown, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
-from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.linux.host import NR, call
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
 from dragoman.runtime.process.signals import Signals
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 INTERNAL_ERROR = 125            # exit status
 SIGKILL, SIGSEGV = 9, 11
 F_GETFD, FD_CLOEXEC = 1, 1
-PR_SET_NAME = 15
 RUNTIME_ITEMS = frozenset(("unimp", "internal"))      # of -d: those that are no business of the translator's log
 SP = 2
 MANY = 64
@@ -132,8 +131,7 @@ class Process:
         cpu = thread.cpu
         cpu.reset_registers()
         cpu.x[SP], cpu.pc = image.stack_pointer, image.start
-        name = os.path.basename(executed_as)[:15] + b"\0"
-        call(NR["prctl"], PR_SET_NAME, address_of(name))
+        shown.show(self.memory, image, executed_as)
 
     def _map_trampoline(self) -> int:
         address = self.memory.map(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)

@@ -16,20 +16,21 @@ SIGINFO_SIZE = 128
 SIZE = SIGINFO_SIZE + 960
 UCONTEXT = SIGINFO_SIZE                         # offset in the frame
 _HEAD = Struct("<QQQiIQQ")                      # uc_flags uc_link ss_sp ss_flags, filler, ss_size uc_sigmask
-_REGISTERS = Struct("<32Q32QI")                 # pc x1..x31, f0..f31, fcsr: the D part of the union with Q
-_REGISTERS_AT = UCONTEXT + 176
-assert _HEAD.size == 48 and _REGISTERS_AT + 256 + 528 == SIZE
+_WORD, _FCSR = Struct("<Q"), Struct("<I")
+_PC = UCONTEXT + 176                            # then x1..x31
+_WHOLE, _FLOATS = _PC + 8, _PC + 8 + 31 * 8     # f0..f31 and fcsr: the D part of the union with Q
+_FCSR_AT = _FLOATS + 32 * 8
+_ROOM, _REST = bytes(_PC - UCONTEXT - _HEAD.size), bytes(SIZE - _FCSR_AT - _FCSR.size)
+assert _HEAD.size == 48 and _PC + 256 + 528 == SIZE
 TRAMPOLINE = bytes.fromhex("9308b008 73000000")  # li a7, 139 (rt_sigreturn); ecall: unwinders know signal frames by it
 RA, SP, A0, A1, A2 = 1, 2, 10, 11, 12
 
 
 def build(cpu: Cpu, siginfo: bytes, mask: int, stack: tuple[int, int, int]) -> bytes:
     """The frame of the stopped thread. mask: blocked until now; stack: address, flags and size of the alternate one."""
-    frame = bytearray(SIZE)
-    frame[:SIGINFO_SIZE] = siginfo
-    _HEAD.pack_into(frame, UCONTEXT, 0, 0, stack[0], stack[1], 0, stack[2], mask)
-    _REGISTERS.pack_into(frame, _REGISTERS_AT, cpu.pc, *cpu.x[1:32], *cpu.f, cpu.fcsr)
-    return bytes(frame)
+    whole, floats = cpu.registers()
+    return b"".join((siginfo, _HEAD.pack(0, 0, stack[0], stack[1], 0, stack[2], mask), _ROOM, _WORD.pack(cpu.pc), whole, floats,
+                     _FCSR.pack(cpu.fcsr), _REST))
 
 
 def enter(cpu: Cpu, handler: int, number: int, frame: int, trampoline: int) -> None:
@@ -42,9 +43,7 @@ def enter(cpu: Cpu, handler: int, number: int, frame: int, trampoline: int) -> N
 def restore(cpu: Cpu, frame: bytes) -> tuple[int, tuple[int, int, int]]:
     """Take the registers back from a frame; returns mask and alternate stack."""
     _, _, address, flags, _, size, mask = _HEAD.unpack_from(frame, UCONTEXT)
-    values = list(_REGISTERS.unpack_from(frame, _REGISTERS_AT))
-    cpu.pc = values[0] & ~1
-    cpu.x[1:32] = values[1:32]
-    cpu.f[:] = values[32:64]
-    cpu.fcsr = values[64] & 0xFF
+    cpu.pc = _WORD.unpack_from(frame, _PC)[0] & ~1
+    cpu.set_registers(frame[_WHOLE:_FLOATS], frame[_FLOATS:_FCSR_AT])
+    cpu.fcsr = frame[_FCSR_AT]
     return mask, (address, flags, size)

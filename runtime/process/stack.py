@@ -63,33 +63,35 @@ def _fill(memory: AddressSpace, image: Image, arguments: tuple[bytes, ...], envi
           executed_as: bytes) -> None:
     """Put strings and vectors at the top of the stack."""
     top = image.stack_high
-    strings = [executed_as, *environment, *arguments]
+    strings = [*arguments, *environment, executed_as]       # in this order, without gaps: what sets its title in ps counts on it
     length = sum(map(len, strings)) + len(strings) + 8
     vectors = 8 * (1 + len(arguments) + 1 + len(environment) + 1 + 2 * (len(AT) + 1))
     string_start = (top - length) & -16
     random_at = string_start - 16
     stack_pointer = (random_at - vectors) & -16
     block = bytearray(top - stack_pointer)
-    addresses, at = [], top - 8
-    for text in strings:      # downwards from the top, as the kernel has them
-        at -= len(text) + 1
+    addresses, at = [], top - length
+    for text in strings:
         block[at - stack_pointer:at - stack_pointer + len(text)] = text
         addresses.append(at)
+        at += len(text) + 1
     block[random_at - stack_pointer:random_at - stack_pointer + 16] = os.urandom(16)
     values = {
         "PHDR": image.phdr, "PHENT": 56, "PHNUM": image.phnum, "PAGESZ": PAGE, "BASE": image.interpreter_base,
         "FLAGS": 0, "ENTRY": image.entry, "UID": os.getuid(), "EUID": os.geteuid(), "GID": os.getgid(),
         "EGID": os.getegid(), "HWCAP": HWCAP, "CLKTCK": 100, "SECURE": 0, "RANDOM": random_at,
-        "EXECFN": addresses[0], "MINSIGSTKSZ": MINSIGSTKSZ,
+        "EXECFN": addresses[-1], "MINSIGSTKSZ": MINSIGSTKSZ,
     }
     auxv = [word for name, number in AT.items() for word in (number, values[name])] + [0, 0]
-    first_argument = 1 + len(environment)
-    words = [len(arguments), *addresses[first_argument:], 0, *addresses[1:first_argument], 0, *auxv]
+    first = len(arguments)          # string of the environment
+    words = [first, *addresses[:first], 0, *addresses[first:-1], 0, *auxv]
     layout = Struct(f"<{len(words)}Q")
     layout.pack_into(block, 0, *words)
     memory.write(stack_pointer, bytes(block))
 
     image.arguments, image.environment = arguments, environment
+    image.argument_bounds = top - length, addresses[first]
+    image.environment_bounds = addresses[first], addresses[-1]
     image.auxv = Struct(f"<{len(auxv)}Q").pack(*auxv)
     image.stack_pointer = stack_pointer
 

@@ -22,7 +22,7 @@ def names(*words: str) -> list[str]:
 
 def test_words_name_jobs():
     compute = [guest.name for guest in guests.programs() if guest.kind.startswith("compute")]
-    micro = ["call", "fork", "exec", "pipe", "fault"]
+    micro = ["call", "read", "signal", "map", "fork", "exec", "pipe", "fault"]
     block, net = ["block-read", "block-cached", "block-random", "block-write"], ["net-receive", "net-send"]
     assert names("machine") == ["boot", *micro, *block, *net, *compute]
     assert (names("machine:micro"), names("machine:compute")) == (micro, compute)

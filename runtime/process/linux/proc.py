@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 
 from dragoman.runtime.memory.mappings import HEAP, STACK
-from dragoman.runtime.memory.window import PROT_EXEC, PROT_READ, PROT_WRITE
+from dragoman.runtime.memory.window import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE
 from dragoman.runtime.process.linux.host import NR, address_of, call
 from dragoman.runtime.process.linux.paths import is_self
 from dragoman.runtime.process.linux.table import Thread
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EACCES = 13
+SIG_IGN, HIGHEST = 1, 64
 O_ACCMODE, O_CLOEXEC = 3, 0o2000000
 MFD_CLOEXEC = 1
 # Fields of /proc/self/stat, counted from 1 (proc(5)): addresses that differ in the guest.
 STARTCODE, ENDCODE, STARTSTACK, KSTKESP, KSTKEIP = 26, 27, 28, 29, 30
 START_DATA, END_DATA, START_BRK, ARG_START, ENV_END = 45, 46, 47, 48, 51
 VSIZE = 23
+
+
+def bit(number: int) -> int:
+    return 1 << number - 1
 
 
 def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
@@ -27,7 +36,7 @@ def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
     if len(parts) != 4 or not is_self(parts[2]):
         return None
     make = FILES.get(parts[3])
-    if make is None:
+    if make is None or (parts[3] in SHOWN and thread.process.image.shown):
         return None
     if flags & O_ACCMODE:
         return -EACCES
@@ -38,16 +47,16 @@ def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
     return fd
 
 
-def maps(thread: Thread) -> bytes:
-    """The host's lines for the window, in guest addresses, with the guest's protection."""
+def mapped(thread: Thread, file_name: str) -> Iterator[tuple[bytes, list[bytes], int, int]]:
+    """Of /proc/self/maps or smaps what lies in the window: a line in guest addresses and with the guest's protection for each area, the lines
+    behind the host's that belong to it (of an area that is a part of it, those of the whole), and the area's first and last address."""
     memory = thread.process.memory
     areas = memory.snapshot()
-    lines, at = [], 0
-    with open("/proc/self/maps", "rb", buffering=0) as file:
-        host_lines = file.readall().splitlines()
-    for line in host_lines:
-        span, _, offset, device, inode, *name = line.split(None, 5)
-        low, high = (int(number, 16) - memory.base for number in span.split(b"-"))
+    at = 0
+    with open(file_name, "rb", buffering=0) as file:
+        data = file.readall()
+    for low, high, offset, device, inode, name, details in host_mappings(data):
+        low, high = low - memory.base, high - memory.base
         if high <= 0 or low >= memory.size:
             continue
         while at < len(areas) and areas[at].end <= low:
@@ -56,15 +65,66 @@ def maps(thread: Thread) -> bytes:
             start, end = max(low, area.start), min(high, area.end)
             if area.start >= high:
                 break
-            text = b" ".join(name)
+            text = name
             if not text and area.kind in (HEAP, STACK):
                 text = b"[heap]" if area.kind == HEAP else b"[stack]"
             prot = (("r" if area.prot & PROT_READ else "-") + ("w" if area.prot & PROT_WRITE else "-")
                     + ("x" if area.prot & PROT_EXEC else "-") + ("s" if area.shared else "p"))
-            place = int(offset, 16) + (start - low if int(inode) else 0)
+            place = offset + (start - low if int(inode) else 0)
             head = b"%08x-%08x %s %08x %s %s" % (start, end, prot.encode(), place, device, inode)
-            lines.append(head.ljust(72) + b" " + text if text else head + b" ")
+            yield head.ljust(72) + b" " + text if text else head + b" ", details, start, end
+
+
+def host_mappings(data: bytes) -> Iterator[tuple[int, int, int, bytes, bytes, bytes, list[bytes]]]:
+    """Of maps or smaps: bounds, offset, device, inode, name of each mapping, and the lines behind it."""
+    found: tuple[int, int, int, bytes, bytes, bytes, list[bytes]] | None = None
+    for line in data.splitlines():
+        span, _, rest = line.partition(b" ")
+        low, dash, high = span.partition(b"-")
+        if dash:
+            if found:
+                yield found
+            _, offset, device, inode, *name = rest.split(None, 4)
+            found = int(low, 16), int(high, 16), int(offset, 16), device, inode, b" ".join(name), []
+        elif found:
+            found[-1].append(line)
+    if found:
+        yield found
+
+
+def maps(thread: Thread) -> bytes:
+    return b"".join([line + b"\n" for line, *_ in mapped(thread, "/proc/self/maps")])
+
+
+def smaps(thread: Thread) -> bytes:
+    """An area that is a part of one of the host's mappings has its own size and the rest of the whole."""
+    lines = []
+    for line, details, start, end in mapped(thread, "/proc/self/smaps"):
+        size = b"Size:           %8d kB" % ((end - start) // 1024)
+        lines += [line, *(size if detail.startswith(b"Size:") else detail for detail in details)]
     return b"".join([line + b"\n" for line in lines])
+
+
+def status(thread: Thread) -> bytes:
+    """/proc/self/status: the host's, with the guest's address space and signals."""
+    process = thread.process
+    total = b"%8d kB" % (process.memory.table.total // 1024)
+    handlers = {number: process.signals.action(number)[0] for number in range(1, HIGHEST + 1)}
+    ignored = sum(bit(number) for number, handler in handlers.items() if handler == SIG_IGN)
+    caught = sum(bit(number) for number, handler in handlers.items() if handler > SIG_IGN)
+    own = {b"VmPeak": total, b"VmSize": total, b"SigBlk": b"%016x" % thread.mask, b"SigIgn": b"%016x" % ignored,
+           b"SigCgt": b"%016x" % caught}
+    with open("/proc/self/status", "rb", buffering=0) as file:
+        lines = file.readall().splitlines()
+    names = [line.partition(b":")[0] for line in lines]
+    return b"".join([b"%s:\t%s\n" % (name, own[name]) if name in own else line + b"\n" for name, line in zip(names, lines)])
+
+
+def pages_used(thread: Thread) -> bytes:
+    """/proc/self/statm: the host's, with the guest's size."""
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        _, *rest = file.readall().split()
+    return b" ".join([b"%d" % (thread.process.memory.table.total // PAGE), *rest]) + b"\n"
 
 
 def command_line(thread: Thread) -> bytes:
@@ -90,9 +150,10 @@ def status_line(thread: Thread) -> bytes:
                           END_DATA: image.data_end, START_BRK: memory.brk_start}.items():
         fields[number] = b"%d" % value
     for number in range(ARG_START, ENV_END + 1):
-        fields[number] = b"0"
+        fields[number] = b"%d" % (int(fields[number]) - memory.base if image.shown else 0)
     return head + b") " + b" ".join(fields[3:]) + b"\n"
 
 
-FILES = {b"maps": maps, b"cmdline": command_line, b"environ": environment, b"auxv": auxiliary_vector,
-         b"stat": status_line}
+FILES = {b"maps": maps, b"smaps": smaps, b"cmdline": command_line, b"environ": environment, b"auxv": auxiliary_vector,
+         b"stat": status_line, b"status": status, b"statm": pages_used}
+SHOWN = frozenset((b"cmdline", b"environ"))     # which the kernel takes from the guest's memory, if it could be told where they are

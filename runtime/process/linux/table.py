@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dragoman.runtime.process.linux.descriptors import Descriptors
     from dragoman.runtime.process.linux.limits import Limits
     from dragoman.runtime.process.linux.paths import Paths
+    from dragoman.runtime.process.signals import Signals
 
     class Process(Protocol):
         """What system calls use of a guest process."""
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         image: Image        # what was loaded: path of the executable, arguments, environment, auxv, bounds
         paths: Paths        # where a guest path lies on the host
         files: Descriptors  # the runtime's own descriptors, kept out of the guest's reach
+        signals: Signals    # what the guest wants done with each
         contexts: dict[int, Context]    # of asynchronous input and output, by the guest's handles
         threads: dict[int, Thread]
         limits: Limits      # resource limits that are the guest's only
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         process: Process
         cpu: Any
         tid: int
+        mask: int           # blocked signals
 
         def call(self, number: int, *arguments: int) -> int:
             """Make a host system call (host.NR) that a signal can interrupt; its result, -errno or NOT_MADE."""
