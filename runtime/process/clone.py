@@ -3,6 +3,9 @@
 os.fork() from the guest's own host thread is the fork that keeps Python and libc whole. vfork's child (CLONE_VM and
 CLONE_VFORK: posix_spawn) gets a copy of memory as well; the parent waits until it has called exec or ended, and then
 takes over what the child wrote to the stack above the caller: posix_spawn reports its error there.
+
+A child in namespaces of its own enters them right after the fork, and the parent waits for that. It cannot enter one for process
+numbers, of which it is to be the first: that one the parent makes for its children, and then goes back to its own.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dragoman.runtime.process.thread import ALL_SIGNALS, CALL_SIZE, Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 VM, FS, FILES, SIGHAND, PIDFD, PTRACE, VFORK, PARENT, THREAD = (
@@ -28,10 +32,13 @@ VM, FS, FILES, SIGHAND, PIDFD, PTRACE, VFORK, PARENT, THREAD = (
 SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID, DETACHED, UNTRACED, CHILD_SETTID = (
     0x4_0000, 0x8_0000, 0x10_0000, 0x20_0000, 0x40_0000, 0x80_0000, 0x100_0000)
 IO, CLEAR_SIGHAND = 0x8000_0000, 0x1_0000_0000
+NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
+    0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000)
+ENTERED = NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWNET
 EXIT_SIGNAL = 0xFF
 EITHER = VM | SYSVSEM | SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | UNTRACED | CHILD_SETTID | IO
 OF_THREAD = EITHER | FS | FILES | SIGHAND | THREAD
-OF_PROCESS = EITHER | EXIT_SIGNAL | VFORK | PIDFD | CLEAR_SIGHAND
+OF_PROCESS = EITHER | EXIT_SIGNAL | VFORK | PIDFD | CLEAR_SIGHAND | ENTERED | NEWPID
 SP, TP, A0 = 2, 4, 10
 SIGCHLD = 17
 EAGAIN, EINVAL = 11, 22
@@ -75,10 +82,17 @@ def begin(thread: Thread, wish: Wish) -> int | None:
         if flags & (VM | SIGHAND) != VM | SIGHAND or flags & ~EXIT_SIGNAL & ~OF_THREAD:
             return -EINVAL
         return new_thread(thread, wish)
-    # A child that shares memory and goes on beside its parent cannot be had; nor can namespaces, nor another signal.
+    # A child that shares memory and goes on beside its parent cannot be had; nor can another signal at its end.
     if flags & ~OF_PROCESS or (flags & VM and not flags & VFORK) or flags & EXIT_SIGNAL not in (0, SIGCHLD):
         return -EINVAL
-    return new_process(thread, wish)
+    # The parent could not go back from a user namespace: unshare and fork can be had.
+    if flags & NEWPID and flags & NEWUSER:
+        return -EINVAL
+    if not flags & (ENTERED | NEWPID):
+        return new_process(thread, wish)
+    with IMPORTS:
+        from dragoman.runtime.process import namespaces
+    return namespaces.make(thread, wish)
 
 
 # ---- threads
@@ -156,7 +170,8 @@ class Channel:
         self.process.files.drop(self.fd)
 
 
-def new_process(thread: Thread, wish: Wish) -> int | None:
+def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = None) -> int | None:
+    """`enter` is called in the child before anything of the guest's."""
     process, cpu = thread.process, thread.cpu
     process.host.set_mask(ALL_SIGNALS)
     if cpu.pending:                                 # the child would inherit it
@@ -200,6 +215,8 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
     process.engine.after_fork(cpu)
     lock.release()
     IMPORTS.release()
+    if enter is not None:
+        enter()
     if earlier is not None:
         process.files.drop(earlier.fd)              # of the parent, which is some vfork's child itself
     if wish.flags & VFORK:

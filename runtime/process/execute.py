@@ -69,7 +69,10 @@ def strings(thread: Thread, address: int) -> tuple[bytes, ...]:
         for pointer in memory.read_words(address, count) if address % 8 == 0 else memory.read_words(address, 1):
             if not pointer:
                 return tuple(found)
-            text = memory.read_string(pointer, stack.LONGEST_STRING)
+            try:
+                text = memory.read_string(pointer, stack.LONGEST_STRING)
+            except OSError:
+                raise OSError(E2BIG, "E2BIG") from None     # of any length
             found.append(text)
             address += 8
             if len(found) > MOST_STRINGS:
