@@ -24,7 +24,7 @@ from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptor
 from dragoman.runtime.process.linux.host import NR, address_of, call
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
-from dragoman.runtime.process.signals import Signals
+from dragoman.runtime.process.signals import Signals, bit
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
 TYPE_CHECKING = False
@@ -282,8 +282,9 @@ class Process:
         self.host.set_mask(ALL_SIGNALS)
         if number != SIGKILL:
             self.host.set_action(number, SIG_DFL)
-        os.kill(os.getpid(), number)
-        self.host.set_mask(0)
+        # to this very thread, which gets it before it goes on; another one might not have got to it before _exit
+        call(NR["tgkill"], os.getpid(), _thread.get_native_id(), number)
+        self.host.set_mask(ALL_SIGNALS & ~bit(number))
         os._exit(128 + number)              # process 1 of a namespace does not die of signals
 
     def internal_error(self) -> None:
