@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SIGINFO_SIZE = 128
 SIZE = SIGINFO_SIZE + 960
 UCONTEXT = SIGINFO_SIZE                         # offset in the frame
-_HEAD = Struct("<QQQiIQQ")                      # uc_flags uc_link ss_sp ss_flags, filler, ss_size uc_sigmask
+_HEAD = Struct("<QQQIIQQ")                      # uc_flags uc_link ss_sp ss_flags, filler, ss_size uc_sigmask
 _REGISTERS = Struct("<32Q32QI")                 # pc x1..x31, f0..f31, fcsr: the D part of the union with Q
 _REGISTERS_AT = UCONTEXT + 176
 assert _HEAD.size == 48 and _REGISTERS_AT + 256 + 528 == SIZE
