@@ -21,8 +21,9 @@ VSIZE = 23
 
 def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
     """A descriptor of a made file, -errno, or None if this path is nothing special."""
-    parts = path.split(b"/")
+    parts, task = path.split(b"/"), b"/proc/self"
     if len(parts) == 6 and parts[3] == b"task" and parts[4].isdigit() and is_self(parts[2]):
+        task = b"/proc/self/task/" + parts[4]
         del parts[3:5]
     if len(parts) != 4 or not is_self(parts[2]):
         return None
@@ -31,14 +32,15 @@ def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
         return None
     if flags & O_ACCMODE:
         return -EACCES
+    content = make(thread, task)
     fd = call(NR["memfd_create"], address_of(path), MFD_CLOEXEC if flags & O_CLOEXEC else 0)
     if fd >= 0:
-        os.write(fd, make(thread))
+        os.write(fd, content)
         os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
 
-def maps(thread: Thread) -> bytes:
+def maps(thread: Thread, task: bytes) -> bytes:
     """The host's lines for the window, in guest addresses, with the guest's protection."""
     memory = thread.process.memory
     areas = memory.snapshot()
@@ -67,22 +69,22 @@ def maps(thread: Thread) -> bytes:
     return b"".join([line + b"\n" for line in lines])
 
 
-def command_line(thread: Thread) -> bytes:
+def command_line(thread: Thread, task: bytes) -> bytes:
     return b"".join([word + b"\0" for word in thread.process.image.arguments])
 
 
-def environment(thread: Thread) -> bytes:
+def environment(thread: Thread, task: bytes) -> bytes:
     return b"".join([word + b"\0" for word in thread.process.image.environment])
 
 
-def auxiliary_vector(thread: Thread) -> bytes:
+def auxiliary_vector(thread: Thread, task: bytes) -> bytes:
     return thread.process.image.auxv
 
 
-def status_line(thread: Thread) -> bytes:
-    """/proc/self/stat: the host's, with the guest's addresses."""
+def status_line(thread: Thread, task: bytes) -> bytes:
+    """/proc/self/stat, or that of one thread: the host's, with the guest's addresses. Raises OSError."""
     image, memory = thread.process.image, thread.process.memory
-    with open("/proc/self/stat", "rb", buffering=0) as file:
+    with open(task + b"/stat", "rb", buffering=0) as file:
         head, _, tail = file.readall().rpartition(b") ")
     fields = [b"", b"", b"", *tail.split()]     # fields[n] is field n; 1 and 2 are in head
     for number, value in {VSIZE: memory.table.total, STARTCODE: image.code_start, ENDCODE: image.code_end,
