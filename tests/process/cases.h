@@ -62,7 +62,7 @@ static int run_cases(const Case *cases, int argc, char **argv) {
         printf("--- %s\n", cases->name);
         pid_t child = born();
         if (child == 0) {
-            alarm(50), cases->function(), fflush(stdout);
+            alarm(200), cases->function(), fflush(stdout);
             _exit(0);
         }
         int status = reap(child);

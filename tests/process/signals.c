@@ -150,7 +150,7 @@ static void calls(void) {                        /* signal(7): those that are re
     setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){10, 0}, sizeof(struct timeval));
     install(SIGUSR1, on_any, SA_RESTART);
 #define INTERRUPTED(call) count = 0, other = start(interrupts, &self), show(#call, call), pthread_join(other, NULL)
-    INTERRUPTED(nanosleep(&ten, &left)), printf("left %d\n", left.tv_sec == 9);
+    INTERRUPTED(nanosleep(&ten, &left)), printf("left %d\n", left.tv_sec > 0 || left.tv_nsec > 0);
     INTERRUPTED(clock_nanosleep(CLOCK_MONOTONIC, 0, &ten, NULL) == EINTR);
     INTERRUPTED(poll(NULL, 0, 10000));
     INTERRUPTED(ppoll(NULL, 0, &ten, NULL));
@@ -160,7 +160,7 @@ static void calls(void) {                        /* signal(7): those that are re
     INTERRUPTED(sigtimedwait(&set, NULL, &ten));
     INTERRUPTED(recv(sockets[0], c, 1, 0));
     INTERRUPTED(msgrcv(key, c, 1, 0, 0));
-    INTERRUPTED(usleep(900000));
+    INTERRUPTED(usleep(9000000));
     msgctl(key, IPC_RMID, NULL);
 }
 static char room[65536], second[65536];

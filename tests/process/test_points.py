@@ -11,7 +11,7 @@ from tests.command import dragoman
 from tests.process.binaries import check_source, needs_compiler
 
 HERE = Path(__file__).parent
-PROGRAMS = ["signals"]
+PROGRAMS = ["signals", "futexes", "memory"]
 
 
 def parts(text: str) -> dict[str, str]:
@@ -27,7 +27,7 @@ def expected(program: str) -> dict[str, str]:
 @pytest.mark.parametrize("engine", [*ENGINES, "auto"])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_program(program, engine):
-    done = dragoman("run", "--engine", engine, str(HERE / program))
+    done = dragoman("run", "--engine", engine, str(HERE / program), timeout=400)
     assert done.returncode == 0
     assert parts(done.stdout) == expected(program), done.stderr
     assert all(line.startswith("dragoman: guest SIGSEGV at pc ") for line in done.stderr.splitlines())
