@@ -168,16 +168,22 @@ def new_process(thread: Thread, wish: Wish) -> int | None:
     if wish.flags & VFORK:
         area = process.memory.table.find(sp)
         length = min(area.end - sp, REPORTED) if area else 0
-        outlet, inlet = map(process.files.keep, os.pipe())
+        with process.files.room:
+            ends = os.pipe()
+        outlet, inlet = map(process.files.keep, ends)
     earlier = process.vfork_channel
     lock = fork_lock()
     IMPORTS.acquire()
     lock.acquire()
-    process.engine.before_fork()
     try:
-        pid = os.fork()
+        with process.files.room:
+            process.engine.before_fork()
+            try:
+                pid = os.fork()
+            except OSError:
+                process.engine.after_fork()
+                raise
     except OSError as error:
-        process.engine.after_fork()
         lock.release()
         IMPORTS.release()
         for fd in (outlet, inlet):

@@ -21,7 +21,7 @@ from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
-from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
 from dragoman.runtime.process.signals import Signals, bit
@@ -169,7 +169,8 @@ class Process:
     def _descriptors(self) -> Iterable[int]:
         """All that may be open."""
         try:
-            return map(int, os.listdir("/proc/self/fd"))
+            with self.files.room:
+                return map(int, os.listdir("/proc/self/fd"))
         except OSError:                             # another root, which has no /proc
             return range(self.limits.get(RLIMIT_NOFILE)[0])
 
@@ -260,7 +261,9 @@ class Process:
             return 2                                    # it is closed: lines are lost
 
     def complain(self, text: str) -> None:
-        os.write(2, f"dragoman: {text}\n".encode(errors="surrogateescape"))
+        """A line on the guest's standard error, if it still has one that is read."""
+        self.host.set_mask(ALL_SIGNALS)                 # of SIGPIPE, too
+        call_and_wait(NR["write"], 2, address_of(line := f"dragoman: {text}\n".encode(errors="surrogateescape")), len(line))
 
     def finish(self) -> None:
         """What is due before the process ends on its own account."""
