@@ -206,21 +206,24 @@ class Engine:
             self.log.detach(cpu)
 
     def before_fork(self) -> None:
-        """No other thread may be in the middle of a change when the process is copied."""
+        """No other thread may be in the middle of a change when the process is copied. Raises OSError: there is no memory."""
         self._promotes.acquire()
         self._take_lock(self._admin.address)
         if self.log is not None:
             self.log.gate.acquire()                     # the last: who holds it takes no other
-        self._copy = self.arena.snapshot(self._used_code())
+        try:
+            self._copy = self.arena.snapshot(self._used_code())
+        except OSError:
+            self._let_go()
+            self._promotes.release()
+            raise
 
     def after_fork(self, cpu: Cpu | None = None) -> None:
         """On both sides of a fork; in the child with its only thread's CPU: the others are gone."""
         if cpu is not None:
             self.arena.adopt(self._copy)
         os.close(self._copy)
-        if self.log is not None:
-            self.log.gate.release()
-        self._drop_lock(self._admin.address)
+        self._let_go()
         if cpu is not None and self._tiering is not None:
             self._tiering.after_fork()
         self._promotes.release()
@@ -230,6 +233,11 @@ class Engine:
             for address in list(self.cpus):
                 if address != cpu.address:
                     self.release(self.cpus[address])
+
+    def _let_go(self) -> None:
+        if self.log is not None:
+            self.log.gate.release()
+        self._drop_lock(self._admin.address)
 
     def _used_code(self) -> list[tuple[int, int]]:
         """Offsets and sizes of what the arena holds."""

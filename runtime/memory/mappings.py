@@ -5,6 +5,7 @@ from __future__ import annotations
 from _bisect import bisect_left, bisect_right
 
 PLAIN, HEAP, STACK = 0, 1, 2   # kinds of area that /proc/self/maps names
+GROWS = 3                      # downwards, when somebody touches what is below it (MAP_GROWSDOWN)
 
 
 class Area:

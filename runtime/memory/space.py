@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import _thread
 
-from dragoman.runtime.memory.mappings import HEAP, PLAIN, Area, Mappings
+from dragoman.runtime.memory.mappings import GROWS, HEAP, PLAIN, Area, Mappings
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -42,7 +42,7 @@ MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 EMPTYING = frozenset({4, 9})     # MADV_DONTNEED, MADV_REMOVE; MADV_FREE (8) empties at some later time, or not
-STACK_GAP = 1 << 20              # kept free below the main stack
+STACK_GAP = 1 << 20              # kept free below stacks that can grow, as the kernel's stack_guard_gap
 _mremap = _libc.mremap
 _mremap.restype, _mremap.argtypes = _long, [_long] * 5
 
@@ -186,8 +186,26 @@ class AddressSpace(Window):
                     self._clear(address, end)
                 return result
             self._clear(address, end)
+            if flags & MAP_GROWSDOWN and flags & MAP_ANONYMOUS and kind == PLAIN:
+                kind = GROWS
+                if self.engine is not None:
+                    self.engine.set_precise()       # what touches memory below is executed again
             self._enter(Area(address, end, prot & 7, flags & MAP_TYPE != MAP_PRIVATE, kind))
             return address
+
+    def grow_down(self, address: int, limit: int) -> bool:
+        """Whether a mapping above that grows has come down to an address that is not mapped. limit: RLIMIT_STACK."""
+        with _LOCK:
+            start = address & -PAGE
+            area = next(iter(self.table.within(address, self.size)), None)
+            if area is None or area.kind != GROWS or area.end - start > limit or start < LOWEST:
+                return False
+            below = self.table.within(max(0, start - STACK_GAP), start)
+            if (any(other.prot for other in below) or self.table.total + area.start - start > self.limit
+                    or host_mmap(self.base + start, area.start - start, host_prot(area.prot), MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) < 0):
+                return False
+            self._enter(Area(start, area.start, area.prot, False, GROWS))
+            return True
 
     def unmap(self, address: int, length: int) -> int:
         length = pages(length)

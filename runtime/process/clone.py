@@ -41,7 +41,7 @@ OF_THREAD = EITHER | FS | FILES | SIGHAND | THREAD
 OF_PROCESS = EITHER | EXIT_SIGNAL | VFORK | PIDFD | CLEAR_SIGHAND | ENTERED | NEWPID
 SP, TP, A0 = 2, 4, 10
 SIGCHLD = 17
-EAGAIN, EINVAL = 11, 22
+E2BIG, EAGAIN, EINVAL = 7, 11, 22
 HOST_STACK = 1 << 20                # of a thread's host thread: Python and handlers run there, guest code hardly
 ARGUMENTS = Struct("<11Q")          # struct clone_args
 SMALLEST = 64                       # CLONE_ARGS_SIZE_VER0
@@ -64,11 +64,13 @@ def clone(thread: Thread, flags: int, stack: int, parent_tid: int, tls: int, chi
 
 @syscall("clone3", "ptr uint")
 def clone3(thread: Thread, address: int, size: int) -> int | None:
-    if not SMALLEST <= size <= 4096:
+    if size > 4096:
+        return -E2BIG
+    if size < SMALLEST:
         return -EINVAL
     data = thread.process.memory.read(address, size)
     if any(data[ARGUMENTS.size:]):
-        return -7                                                       # E2BIG: from a newer kernel's time
+        return -E2BIG                                                   # from a newer kernel's time
     flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, tids, _, cgroup = ARGUMENTS.unpack(
         data[:ARGUMENTS.size].ljust(ARGUMENTS.size, b"\0"))
     if flags & EXIT_SIGNAL or exit_signal > EXIT_SIGNAL or tids or bool(stack) != bool(stack_size):
@@ -181,16 +183,22 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     if wish.flags & VFORK:
         area = process.memory.table.find(sp)
         length = min(area.end - sp, REPORTED) if area else 0
-        outlet, inlet = map(process.files.keep, os.pipe())
+        with process.files.room:
+            ends = os.pipe()
+        outlet, inlet = map(process.files.keep, ends)
     earlier = process.vfork_channel
     lock = fork_lock()
     IMPORTS.acquire()
     lock.acquire()
-    process.engine.before_fork()
     try:
-        pid = os.fork()
+        with process.files.room:
+            process.engine.before_fork()
+            try:
+                pid = os.fork()
+            except OSError:
+                process.engine.after_fork()
+                raise
     except OSError as error:
-        process.engine.after_fork()
         lock.release()
         IMPORTS.release()
         for fd in (outlet, inlet):

@@ -110,7 +110,8 @@ def execute(thread: Thread, name: bytes, arguments: tuple[bytes, ...], environme
     process = thread.process
     arguments = arguments or (b"",)
     try:
-        start = prepare(process, name, arguments, host_path)
+        with process.files.room:
+            start = prepare(process, name, arguments, host_path)
         program = start.program
         if program is None:
             return execute_natively(process, start, environment)

@@ -21,10 +21,10 @@ from dragoman.runtime.process import elf, shown, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
-from dragoman.runtime.process.linux.host import NR, call
+from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
-from dragoman.runtime.process.signals import Signals
+from dragoman.runtime.process.signals import Signals, bit
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
 TYPE_CHECKING = False
@@ -167,7 +167,8 @@ class Process:
     def _descriptors(self) -> Iterable[int]:
         """All that may be open."""
         try:
-            return map(int, os.listdir("/proc/self/fd"))
+            with self.files.room:
+                return map(int, os.listdir("/proc/self/fd"))
         except OSError:                             # another root, which has no /proc
             return range(self.limits.get(RLIMIT_NOFILE)[0])
 
@@ -258,7 +259,9 @@ class Process:
             return 2                                    # it is closed: lines are lost
 
     def complain(self, text: str) -> None:
-        os.write(2, f"dragoman: {text}\n".encode(errors="surrogateescape"))
+        """A line on the guest's standard error, if it still has one that is read."""
+        self.host.set_mask(ALL_SIGNALS)                 # of SIGPIPE, too
+        call_and_wait(NR["write"], 2, address_of(line := f"dragoman: {text}\n".encode(errors="surrogateescape")), len(line))
 
     def finish(self) -> None:
         """What is due before the process ends on its own account."""
@@ -280,8 +283,9 @@ class Process:
         self.host.set_mask(ALL_SIGNALS)
         if number != SIGKILL:
             self.host.set_action(number, SIG_DFL)
-        os.kill(os.getpid(), number)
-        self.host.set_mask(0)
+        # to this very thread, which gets it before it goes on; another one might not have got to it before _exit
+        call(NR["tgkill"], os.getpid(), _thread.get_native_id(), number)
+        self.host.set_mask(ALL_SIGNALS & ~bit(number))
         os._exit(128 + number)              # process 1 of a namespace does not die of signals
 
     def internal_error(self) -> None:

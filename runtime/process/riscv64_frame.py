@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SIGINFO_SIZE = 128
 SIZE = SIGINFO_SIZE + 960
 UCONTEXT = SIGINFO_SIZE                         # offset in the frame
-_HEAD = Struct("<QQQiIQQ")                      # uc_flags uc_link ss_sp ss_flags, filler, ss_size uc_sigmask
+_HEAD = Struct("<QQQIIQQ")                      # uc_flags uc_link ss_sp ss_flags, filler, ss_size uc_sigmask
 _WORD, _FCSR = Struct("<Q"), Struct("<I")
 _PC = UCONTEXT + 176                            # then x1..x31
 _WHOLE, _FLOATS = _PC + 8, _PC + 8 + 31 * 8     # f0..f31 and fcsr: the D part of the union with Q

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from _struct import Struct
 
+from dragoman.dbt.host.calls import SIG_DFL, SIG_IGN
 from dragoman.runtime.process import signals
 from dragoman.runtime.process.linux.host import NR
-from dragoman.runtime.process.linux.table import NOT_MADE, passed, syscall
-from dragoman.runtime.process.signals import HIGHEST, SIGKILL, SIGSTOP, SS_DISABLE, SS_ONSTACK, bit
+from dragoman.runtime.process.linux.table import NOT_MADE, passed, signed32, syscall
+from dragoman.runtime.process.signals import (
+    ALWAYS_OURS,
+    HARMLESS,
+    HIGHEST,
+    NEVER_BLOCKED,
+    SIGKILL,
+    SIGSTOP,
+    SS_DISABLE,
+    SS_ONSTACK,
+    STOPS,
+    bit,
+)
 from dragoman.runtime.process.thread import Thread
 
 ACTION = Struct("<QQQ")                         # sa_handler sa_flags sa_mask: riscv64 has no sa_restorer
@@ -30,6 +43,9 @@ def rt_sigaction(thread: Thread, number: int, new: int, old: int, size: int) -> 
         if handler > 1 and number in signals.ALWAYS_OURS:
             process.engine.set_precise()
         process.signals.set_action(number, handler, flags, mask)
+        if handler == SIG_IGN:                  # what waits is thrown away; so does the host with those that it keeps
+            for other in list(process.threads.values()):
+                other.held.pop(number, None)
     if old:
         process.memory.write_struct(old, ACTION, *before)
     return 0
@@ -86,6 +102,21 @@ def rt_sigsuspend(thread: Thread, address: int, size: int) -> int:
     return result
 
 
+@syscall("rt_sigtimedwait", "ptr ptr struct:timespec int")
+def rt_sigtimedwait(thread: Thread, wanted: int, info: int, timeout: int, size: int) -> int:
+    """The host's, but for SIGSEGV and SIGBUS, which the host never blocks: one that was sent waits in `held`."""
+    memory = thread.process.memory
+    ours = (memory.read_struct(wanted, SET)[0] & NEVER_BLOCKED & thread.mask) if size == SET.size else 0
+    for number in list(thread.held):
+        if ours & bit(number):
+            if info:
+                memory.write(info, thread.held[number])
+            del thread.held[number]
+            return number
+    result = thread.call(NR["rt_sigtimedwait"], memory.host(wanted), memory.host(info), memory.host(timeout), size)
+    return NOT_MADE if result == -EINTR and thread.cpu.pending & ours else result
+
+
 @syscall("rt_sigreturn", "")
 def rt_sigreturn(thread: Thread) -> None:
     signals.restore(thread)
@@ -112,13 +143,41 @@ def sigaltstack(thread: Thread, new: int, old: int) -> int:
     return 0
 
 
+def _lets_go(thread: Thread, number: int) -> None:
+    """The thread sends itself this signal. If the host's default action is going to end the process, what robust mutexes it
+    holds is told before: the kernel knows nothing of them."""
+    number &= 0xFFFF_FFFF
+    if 1 <= number <= HIGHEST and not thread.mask & bit(number) and number not in HARMLESS | STOPS | ALWAYS_OURS:
+        process = thread.process
+        if process.signals.action(number)[0] == SIG_DFL:
+            for other in list(process.threads.values()):
+                other.release_robust()
+
+
+@syscall("kill", "int signal")
+def kill(thread: Thread, pid: int, number: int) -> int:
+    if signed32(pid) == os.getpid():
+        _lets_go(thread, number)
+    return thread.call(NR["kill"], pid, number)
+
+
+@syscall("tkill", "int signal")
+def tkill(thread: Thread, tid: int, number: int) -> int:
+    if signed32(tid) == thread.tid:
+        _lets_go(thread, number)
+    return thread.call(NR["tkill"], tid, number)
+
+
+@syscall("tgkill", "int int signal")
+def tgkill(thread: Thread, pid: int, tid: int, number: int) -> int:
+    if (signed32(pid), signed32(tid)) == (os.getpid(), thread.tid):
+        _lets_go(thread, number)
+    return thread.call(NR["tgkill"], pid, tid, number)
+
+
 passed("""
-kill int signal
-tkill int signal
-tgkill int int signal
 rt_sigqueueinfo int signal ptr
 rt_tgsigqueueinfo int int signal ptr
-rt_sigtimedwait ptr ptr ptr int
 pidfd_send_signal fd signal ptr uint
 """)
 

@@ -35,6 +35,7 @@ MIRRORED = SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 SI_KERNEL, SI_USER = 0x80, 0
 NO_STACK = (0, SS_DISABLE, 0)
+ALL = (1 << HIGHEST) - 1
 _INFO_ADDRESS = Struct("<iiiiQ")        # si_signo si_errno si_code, filler, si_addr
 
 
@@ -93,7 +94,7 @@ class Signals:
 def take(thread: Thread) -> None:
     """Deliver all that was noted for the calling thread, and give it its mask back."""
     process, cpu = thread.process, thread.cpu
-    while bits := process.host.take_pending(cpu.address):
+    while bits := process.host.take_pending(cpu.address) & ALL:
         thread.check_ending()
         while bits:
             number = (bits & -bits).bit_length()
@@ -128,8 +129,7 @@ def deliver(thread: Thread, number: int, info: bytes) -> None:
     on_stack = bool(size) and address < sp <= address + size
     enters = bool(flags & SA_ONSTACK) and bool(size) and (not on_stack or bool(stack_flags & SS_AUTODISARM))
     at = ((address + size if enters else sp) - frame.SIZE) & -16
-    shown = stack_flags & SS_AUTODISARM | (SS_DISABLE if not size else SS_ONSTACK if on_stack else 0)
-    content = frame.build(cpu, info, saved, (address, shown, size))
+    content = frame.build(cpu, info, saved, thread.stack)
     try:
         if on_stack and not enters and not address < at:
             raise GuestFault(hex(at))           # the handlers' stack is full

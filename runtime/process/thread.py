@@ -12,6 +12,7 @@ from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
 from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
+from dragoman.runtime.process.linux.limits import RLIMIT_STACK
 from dragoman.runtime.process.signals import NO_STACK, SIGBUS, SIGILL, SIGSEGV, SIGTRAP, SS_AUTODISARM, SS_DISABLE
 
 TYPE_CHECKING = False
@@ -220,7 +221,10 @@ class Thread:
                 return
             address, doing = found, "accessing"
         if number == SIGSEGV:
-            code = MAPERR if self.process.memory.table.find(address) is None else ACCERR
+            memory = self.process.memory
+            code = MAPERR if memory.table.find(address) is None else ACCERR
+            if code == MAPERR and memory.grow_down(address, self.process.limits.get(RLIMIT_STACK)[0]):
+                return
         elif number != SIGBUS:
             raise RuntimeError(f"host signal {number} in guest code at {self.cpu.pc:#x}")
         signals.fault(self, number, code, address, doing)

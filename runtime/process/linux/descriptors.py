@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 from _struct import Struct
 
@@ -13,25 +14,43 @@ HIGHEST_START = 4096    # a higher one would make the kernel's table of descript
 PAIR = Struct("<QQ")
 
 
+class Room:
+    """While it is held the runtime can open descriptors although the guest has reached its limit. The hard limit stays the
+    host's, whatever the guest has made of its own (limits.py). Whoever forks holds it."""
+
+    def __init__(self) -> None:
+        self._lock, self._before = _thread.allocate_lock(), b""
+
+    def __enter__(self) -> tuple[int, int]:
+        """The limits until now, soft and hard."""
+        self._lock.acquire()
+        old = bytes(PAIR.size)
+        call(NR["prlimit64"], 0, RLIMIT_NOFILE, 0, address_of(old))
+        soft, hard = PAIR.unpack(old)
+        lifted = PAIR.pack(min(hard, max(soft, 1024, HIGHEST_START) + ROOM), hard)
+        call(NR["prlimit64"], 0, RLIMIT_NOFILE, address_of(lifted), 0)
+        self._before = old
+        return soft, hard
+
+    def __exit__(self, *error: object) -> None:
+        call(NR["prlimit64"], 0, RLIMIT_NOFILE, address_of(self._before), 0)
+        self._lock.release()
+
+
 class Descriptors:
     """Descriptors that the guest may neither close nor replace: its calls ask `own` before they touch one."""
 
     def __init__(self) -> None:
         self.own: set[int] = set()
+        self.room = Room()
 
     def keep(self, fd: int) -> int:
         """Move a descriptor of the runtime's out of the guest's range: returns its new number. Raises OSError.
 
         Where the hard limit permits it lies above the soft limit, so that the guest cannot even meet it.
         """
-        old = bytes(PAIR.size)
-        call(NR["prlimit64"], 0, RLIMIT_NOFILE, 0, address_of(old))
-        soft, hard = PAIR.unpack(old)
-        start = max(0, min(hard - ROOM, max(soft, 1024), HIGHEST_START))
-        lifted = PAIR.pack(min(hard, max(soft, start + ROOM)), hard)
-        call(NR["prlimit64"], 0, RLIMIT_NOFILE, address_of(lifted), 0)
-        kept = call(NR["fcntl"], fd, F_DUPFD_CLOEXEC, start)
-        call(NR["prlimit64"], 0, RLIMIT_NOFILE, address_of(old), 0)
+        with self.room as (soft, hard):
+            kept = call(NR["fcntl"], fd, F_DUPFD_CLOEXEC, max(0, min(hard - ROOM, max(soft, 1024), HIGHEST_START)))
         if kept < 0:
             raise OSError(-kept, os.strerror(-kept))
         os.close(fd)

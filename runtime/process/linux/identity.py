@@ -7,11 +7,12 @@ import os
 from dragoman.runtime.process.linux import riscv64
 from dragoman.runtime.process.linux.descriptors import PAIR
 from dragoman.runtime.process.linux.host import NR, address_of
-from dragoman.runtime.process.linux.limits import COUNT, RLIMIT_AS, VIRTUAL
-from dragoman.runtime.process.linux.table import Thread, absent, hides, passed, signed32, syscall
+from dragoman.runtime.process.linux.limits import COUNT, RLIMIT_AS, RLIMIT_NOFILE, VIRTUAL
+from dragoman.runtime.process.linux.table import Thread, absent, hides, passed, settle, signed32, syscall
 
 EINVAL = 22
 UTS_FIELD = 65
+FEW_FILES = 256
 
 passed("""
     getpid | getppid | getuid | geteuid | getgid | getegid | getresuid ptr ptr ptr | getresgid ptr ptr ptr
@@ -49,6 +50,8 @@ def prlimit64(thread: Thread, pid: int, resource: int, new: int, old: int) -> in
     before = process.limits.get(resource)
     if new:
         soft, hard = memory.read_struct(new, PAIR)
+        if resource == RLIMIT_NOFILE and soft < FEW_FILES:
+            settle(process.options)             # imports open files
         result = process.limits.set(resource, soft, hard)
         if result < 0:
             return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.runtime.process.linux.descriptors import PAIR
+from dragoman.runtime.process.linux.descriptors import PAIR, RLIMIT_NOFILE
 from dragoman.runtime.process.linux.host import NR, address_of, call
 
 RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS, COUNT = 2, 3, 4, 9, 16
@@ -10,7 +10,8 @@ INFINITY = (1 << 64) - 1
 EPERM, EINVAL = 1, 22
 # DATA and AS: Python's memory and the reserved window would count. STACK: the host's own threads would get it.
 # CORE: the host writes no core file of its own.
-VIRTUAL = (RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS)
+# NOFILE: only its hard part, so that the runtime can open descriptors of its own where the guest has come to its limit.
+VIRTUAL = (RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS, RLIMIT_NOFILE)
 
 
 def host_limit(resource: int) -> tuple[int, int]:
@@ -36,5 +37,10 @@ class Limits:
             return -EINVAL
         if hard > old_hard and call(NR["geteuid"]):
             return -EPERM
+        if resource == RLIMIT_NOFILE:
+            pair = PAIR.pack(soft, max(hard, host_limit(resource)[1]))
+            result = call(NR["prlimit64"], 0, resource, address_of(pair), 0)
+            if result < 0:
+                return result
         self.virtual[resource] = soft, hard
         return 0

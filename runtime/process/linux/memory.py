@@ -63,6 +63,8 @@ def _locked(name: str) -> None:
 
     def handler(thread: Thread, address: int, length: int, flags: int = 0) -> int:
         memory = thread.process.memory
+        if address + length >> 64:
+            return -EINVAL
         if not memory.is_mapped(address, length):
             return -ENOMEM
         return thread.call(number, memory.base + address, length, flags)

@@ -24,14 +24,11 @@ START_DATA, END_DATA, START_BRK, ARG_START, ENV_END = 45, 46, 47, 48, 51
 VSIZE = 23
 
 
-def bit(number: int) -> int:
-    return 1 << number - 1
-
-
 def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
     """A descriptor of a made file, -errno, or None if this path is nothing special."""
-    parts = path.split(b"/")
+    parts, task = path.split(b"/"), b"/proc/self"
     if len(parts) == 6 and parts[3] == b"task" and parts[4].isdigit() and is_self(parts[2]):
+        task = b"/proc/self/task/" + parts[4]
         del parts[3:5]
     if len(parts) != 4 or not is_self(parts[2]):
         return None
@@ -40,9 +37,10 @@ def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
         return None
     if flags & O_ACCMODE:
         return -EACCES
+    content = make(thread, task)
     fd = call(NR["memfd_create"], address_of(path), MFD_CLOEXEC if flags & O_CLOEXEC else 0)
     if fd >= 0:
-        os.write(fd, make(thread))
+        os.write(fd, content)
         os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
@@ -92,11 +90,11 @@ def host_mappings(data: bytes) -> Iterator[tuple[int, int, int, bytes, bytes, by
         yield found
 
 
-def maps(thread: Thread) -> bytes:
+def maps(thread: Thread, task: bytes) -> bytes:
     return b"".join([line + b"\n" for line, *_ in mapped(thread, "/proc/self/maps")])
 
 
-def smaps(thread: Thread) -> bytes:
+def smaps(thread: Thread, task: bytes) -> bytes:
     """An area that is a part of one of the host's mappings has its own size and the rest of the whole."""
     lines = []
     for line, details, start, end in mapped(thread, "/proc/self/smaps"):
@@ -105,44 +103,46 @@ def smaps(thread: Thread) -> bytes:
     return b"".join([line + b"\n" for line in lines])
 
 
-def status(thread: Thread) -> bytes:
-    """/proc/self/status: the host's, with the guest's address space and signals."""
+def status(thread: Thread, task: bytes) -> bytes:
+    """status: the host's, with the guest's address space and signals."""
     process = thread.process
+    tid = task.rpartition(b"/")[2]
+    asked = process.threads.get(int(tid), thread) if tid.isdigit() else thread
     total = b"%8d kB" % (process.memory.table.total // 1024)
     handlers = {number: process.signals.action(number)[0] for number in range(1, HIGHEST + 1)}
-    ignored = sum(bit(number) for number, handler in handlers.items() if handler == SIG_IGN)
-    caught = sum(bit(number) for number, handler in handlers.items() if handler > SIG_IGN)
-    own = {b"VmPeak": total, b"VmSize": total, b"SigBlk": b"%016x" % thread.mask, b"SigIgn": b"%016x" % ignored,
+    ignored = sum(1 << number - 1 for number, handler in handlers.items() if handler == SIG_IGN)
+    caught = sum(1 << number - 1 for number, handler in handlers.items() if handler > SIG_IGN)
+    own = {b"VmPeak": total, b"VmSize": total, b"SigBlk": b"%016x" % asked.mask, b"SigIgn": b"%016x" % ignored,
            b"SigCgt": b"%016x" % caught}
-    with open("/proc/self/status", "rb", buffering=0) as file:
+    with open(task + b"/status", "rb", buffering=0) as file:
         lines = file.readall().splitlines()
     names = [line.partition(b":")[0] for line in lines]
     return b"".join([b"%s:\t%s\n" % (name, own[name]) if name in own else line + b"\n" for name, line in zip(names, lines)])
 
 
-def pages_used(thread: Thread) -> bytes:
-    """/proc/self/statm: the host's, with the guest's size."""
-    with open("/proc/self/statm", "rb", buffering=0) as file:
+def pages_used(thread: Thread, task: bytes) -> bytes:
+    """statm: the host's, with the guest's size."""
+    with open(task + b"/statm", "rb", buffering=0) as file:
         _, *rest = file.readall().split()
     return b" ".join([b"%d" % (thread.process.memory.table.total // PAGE), *rest]) + b"\n"
 
 
-def command_line(thread: Thread) -> bytes:
+def command_line(thread: Thread, task: bytes) -> bytes:
     return b"".join([word + b"\0" for word in thread.process.image.arguments])
 
 
-def environment(thread: Thread) -> bytes:
+def environment(thread: Thread, task: bytes) -> bytes:
     return b"".join([word + b"\0" for word in thread.process.image.environment])
 
 
-def auxiliary_vector(thread: Thread) -> bytes:
+def auxiliary_vector(thread: Thread, task: bytes) -> bytes:
     return thread.process.image.auxv
 
 
-def status_line(thread: Thread) -> bytes:
-    """/proc/self/stat: the host's, with the guest's addresses."""
+def status_line(thread: Thread, task: bytes) -> bytes:
+    """/proc/self/stat, or that of one thread: the host's, with the guest's addresses. Raises OSError."""
     image, memory = thread.process.image, thread.process.memory
-    with open("/proc/self/stat", "rb", buffering=0) as file:
+    with open(task + b"/stat", "rb", buffering=0) as file:
         head, _, tail = file.readall().rpartition(b") ")
     fields = [b"", b"", b"", *tail.split()]     # fields[n] is field n; 1 and 2 are in head
     for number, value in {VSIZE: memory.table.total, STARTCODE: image.code_start, ENDCODE: image.code_end,

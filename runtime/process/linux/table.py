@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 else:
     Thread = Process = object   # modules of calls import them for their signatures
 
-EFAULT, ENOSYS = 14, 38
+EFAULT, EMFILE, ENOSYS = 14, 24, 38
 SYSCALLS: dict[int, Syscall] = {}
 _HERE = "dragoman.runtime.process.linux."
 STAGES: list[list[str]] = [
@@ -235,11 +235,15 @@ def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | No
     if entry is None:
         return unimplemented(thread, number)
     try:
-        return entry.handler(thread, *arguments[:entry.arity])
+        result = entry.handler(thread, *arguments[:entry.arity])
     except GuestFault:
         return -EFAULT
     except OSError as error:
-        return -(error.errno or EFAULT)
+        result = -(error.errno or EFAULT)
+    if result == -EMFILE and not _settled:
+        with thread.process.files.room:
+            settle(thread.process.options)      # what is imported later would find no descriptor
+    return result
 
 
 def signed(value: int) -> int:
