@@ -336,6 +336,14 @@ def test_absolute_paths_are_looked_for_in_the_root_first(rooted):
     assert rooted.process.paths.find(b"relative") == b"relative"
 
 
+def test_o_path_goes_with_other_flags_in_the_root_too(rooted):
+    # openat ignores what does not go with O_PATH (open(2)); openat2 would refuse it.
+    fd = rooted("openat", AT_FDCWD, rooted.put(b"/etc/only-here"), os.O_PATH | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0)
+    assert fd >= 0 and os.readlink(f"/proc/self/fd/{fd}") == str(rooted.root / "etc/only-here")
+    assert rooted("read", fd, rooted.room(8), 8) == -errno.EBADF
+    os.close(fd)
+
+
 def test_what_the_kernel_provides_is_the_hosts(rooted):
     assert rooted.process.paths.find(b"/dev") == b"/dev"
     assert rooted.process.paths.find(b"/proc") == b"/proc"

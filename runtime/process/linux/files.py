@@ -13,6 +13,7 @@ from dragoman.runtime.process.linux.vectors import iovec, vector_count
 EPERM, ENOENT, EBADF, ENOTDIR, EINVAL, ENOSYS, ELOOP, EXDEV = 1, 2, 9, 20, 22, 38, 40, 18
 O_CREAT, O_TMPFILE, O_CLOEXEC, O_LARGEFILE = 0o100, 0o20000000, 0o2000000, 0o100000
 OPEN_FLAGS = 0o37777703         # all that Linux knows (VALID_OPEN_FLAGS); openat ignores others, openat2 refuses them
+O_PATH, O_PATH_FLAGS = 0o10000000, 0o12600000           # and those that go with O_PATH, likewise
 NOT_UNDER_ROOT = (-ENOENT, -ENOTDIR, -ELOOP, -EXDEV)
 F_DUPFD, F_SETFD, F_GETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLKW = 0, 2, 5, 7, 36, 38
 F_SETOWN_EX, F_GETOWNER_UIDS, F_GET_RW_HINT, F_SET_FILE_RW_HINT = 15, 17, 1035, 1038
@@ -75,7 +76,8 @@ def open_path(thread: Thread, folder: int, path: bytes, flags: int, mode: int) -
             path = paths.find(path)
         elif paths.in_root(path):
             if flags & (O_CREAT | O_TMPFILE) == 0:
-                how = HOW.pack(flags & OPEN_FLAGS | O_LARGEFILE, 0, RESOLVE_IN_ROOT)
+                known = flags & O_PATH_FLAGS if flags & O_PATH else flags & OPEN_FLAGS | O_LARGEFILE
+                how = HOW.pack(known, 0, RESOLVE_IN_ROOT)
                 result = thread.call(_OPENAT2, paths.root_fd, address_of(path), address_of(how), HOW.size)
                 if result not in NOT_UNDER_ROOT and result not in (-ENOSYS, -EPERM):
                     return result
