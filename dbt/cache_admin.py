@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.code_cache import EMPTY_KEY, RANGE_SIZE
+from dragoman.dbt.code_cache import EMPTY_KEY, R_PAGE, R_PC, RANGE_SIZE, chain_of
 from dragoman.dbt.compiled import compiled, copy_bytes, fetch_add, load64, store32, store64
 from dragoman.dbt.region_table import empty_regions
-from dragoman.dbt.state import CACHE, LAST_STATE, MAX_THREADS, OFFSET, PAGE_ROWS, VIEW_JUMPS, VIEW_SIZE, VIEWS
+from dragoman.dbt.state import CACHE, LAST_STATE, MAX_THREADS, OFFSET, VIEW_JUMPS, VIEW_SIZE, VIEWS
 
 C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
 C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
@@ -13,7 +13,7 @@ C_HOT_COUNT, C_STATES, C_FLUSHES, C_STOP = CACHE["hot_count"], CACHE["states"], 
 C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
 C_POLLS, C_POLLS_BEFORE = CACHE["stat_polls"], CACHE["polls_before"]
 C_LOOK = CACHE["look"]
-C_FETCH, C_JUMP_MASK, C_PAGE_ROWS, C_CROSSING = (CACHE[n] for n in ("fetch", "jump_mask", "page_rows", "crossing"))
+C_FETCH, C_JUMP_MASK, C_CROSSING = (CACHE[n] for n in ("fetch", "jump_mask", "crossing"))
 S_JUMP_CACHE, S_VIEWS = OFFSET["jump_cache"], OFFSET["user3"]
 
 
@@ -89,6 +89,10 @@ def flush(cache: int, row_size: int, b: int, c: int) -> int:
     for n in range(load64(cache + C_INDEX_MASK) + 1):
         store32(index + 4 * n, 0)
     rows = load64(cache + C_ROWS)
+    for n in range(load64(cache + C_ROW_COUNT)):
+        row = rows + n * row_size
+        page = load64(row + R_PAGE)
+        store32(chain_of(cache, page if page != 0 else load64(row + R_PC)), 0)
     for n in range(load64(cache + C_ROW_COUNT) * row_size // 8):
         store64(rows + 8 * n, 0)
     store64(cache + C_ROW_COUNT, 1)
@@ -100,9 +104,6 @@ def flush(cache: int, row_size: int, b: int, c: int) -> int:
     store64(cache + C_RECORD_CURSOR, load64(cache + C_RECORDS))
     store64(cache + C_FLUSHES, load64(cache + C_FLUSHES) + 1)
     store64(cache + C_CROSSING, 0)
-    if load64(cache + C_FETCH) != 0:
-        for n in range(PAGE_ROWS // 2):
-            store64(load64(cache + C_PAGE_ROWS) + 8 * n, 0)
     empty_regions(cache)
     states = load64(cache + C_STATES)
     while load64(states) != LAST_STATE:

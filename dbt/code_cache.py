@@ -71,6 +71,12 @@ def find_row(cache: int, pc: int) -> int:
 
 
 @compiled("i8(i8,i8)")
+def chain_of(cache: int, page: int) -> int:
+    """Where the number of the first row stands that begins on the page of this address: a physical one, or guest's where memory is flat."""
+    return load64(cache + C_PAGE_ROWS) + 4 * (page >> 12 & PAGE_ROWS - 1)
+
+
+@compiled("i8(i8,i8)")
 def make_row(cache: int, pc: int) -> int:
     """Address of the row of `pc`, made if it is new. The caller has checked that there is room (has_room)."""
     slot = slot_of(cache, pc)
@@ -80,12 +86,11 @@ def make_row(cache: int, pc: int) -> int:
         store64(cache + C_ROW_COUNT, number + 1)
         row, page = load64(cache + C_ROWS) + number * ROW_SIZE, load64(cache + C_PAGE)
         store64(row + R_PC, pc)
+        store64(row + R_PAGE, page)
         store32(slot, number)
-        if page != 0:
-            head = load64(cache + C_PAGE_ROWS) + 4 * (page >> 12 & PAGE_ROWS - 1)
-            store64(row + R_PAGE, page)
-            store64(row + R_PAGE_NEXT, load32(head))
-            store32(head, number)
+        head = chain_of(cache, page if page != 0 else pc)
+        store64(row + R_PAGE_NEXT, load32(head))
+        store32(head, number)
     return load64(cache + C_ROWS) + number * ROW_SIZE
 
 
@@ -268,32 +273,6 @@ def drop_unit(cache: int, row: int, changed: int) -> int:
         drop_row(cache, member, changed)
         dropped += 1
         member = following
-    return dropped
-
-
-@compiled("i8(i8,i8,i8,i8)")
-def invalidate(cache: int, start: int, end: int, unused: int) -> int:
-    """Drop exactly the units that hold a byte of [start, end); returns the number of rows dropped."""
-    rows, dropped = load64(cache + C_ROWS), 0
-    for n in range(load64(cache + C_ROW_COUNT)):
-        row = rows + n * ROW_SIZE
-        size = load64(row + R_SIZE)
-        if size != 0 and load64(row + R_PC) < end and load64(row + R_PC) + size > start:
-            dropped += drop_unit(cache, row, 1)
-    return dropped
-
-
-@compiled("i8(i8,i8,i8,i8)")
-def verify(cache: int, start: int, end: int, unused: int) -> int:
-    """Drop the units in changeable ranges whose guest bytes are not what was translated; returns rows dropped."""
-    rows, dropped = load64(cache + C_ROWS), 0
-    for n in range(load64(cache + C_ROW_COUNT)):
-        row = rows + n * ROW_SIZE
-        size, pc = load64(row + R_SIZE), load64(row + R_PC)
-        if size == 0 or pc >= end or pc + size <= start:
-            continue
-        if may_change(cache, pc, size) != 0 and hash_bytes(cache, pc, size) != load64(row + R_HASH):
-            dropped += drop_unit(cache, row, 1)
     return dropped
 
 

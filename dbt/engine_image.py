@@ -95,7 +95,7 @@ def for_translation(paged: bool) -> list:       # type: ignore[type-arg]
 def for_administration() -> list:               # type: ignore[type-arg]
     """And those by which Python looks after the code cache. What both need is compiled twice, at the same time."""
     from dragoman.dbt import adapted, breaks, cache_admin, code_cache, pages, region_blocks, region_pages, region_table, region_watch
-    return [code_cache.invalidate, code_cache.verify, code_cache.find_row, code_cache.next_hot, cache_admin.splice_ranges,
+    return [code_cache.find_row, code_cache.next_hot, cache_admin.splice_ranges,
             cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_blocks.count_around, region_blocks.choose_blocks, region_watch.watch_region, region_table.reserve_region,
             region_table.publish_region, region_table.drop_regions, region_table.calm_down, region_table.invalidate_code,

@@ -16,6 +16,7 @@ from dragoman.dbt.code_cache import (
     R_PAGE_NEXT,
     R_PC,
     R_SIZE,
+    chain_of,
     drop_unit,
     executable_end,
     executable_range,
@@ -23,11 +24,10 @@ from dragoman.dbt.code_cache import (
     hash_at,
 )
 from dragoman.dbt.compiled import call2, compiled, load32, load64, store32, store64
-from dragoman.dbt.state import CACHE, LAST_PARCEL, OFFSET, PAGE_ROWS, PAGE_SIZE, ROW_SIZE
+from dragoman.dbt.state import CACHE, LAST_PARCEL, OFFSET, PAGE_SIZE, ROW_SIZE
 
 C_FETCH, C_PAGE, C_VIRTUAL, C_CODE_BASE = CACHE["fetch"], CACHE["page"], CACHE["virtual"], CACHE["code_base"]
-C_DECODER, C_DECODERS, C_ROWS, C_PAGE_ROWS, C_CROSSING = (
-    CACHE[n] for n in ("decoder", "decoders", "rows", "page_rows", "crossing"))
+C_DECODER, C_DECODERS, C_ROWS, C_CROSSING = (CACHE[n] for n in ("decoder", "decoders", "rows", "crossing"))
 C_SITES, C_SITE_COUNT, SITE_SIZE = CACHE["sites"], CACHE["site_count"], 16
 S_CODE_PAGE = OFFSET["code_page"]
 PAGE_MASK = PAGE_SIZE - 1
@@ -105,7 +105,7 @@ def move_to_crossing(cache: int, row: int) -> None:
     """From the chain of its page's rows into that of those whose instruction lies on two pages."""
     rows = load64(cache + C_ROWS)
     number = (row - rows) // ROW_SIZE
-    head = load64(cache + C_PAGE_ROWS) + 4 * (load64(row + R_PAGE) >> 12 & PAGE_ROWS - 1)
+    head = chain_of(cache, load64(row + R_PAGE))
     if load32(head) == number:
         store32(head, load64(row + R_PAGE_NEXT))
     else:
@@ -135,7 +135,7 @@ def guest_pc_of(cache: int, host: int) -> int:
 def has_units(cache: int, page: int) -> int:
     """1 if something is translated from the physical page."""
     rows = load64(cache + C_ROWS)
-    number = load32(load64(cache + C_PAGE_ROWS) + 4 * (page >> 12 & PAGE_ROWS - 1))
+    number = load32(chain_of(cache, page))
     while number != 0:
         row = rows + number * ROW_SIZE
         if load64(row + R_PAGE) & ~PAGE_MASK == page and load64(row + R_SIZE) != 0:
@@ -148,7 +148,7 @@ def has_units(cache: int, page: int) -> int:
 def verify_units(cache: int, page: int, every: int) -> int:
     """Drop the units on the physical page whose bytes have changed (every: all of them); returns the number that is left."""
     rows, left = load64(cache + C_ROWS), 0
-    number = load32(load64(cache + C_PAGE_ROWS) + 4 * (page >> 12 & PAGE_ROWS - 1))
+    number = load32(chain_of(cache, page))
     while number != 0:
         row = rows + number * ROW_SIZE
         number = load64(row + R_PAGE_NEXT)

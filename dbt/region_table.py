@@ -25,16 +25,15 @@ from dragoman.dbt.code_cache import (
     executable_range,
     has_changed,
     hash_at,
-    invalidate,
     make_row,
     may_change,
     set_code,
-    verify,
 )
 from dragoman.dbt.compiled import compiled, copy_bytes, load64, store8, store64, store_release
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
 from dragoman.dbt.pages import enter_page, has_units
+from dragoman.dbt.stale_rows import invalidate, verify
 from dragoman.dbt.state import (
     CACHE,
     NATIVES,
@@ -280,13 +279,13 @@ def drop_regions(cache: int, start: int, end: int, why: int) -> int:
 @compiled("i8(i8,i8,i8,i8)")
 def invalidate_code(cache: int, start: int, end: int, c: int) -> int:
     """Drop exactly what was made of bytes of [start, end), in every tier; the number of rows that lost code."""
-    return drop_regions(cache, start, end, GONE) + invalidate(cache, start, end, 0)
+    return drop_regions(cache, start, end, GONE) + invalidate(cache, start, end)
 
 
 @compiled("i8(i8,i8,i8,i8)")
 def verify_code(cache: int, start: int, end: int, c: int) -> int:
     """Drop what was made of bytes of [start, end) in changeable ranges that are not the same any more, in every tier."""
-    return drop_regions(cache, start, end, CHANGED) + verify(cache, start, end, 0)
+    return drop_regions(cache, start, end, CHANGED) + verify(cache, start, end)
 
 
 @compiled("i8(i8,i8,i8,i8)")

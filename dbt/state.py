@@ -214,7 +214,7 @@ adapted         guest addresses whose instructions are traps, ascending (adapted
 adapted_count
 plain_decoders  control blocks of the decoder that makes traps of all sensitive instructions, by context
 decoders        control blocks of the decoder by context
-page_rows       uint32 row numbers by hash of the physical page: the first row of a chain (page_next)
+page_rows       uint32 row numbers by hash of the page, physical or, where memory is flat, guest's: the first row of a chain (page_next)
 crossing        first row whose instruction lies on two pages (page_next)
 ask             what the log wants to see: ASK_REPORT, ASK_BLOCKS; 0: there is no log
 stop            nonzero: every thread is to leave native code at its next poll

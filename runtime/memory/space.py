@@ -115,10 +115,10 @@ class AddressSpace(Window):
         if self.engine is not None:
             self.engine.set_executable(area.start, area.end, not self.changeable.is_free(area.start, area.end))
 
-    def code_changed(self) -> None:
-        """The guest says so (fence.i). Under the lock: what is executable is read, and must not go meanwhile."""
+    def code_changed(self, start: int = 0, end: int = 1 << 63) -> None:
+        """The guest says so. Under the lock: what is executable is read, and must not go meanwhile."""
         with _LOCK:
-            self.engine.code_changed()
+            self.engine.code_changed(start, end)
 
     def _emptied(self, start: int, end: int) -> None:
         """The pages of a range have lost what they held: a CPU would fetch the new content, without a fence."""

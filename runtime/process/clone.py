@@ -2,7 +2,8 @@
 
 os.fork() from the guest's own host thread is the fork that keeps Python and libc whole. vfork's child (CLONE_VM and
 CLONE_VFORK: posix_spawn) gets a copy of memory as well; the parent waits until it has called exec or ended, and then
-takes over what the child wrote to the stack above the caller: posix_spawn reports its error there.
+takes over the words that the child changed on the stack above the caller: posix_spawn reports its error there. No others,
+since what lies above may be of other threads, which have not waited (Go's stacks are parts of its heap).
 
 A child in namespaces of its own enters them right after the fork, and the parent waits for that. It cannot enter one for process
 numbers, of which it is to be the first: that one the parent makes for its children, and then goes back to its own.
@@ -24,7 +25,7 @@ from dragoman.runtime.process.thread import ALL_SIGNALS, CALL_SIZE, Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 VM, FS, FILES, SIGHAND, PIDFD, PTRACE, VFORK, PARENT, THREAD = (
@@ -45,7 +46,9 @@ E2BIG, EAGAIN, EINVAL = 7, 11, 22
 HOST_STACK = 1 << 20                # of a thread's host thread: Python and handlers run there, guest code hardly
 ARGUMENTS = Struct("<11Q")          # struct clone_args
 SMALLEST = 64                       # CLONE_ARGS_SIZE_VER0
-REPORTED = 1 << 16                  # bytes of stack that a vfork's parent takes over, at most
+REPORTED = 1 << 16                  # bytes of stack in which a vfork's parent takes over changes, at most
+CHANGE = Struct("<Q8s")             # address, the word there
+COMPARED = 1024                     # bytes at once
 
 
 class Wish:
@@ -159,10 +162,11 @@ class Channel:
 
     def __init__(self, process: Process, fd: int, start: int, length: int) -> None:
         self.process, self.fd, self.start, self.length = process, fd, start, length
+        self.before = process.memory.read_some(start, length)
 
     def report(self) -> None:
-        """Send the part of the stack that the parent shall see, and let it go on."""
-        data = self.process.memory.read_some(self.start, self.length)
+        """Send what has changed on the part of the stack that the parent shall see, and let it go on."""
+        data = b"".join(CHANGE.pack(self.start + at, word) for at, word in self._changes())
         self.process.vfork_channel = None
         try:
             while data:
@@ -170,6 +174,14 @@ class Channel:
         except OSError:
             pass                                    # the parent is gone
         self.process.files.drop(self.fd)
+
+    def _changes(self) -> Iterator[tuple[int, bytes]]:
+        before, after = self.before, self.process.memory.read_some(self.start, self.length)
+        for block in range(0, len(after), COMPARED):
+            if before[block:block + COMPARED] != after[block:block + COMPARED]:
+                for at in range(block, min(block + COMPARED, len(after)), 8):
+                    if before[at:at + 8] != after[at:at + 8]:
+                        yield at, after[at:at + 8]
 
 
 def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = None) -> int | None:
@@ -179,10 +191,10 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     if cpu.pending:                                 # the child would inherit it
         return NOT_MADE
     inlet = outlet = -1
-    sp = cpu.x[SP]
     if wish.flags & VFORK:
-        area = process.memory.table.find(sp)
-        length = min(area.end - sp, REPORTED) if area else 0
+        stack = cpu.x[SP] & -8
+        area = process.memory.table.find(stack)
+        length = min(area.end - stack, REPORTED) if area else 0
         with process.files.room:
             ends = os.pipe()
         outlet, inlet = map(process.files.keep, ends)
@@ -212,7 +224,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         IMPORTS.release()
         if wish.flags & VFORK:
             process.files.drop(inlet)
-            _take_over(process, outlet, sp)
+            _take_over(process, outlet)
         if wish.flags & PIDFD:
             _put_word(process, wish.pidfd, call(NR["pidfd_open"], pid, 0))
         if wish.flags & PARENT_SETTID:
@@ -229,7 +241,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         process.files.drop(earlier.fd)              # of the parent, which is some vfork's child itself
     if wish.flags & VFORK:
         process.files.drop(outlet)
-        process.vfork_channel = Channel(process, inlet, sp, length)
+        process.vfork_channel = Channel(process, inlet, stack, length)
     _enter_child(cpu, wish)
     thread.robust_list = 0
     thread.held.clear()
@@ -242,13 +254,14 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     return None
 
 
-def _take_over(process: Process, outlet: int, sp: int) -> None:
-    """Wait for a vfork's child as vfork does, with signals held back; a copy of its stack comes over this one's."""
+def _take_over(process: Process, outlet: int) -> None:
+    """Wait for a vfork's child as vfork does, with signals held back; what it changed on the stack changes here."""
     data = b""
     while part := os.read(outlet, REPORTED):
         data += part
     process.files.drop(outlet)
-    if data:
-        process.memory.write(sp, data)
-
-
+    for address, word in CHANGE.iter_unpack(data[:len(data) // CHANGE.size * CHANGE.size]):
+        try:
+            process.memory.write(address, word)
+        except GuestFault:
+            continue                                    # another thread has unmapped it meanwhile

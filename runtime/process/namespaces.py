@@ -23,7 +23,8 @@ def make(thread: Thread, wish: Wish) -> int | None:
         return -EINVAL
     wish.flags &= ~(ENTERED | NEWPID)
     own: list[int] = []                             # descriptors of this call, which both sides close
-    outlet, inlet = os.pipe()
+    with files.room:
+        outlet, inlet = os.pipe()
     try:
         for fd in (outlet, inlet):
             own.append(files.keep(fd))
@@ -38,7 +39,9 @@ def make(thread: Thread, wish: Wish) -> int | None:
         if not flags & NEWPID:
             pid = new_process(thread, wish, enter)
         else:
-            home = files.keep(os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC))
+            with files.room:
+                home = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
+            home = files.keep(home)
             own.append(home)
             result = call(NR["unshare"], NEWPID)
             if result < 0:

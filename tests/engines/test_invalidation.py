@@ -112,6 +112,20 @@ def test_exactly_the_blocks_with_a_byte_in_the_range_go(machine, start, end, gon
     assert dropped(machine, lambda: machine.engine.clear_executable(CODE + start, CODE + end)) == {places[n] for n in gone}
 
 
+@pytest.mark.parametrize(("start", "end", "gone"), [(0, 0x400, {0}), (-1, 1, {0}), (0xB, 0x10B, {0}), (0xC, 0xFFC, set()), (0x100, 0x400, set()),
+                                                    (PAGE, 2 * PAGE, {3}), (PAGE + 4, PAGE + 8, {3}), (PAGE + 8, 2 * PAGE, set())])
+def test_of_a_flushed_range_goes_what_has_changed(machine, start, end, gone):
+    """Of blocks 0, 1, 2 and one that reaches 8 bytes into the second page, 0 and the last have changed."""
+    places = [*three(machine), CODE + PAGE - 4]
+    put(machine, places[3], li(A0, 3), add(A0, 10), TRAP)
+    assert call(machine, places[3]) == 13
+    put(machine, places[0], li(A0, 20))
+    put(machine, places[3], li(A0, 23))
+    assert dropped(machine, lambda: machine.engine.code_changed(CODE + start, CODE + end)) == {places[n] for n in gone}
+    machine.engine.code_changed()
+    assert [call(machine, at) for at in places] == [30, 11, 12, 33]
+
+
 def chain(machine: Guest) -> tuple[int, list[int]]:
     """Blocks that fall into each other, and code elsewhere that jumps there; where to start, and the blocks."""
     blocks = [CODE, CODE + 8, CODE + 16]
