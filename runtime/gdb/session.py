@@ -223,6 +223,7 @@ class Session:
 
     def supported(self, rest: bytes) -> Answer:
         self._known = frozenset(part[:-1] for part in rest.split(b";") if part.endswith(b"+"))
+        self.target.told(self._known)
         return (b"PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+" % MOST
                 + b"".join(b";%s+" % feature for feature in self.target.supported))
 

@@ -40,8 +40,8 @@ class Target(Protocol):
 
     features: Mapping[bytes, bytes]                     # files of the target description by name
     supported: Sequence[bytes] = ()                     # what else it can: of gdb's qSupported
-    ranges = False                                      # steps by ranges
-    attached = True                                     # it was there before its debugger, and shall live on after it
+    ranges: bool = False                                # steps by ranges
+    attached: bool = True                               # it was there before its debugger, and shall live on after it
 
     def threads(self) -> Sequence[int]: ...
     def describe(self, thread: int) -> str: ...
@@ -86,5 +86,10 @@ class Target(Protocol):
         """vFile."""
         return b""
 
+    def told(self, features: frozenset[bytes]) -> None:
+        """What the client knows."""
+        return None
+
     def pass_signals(self, signals: frozenset[int]) -> None:
         """These, by gdb's numbers, are delivered without a stop from now on."""
+        return None

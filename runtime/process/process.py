@@ -74,6 +74,14 @@ class Process:
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
         self.contexts: dict[int, Any] = {}              # of asynchronous input and output, which exec destroys
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
+        # What looks on: --strace, -g, --crash-report, core files. Each called in the thread that it is about.
+        self.signal_hooks: list[Callable[[Thread, int, bytes], tuple[int, bytes]]] = []     # before delivery; number 0: none
+        self.death_hooks: list[Callable[[Thread, int, bytes], None]] = []   # before the process dies of a signal
+        self.end_hooks: list[Callable[[int], None]] = []        # before it ends with this status
+        # before(), parent(thread, pid, flags), child(thread), done_vfork(thread)
+        self.fork_hooks: list[Any] = []
+        self.exec_hooks: list[Callable[[Thread], None]] = []    # another program is there
+        self.make_thread: Callable[[Process, Any], Thread] = Thread
         self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
         self.plain_perform: Any = table.perform
         self.perform: Any = table.perform
@@ -83,9 +91,10 @@ class Process:
         if options.stats:
             self.perform = timed_perform
         self.direct: Any = None                         # calls that native code makes: all of them are seen by strace
-        if not (options.strace or options.lockstep):
+        if not (options.strace or options.lockstep or options.debugger):
             from dragoman.runtime.process import direct
             self.direct = direct.table(self.memory.size)
+        self.debugger: Any = None                       # gdb/debugger.py, with -g
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
         self._no_threads_but_one()
 
@@ -165,6 +174,8 @@ class Process:
         except (elf.LoadError, OSError) as error:
             self.complain(str(error))
             self.die(SIGKILL)
+        for hook in self.exec_hooks:
+            hook(thread)
 
     def _descriptors(self) -> Iterable[int]:
         """All that may be open."""
@@ -176,7 +187,7 @@ class Process:
     # --- threads
     def first_thread(self) -> Thread:
         """The program's main thread, not attached yet."""
-        return Thread(self, self.engine.cpu())
+        return self.make_thread(self, self.engine.cpu())
 
     def live(self, thread: Thread) -> None:
         """The life of a host thread once its guest thread is attached. Returns when the host thread is to end."""
@@ -273,11 +284,16 @@ class Process:
 
     def end(self, status: int) -> None:
         """exit_group."""
+        for hook in self.end_hooks:
+            hook(status)
         self.finish()
         os._exit(status & 0xFF)
 
-    def die(self, number: int) -> None:
-        """End of this signal, as the program would natively."""
+    def die(self, number: int, thread: Thread | None = None, info: bytes = b"") -> None:
+        """End of this signal, which `thread` has got, as the program would natively."""
+        if thread is not None:
+            for hook in self.death_hooks:
+                hook(thread, number, info)
         self.finish()
         self.host.set_mask(ALL_SIGNALS)
         if number != SIGKILL:

@@ -49,6 +49,9 @@ def begin(process: Process) -> None:
         elf.read(start.path, start.name, process.memory.size, process.paths.find).close()
         raise elf.LoadError(f"{elf.printable(start.name)}: has changed meanwhile", errno.ENOEXEC)
     keep_core_limit(process)
+    if options.debugger is not None:
+        from dragoman.runtime.process.gdb.start import start as start_debugger
+        start_debugger(process, options.debugger)
     thread = process.first_thread()
     thread.mask = process.host.mask()
     process.host.block_all()
