@@ -163,7 +163,7 @@ class Session:
             raise Malformed
         if text[:1] == b"r":
             return Action(kind, 0, *numbers(detail, 2))
-        return Action(kind, number(detail) if detail else 0)
+        return Action(kind, number(detail) if text[:1] in b"CS" else 0)
 
     def resume(self, rest: bytes) -> Answer:
         """vCont: for each thread the first action that names it, or no thread."""

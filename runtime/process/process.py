@@ -22,9 +22,9 @@ from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call
-from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
+from dragoman.runtime.process.linux.limits import RLIMIT_CORE, RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
-from dragoman.runtime.process.signals import Signals
+from dragoman.runtime.process.signals import CORE_SIGNALS, Signals
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
 TYPE_CHECKING = False
@@ -77,6 +77,7 @@ class Process:
         # What looks on: --strace, -g, --crash-report, core files. Each called in the thread that it is about.
         self.signal_hooks: list[Callable[[Thread, int, bytes], tuple[int, bytes]]] = []     # before delivery; number 0: none
         self.death_hooks: list[Callable[[Thread, int, bytes], None]] = []   # before the process dies of a signal
+        self.core_written = False
         self.end_hooks: list[Callable[[int], None]] = []        # before it ends with this status
         # before(), parent(thread, pid, flags), child(thread), done_vfork(thread)
         self.fork_hooks: list[Any] = []
@@ -289,12 +290,28 @@ class Process:
         self.finish()
         os._exit(status & 0xFF)
 
+    def wants_core(self) -> None:
+        """The guest's limit on core files is what it is: signals that dump core are to come here if there is to be one."""
+        wanted = self.limits.get(RLIMIT_CORE)[0] >= PAGE
+        self.signals.catch("core", CORE_SIGNALS if wanted else frozenset())
+        if wanted and self._write_core not in self.death_hooks:
+            self.death_hooks.insert(0, self._write_core)
+            self.engine.set_precise()                   # its registers are to be those of the instruction
+
+    def _write_core(self, thread: Thread, number: int, info: bytes) -> None:
+        from dragoman.runtime.process.death import core
+        self.core_written = core.write(self, thread, number, info)
+
     def die(self, number: int, thread: Thread | None = None, info: bytes = b"") -> None:
         """End of this signal, which `thread` has got, as the program would natively."""
-        if thread is not None:
+        if thread is not None and self.death_hooks:
+            self.engine.stop_world(thread.cpu)          # for good: what is left of the process is to hold still
             for hook in self.death_hooks:
                 hook(thread, number, info)
         self.finish()
+        if self.core_written:
+            from dragoman.runtime.process.death import flag
+            flag.prepare(self, number)
         self.host.set_mask(ALL_SIGNALS)
         if number != SIGKILL:
             self.host.set_action(number, SIG_DFL)

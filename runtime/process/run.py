@@ -67,6 +67,8 @@ def keep_core_limit(process: Process) -> None:
     """The limit on core files becomes the guest's alone: the host writes none."""
     soft, hard = process.limits.virtual[RLIMIT_CORE] = host_limit(RLIMIT_CORE)
     set_host_limit(RLIMIT_CORE, 0, hard)
+    process.limits.core_changed = process.wants_core
+    process.wants_core()
 
 
 def refuse(text: str, status: int) -> int:

@@ -26,6 +26,7 @@ SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGSTOP, SIGPIPE, SIGXFSZ = 4
 SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSETXID = 17, 18, 23, 28, 33
 FAULTS = frozenset({SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV})      # that an instruction can raise
 ALWAYS_OURS = frozenset({SIGBUS, SIGSEGV})                          # host handlers stay, whatever the guest wants
+CORE_SIGNALS = frozenset({3, 4, 5, 6, 7, 8, 11, 24, 25, 31})       # whose default action dumps core (signal(7))
 STOPS = frozenset({SIGSTOP, 20, 21, 22})
 HARMLESS = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})          # default action: ignore
 UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
@@ -53,7 +54,8 @@ class Signals:
     def __init__(self, host: HostCalls) -> None:
         self.host = host
         self.actions: dict[int, tuple[int, int, int]] = {}
-        self.caught: frozenset[int] = frozenset()       # whose default action is done here: somebody looks on
+        self.wanted: dict[str, frozenset[int]] = {}     # whose default action is done here, by who looks on
+        self.caught: frozenset[int] = frozenset()       # all of these
         self.libc_settled = False
         for number in (SIGPIPE, SIGXFSZ):       # Python ignores them
             host.set_action(number, SIG_DFL)
@@ -83,8 +85,10 @@ class Signals:
         else:
             self.host.set_action(number, handler, flags & MIRRORED)
 
-    def catch(self, numbers: frozenset[int]) -> None:
-        """The default actions of these, and of no others, are done here from now on."""
+    def catch(self, who: str, numbers: frozenset[int]) -> None:
+        """The default actions of these are done here from now on, since `who` wants to see them."""
+        self.wanted[who] = numbers
+        numbers = frozenset().union(*self.wanted.values())
         changed, self.caught = (numbers ^ self.caught) - ALWAYS_OURS, numbers
         for number in changed:
             handler, flags, _ = self.action(number)

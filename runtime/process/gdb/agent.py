@@ -14,7 +14,7 @@ from dragoman.runtime.gdb.protocol import Malformed
 from dragoman.runtime.gdb.riscv_registers import OF_PROGRAMS, set_pc
 from dragoman.runtime.gdb.target import NO_MEMORY
 from dragoman.runtime.memory.window import PAGE
-from dragoman.runtime.process.gdb.debugger import HOLD, Debugger
+from dragoman.runtime.process.gdb.debugger import HOLD, Debugger, always
 from dragoman.runtime.process.gdb.files import Files
 from dragoman.runtime.process.gdb.link import EVENT, Gone, Link
 from dragoman.runtime.process.gdb.numbers import to_gdb
@@ -107,7 +107,7 @@ class Agent:
         mine, others = self._next
         self._next = None
         self.process.files.drop(mine)
-        self.debugger.report(thread, kind="vfork" if flags & VFORK else "fork", address=child, keep=True, descriptors=(others,))
+        self.debugger.report(thread, kind="vfork" if flags & VFORK else "fork", address=child, keep=always, descriptors=(others,))
         self.process.files.drop(others)
 
     def child(self, thread: Any) -> None:
@@ -130,7 +130,7 @@ class Agent:
 
     def done_vfork(self, thread: Any) -> None:
         """The child of a vfork has called exec or ended."""
-        self.debugger.report(thread, kind="vforkdone", keep=True)
+        self.debugger.report(thread, kind="vforkdone", keep=always)
 
     # --- what the hub asks for
     def _thread(self, tid: int) -> DebuggedThread:
@@ -149,6 +149,11 @@ class Agent:
                     raise Malformed(NOT_STILL)
         thread.left = None
         return thread
+
+    def begin(self) -> None:
+        """Returns when the program's first thread stands before its first instruction."""
+        with self.debugger.changed:
+            self.debugger.changed.wait_for(lambda: any(thread.parked for thread in self.process.threads.values()))  # type: ignore
 
     def threads(self) -> list[tuple[int, str]]:
         found = []
@@ -231,7 +236,7 @@ class Agent:
 
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
-    "threads": Agent.threads, "registers": Agent.registers, "register": Agent.register, "set_register": Agent.set_register,
+    "begin": Agent.begin, "threads": Agent.threads, "registers": Agent.registers, "register": Agent.register, "set_register": Agent.set_register,
     "set_pc": Agent.set_pc, "read": Agent.read, "write": Agent.write, "object": Agent.object, "file": Agent.file,
     "insert": lambda agent, *point: agent.debugger.insert(*point), "remove": lambda agent, *point: agent.debugger.remove(*point),
     "resume": lambda agent, actions: agent.debugger.resume(actions), "halt": lambda agent: agent.debugger.halt(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from dragoman.runtime.gdb.protocol import Malformed
@@ -20,6 +21,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dragoman.runtime.process.gdb.thread import DebuggedThread
     from dragoman.runtime.process.process import Process
+
+def always() -> bool:
+    """Of what has to be told, however late."""
+    return True
+
 
 HOLD, RUN, STEP = "hold", "run", "step"
 MOST_POINTS = 1000              # breakpoints
@@ -58,9 +64,9 @@ class Debugger:
             thread.parked = False
 
     def report(self, thread: DebuggedThread, signal: int = TRAPPED, kind: str = "", address: int = 0, text: bytes = b"",
-               keep: bool = False, descriptors: tuple[int, ...] = ()) -> None:
-        """Stop all and tell why; returns when the thread may go on. If another one was first, nothing is told, unless `keep`:
-        then it is tried again."""
+               keep: Callable[[], bool] = bool, descriptors: tuple[int, ...] = ()) -> None:
+        """Stop all and tell why; returns when the thread may go on. If another one was first, nothing is told, unless `keep` then
+        says that it still holds: it is tried again."""
         while self.attached:
             with self.changed:
                 first = not self.halted
@@ -69,7 +75,7 @@ class Debugger:
                     self.event = ("stop", thread.tid, signal, kind, address, text), descriptors
                     os.eventfd_write(self.wake, 1)
             self.park(thread)
-            if first or not keep:
+            if first or not keep():
                 break
 
     def _hold(self) -> None:
@@ -136,7 +142,7 @@ class Debugger:
         self.points.clear()
         self.process.engine.set_breaks(())
         self.watches.set(())
-        self.process.signals.catch(frozenset())
+        self.process.signals.catch("gdb", frozenset())
         with self.changed:
             self.attached = self.halted = False
             for thread in self._threads():
@@ -167,7 +173,7 @@ class Debugger:
             return number, info
         thread.info, thread.undelivered, thread.signal = info, number, 0
         thread.free = False
-        self.report(thread, to_gdb(number), keep=True)
+        self.report(thread, to_gdb(number), keep=always)
         chosen, thread.signal, thread.undelivered = thread.signal, 0, 0
         return chosen, info if chosen == number else thread.made_info(chosen)
 
@@ -176,7 +182,7 @@ class Debugger:
         self.points.clear()
         self.process.engine.set_breaks(())
         self.watches.forget()
-        self.report(thread, kind="exec", text=self.process.image.path, keep=True)
+        self.report(thread, kind="exec", text=self.process.image.path, keep=always)
 
     def forked(self) -> None:
         """In the child, which holds still until the hub lets it go on."""

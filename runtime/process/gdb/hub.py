@@ -28,6 +28,7 @@ class Hub:
         self.session = Session(self.target)
         self.talk = Conversation(client, self.session, self._interrupt)
         self.target.add(first)
+        first.request("begin")
         self.target.look()
         self.session.stop = Stop(first.process)
         self._client = client

@@ -9,7 +9,7 @@ from typing import Any
 from dragoman.runtime.gdb.protocol import Malformed
 
 MOST = 1 << 18                  # bytes of a message: threads of a list, objects in parts
-PATIENCE = 10                   # seconds: an agent that does not answer for so long is taken as gone
+PATIENCE = 60                   # seconds: an agent that does not answer for so long is taken as gone
 GONE = 3                        # error number: ESRCH
 EVENT = 0                       # number of a message that answers no request
 

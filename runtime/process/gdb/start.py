@@ -48,7 +48,7 @@ def start(process: Process, place: bytes) -> None:
     process.make_thread = DebuggedThread
     process.signal_hooks.append(debugger.on_signal)
     process.exec_hooks.append(debugger.on_exec)
-    process.signals.catch(SEEN)
+    process.signals.catch("gdb", SEEN)
     attach(process, debugger, process.files.keep(ours.detach()))
     process.host.set_mask(mask)
 

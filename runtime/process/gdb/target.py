@@ -20,7 +20,7 @@ class ProcessesTarget(Target):
 
     features: Mapping[bytes, bytes] = FEATURES
     supported = (b"multiprocess", b"fork-events", b"vfork-events", b"exec-events", b"no-resumed", b"QPassSignals", b"qXfer:auxv:read",
-                 b"qXfer:exec-file:read", b"qXfer:siginfo:read")
+                 b"qXfer:exec-file:read", b"qXfer:siginfo:read", b"qXfer:threads:read")
     ranges: bool = True
     attached: bool = False
 
@@ -119,6 +119,8 @@ class ProcessesTarget(Target):
         self._peer(thread).request("remove", kind, address, size)
 
     def transfer(self, thread: int, name: bytes, annex: bytes) -> bytes | None:
+        if name == b"threads":
+            return self._list()
         peer = self._peer(thread)
         if name == b"exec-file" and annex:
             process = number(annex)
@@ -127,6 +129,15 @@ class ProcessesTarget(Target):
             peer = self.peers[process]
         found: bytes = peer.request("object", name.decode(), thread)
         return found
+
+    def _list(self) -> bytes:
+        """Threads with their names, which are the guest's to choose (gdb, appendix E.14)."""
+        rows = [b"<threads>\n"]
+        for thread in self.threads():
+            text = "".join(char if char.isalnum() or char in " -_.:/()[]+" else f"&#{ord(char)};" if char >= " " else "?"
+                           for char in self._threads[thread][1])
+            rows.append(b'<thread id="%s" name="%s"/>\n' % (self.name_of(thread), text.encode("ascii", "xmlcharrefreplace")))
+        return b"".join([*rows, b"</threads>\n"])
 
     def file(self, thread: int, request: bytes) -> bytes:
         found: bytes = self._peer(thread).request("file", request)

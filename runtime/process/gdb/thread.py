@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dragoman.dbt.cpu import Cpu
     from dragoman.runtime.process.process import Process
 
-STOP, FAULT = EXITS["stop"], EXITS["fault"]
+STOP, FAULT, EMULATE = EXITS["stop"], EXITS["fault"], EXITS["emulate"]
 EINTR, EFAULT = 4, 14
 SI_QUEUE = -1
 _SENT = Struct("<iii4xiiq")     # si_signo si_errno si_code, si_pid si_uid si_value
@@ -89,10 +89,11 @@ class DebuggedThread(Thread):
             self.apply_mask()
 
     def _meet(self) -> None:
-        kind = self.debugger.kind_at(self.cpu.pc)
+        pc = self.cpu.pc
+        kind = self.debugger.kind_at(pc)
         if kind:
-            self.left = self.cpu.pc
-            self.debugger.report(self, kind=kind)
+            self.left = pc
+            self.debugger.report(self, kind=kind, keep=lambda: self.cpu.pc == pc and bool(self.debugger.kind_at(pc)))
 
     # --- single instructions
     def _step(self) -> None:
@@ -138,17 +139,19 @@ class DebuggedThread(Thread):
         if met is not None:
             self.debugger.report(self, kind=met.kind, address=met.address)
 
-    def on_fault(self) -> None:
-        if self.debugger.watches.pages and self.debugger.watches.holds(self.cpu.exit_data):
-            self.cpu.host_pc = 0
+    def exited(self, reason: int) -> None:
+        cpu, watches = self.cpu, self.debugger.watches
+        if reason == FAULT and watches.pages and watches.holds(cpu.exit_data):
+            cpu.host_pc = 0
             self.execute_one()
+        elif reason == EMULATE:
+            self.execute_one()                          # one: `run` goes on so while the rounding mode is there
         else:
-            super().on_fault()
+            super().exited(reason)
 
     def on_emulate(self) -> None:
-        """One instruction: `run` goes on so while the rounding mode is there."""
-        if self.cpu.frm < FIRST_EMULATED:
-            self.execute_one()
+        """A call has set such a rounding mode: as above."""
+        return
 
     # --- system calls
     def system_call(self) -> None:
