@@ -56,8 +56,7 @@ class Process:
         self.paths = Paths(options.sysroot, self.files)
         self.log_fd = 2
         if options.log_file is not None:
-            self.log_fd = self.files.keep(os.open(options.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-                                                  | os.O_APPEND | os.O_CLOEXEC, 0o666))
+            self.log_fd = self._log_file(options.log_file)
         elif options.strace or options.log:
             self.log_fd = self._own_error_stream()
         self.memory = AddressSpace() if memory is None else memory
@@ -86,11 +85,20 @@ class Process:
         self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
         self.plain_perform: Any = table.perform
         self.perform: Any = table.perform
+        self.strace_fd = self.log_fd
         if options.strace:
-            from dragoman.runtime.process.linux import strace
-            self.plain_perform = self.perform = strace.perform
+            from dragoman.runtime.process.linux import strace_lines
+            if options.strace_file is not None:
+                self.strace_fd = self._log_file(options.strace_file)
+            self.plain_perform = self.perform = strace_lines.attach(self)
+        if options.crash_report is not None:
+            from dragoman.runtime.process.death import report
+            report.attach(self)
         if options.stats:
             self.perform = timed_perform
+        if options.perfmap or options.jitdump:
+            from dragoman.runtime.process.profile import code
+            code.attach(self)
         self.direct: Any = None                         # calls that native code makes: all of them are seen by strace
         if not (options.strace or options.lockstep or options.debugger):
             from dragoman.runtime.process import direct
@@ -263,6 +271,15 @@ class Process:
         """Lines of --strace and -d, each of them written whole whoever else writes there."""
         from dragoman.runtime.process.log import write
         write(self.log_fd, line.encode(errors="surrogateescape") + b"\n")
+
+    def trace(self, line: str) -> None:
+        """As log, where --strace goes."""
+        from dragoman.runtime.process.log import write
+        write(self.strace_fd, line.encode(errors="surrogateescape") + b"\n")
+
+    def _log_file(self, path: bytes) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        return self.files.keep(os.open(path, flags, 0o666))
 
     def _own_error_stream(self) -> int:
         """A descriptor for standard error that the guest, which may close 2 and have a file of its own there, does not see."""
