@@ -35,7 +35,7 @@ from dragoman.dbt.state import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from dragoman.dbt.ranges import Splice
@@ -120,6 +120,11 @@ class Engine:
         self._window: Any = None
         self._tiering: Tiering | None = None            # made when something has become hot
         self.breaks: frozenset[int] = frozenset()       # guest addresses before which native code stops
+        # For profilers, called while no thread is in the cache's tables: (pc, host code, its end) of a region that is there from now
+        # on; the cache is about to be emptied; something has become hot.
+        self.region_hooks: list[Callable[[int, int, int], None]] = []
+        self.flush_hooks: list[Callable[[], None]] = []
+        self.hot_hooks: list[Callable[[], None]] = []
         self._promotes = _thread.allocate_lock()        # held while it works, and while the process is copied
 
     # --- set-up
@@ -352,6 +357,8 @@ class Engine:
         if reason == EXIT_HOT:
             with self._promotes:
                 self.tiering().on_hot(cpu)
+                for hook in self.hot_hooks:
+                    hook()
             if self.log is not None:
                 self.log.promoted(cpu)
             return True
@@ -403,6 +410,8 @@ class Engine:
     def empty(self, cpu: Cpu | None, library: int = 0) -> None:
         """flush() for who holds `_promotes`. library: what units are made of from now on."""
         self.stop_world(cpu)
+        for hook in self.flush_hooks:
+            hook()
         try:
             if library:
                 self.set_control("library", library)

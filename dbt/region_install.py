@@ -101,7 +101,10 @@ class Regions:
         if result != DONE:
             self._starts.pop()
             self._sites.pop()
-        elif self.engine.log is not None:
+            return result
+        for hook in self.engine.region_hooks:
+            hook(image.entries[0], base, base + code_at + len(image.code))
+        if self.engine.log is not None:
             self.engine.log.region(image, pieces, base + code_at, place)
         return result
 

@@ -17,13 +17,13 @@ class Option:
     """One row of a table. `names` are separated by spaces; without `value` it is a flag, which sets True.
 
     `read` turns the value's text into what is stored, or raises ValueError with a reason. With `gather`, each use adds
-    to a list.
+    to a list. With `bare`, the value may be left away (`--name`, `--name=VALUE`): that is what is stored then.
     """
 
     def __init__(self, names: str, field: str, text: str, value: str = "",
-                 read: Callable[[str], object] = str, gather: bool = False) -> None:
+                 read: Callable[[str], object] = str, gather: bool = False, bare: object = None) -> None:
         self.names = names.split()
-        self.field, self.text, self.value, self.read, self.gather = field, text, value, read, gather
+        self.field, self.text, self.value, self.read, self.gather, self.bare = field, text, value, read, gather, bare
 
 
 def choice(*words: str) -> Callable[[str], str]:
@@ -72,6 +72,9 @@ def parse(table: Sequence[Option], words: Sequence[str]) -> tuple[dict[str, obje
                 raise UsageError(f"{name} takes no value")
             fields[option.field] = True
             continue
+        if not given and option.bare is not None:
+            fields[option.field] = option.bare
+            continue
         if not given:
             if not rest:
                 raise UsageError(f"{name} needs {option.value} behind it")
@@ -95,7 +98,8 @@ def help_text(usage: str, about: str, table: Sequence[Option], more: str = "") -
     if table:
         lines += ["", "options:"]
     for option in table:
-        head = "  " + ", ".join(option.names) + (f" {option.value}" if option.value else "")
+        value = f"[={option.value}]" if option.bare is not None else f" {option.value}" if option.value else ""
+        head = "  " + ", ".join(option.names) + value
         for part in wrap(option.text, 74):
             if len(head) > 24:
                 lines.append(head)

@@ -116,6 +116,15 @@ def code_size(text: str) -> int:
     return number
 
 
+def gdb_place(text: str) -> bytes:
+    """A port, or the path of a socket, which `unix:` may stand before."""
+    if text.isdigit() and int(text) > 65535:
+        raise ValueError("is not a port: 0 to 65535")
+    if not text.removeprefix("unix:"):
+        raise ValueError("is empty")
+    return os.fsencode(text)
+
+
 RUN_OPTIONS = (
     Option("-L --sysroot", "sysroot", "the guest's root: absolute paths are looked for there first, then as they are. "
            "Programs that need a dynamic loader need it (default: the variable QEMU_LD_PREFIX)", "ROOT", os.fsencode),
@@ -138,7 +147,15 @@ RUN_OPTIONS = (
     Option("--count", "count", "count guest instructions exactly (slower): for --stats, and the guest's instret"),
     Option("--lockstep", "lockstep", "run two engines side by side and stop where their states first differ", "A,B",
            two_engines),
-    Option("--strace", "strace", "print the guest's system calls"),
+    Option("-g", "debugger", "wait for gdb (`target remote`) before the first instruction, at a TCP port of this host or at a Unix socket; implies "
+           "--precise", "PORT|PATH", gdb_place),
+    Option("--crash-report", "crash_report", "when the guest dies of a fatal signal, print registers, code, backtrace and mappings on standard "
+           "error or into FILE; implies --precise", "FILE", os.fsencode, bare=b""),
+    Option("--perfmap", "perfmap", "write /tmp/perf-PID.map, by which perf names translated code"),
+    Option("--jitdump", "jitdump", "write jit-PID.dump into the current folder, for perf inject --jit"),
+    Option("--strace", "strace", "print the guest's system calls and signals, those of its threads and children, too"),
+    Option("-c", "strace_count", "as --strace, but only count calls, errors and time: a table at the end, children included"),
+    Option("-f", "strace_file", "as --strace, into this file", "FILE", os.fsencode),
     Option("-d", "log", f"print some of {', '.join(LOG_ITEMS)}; `-d help` explains them", "ITEMS", log_items,
            gather=True),
     Option("-D", "log_file", "write --strace and -d to this file instead of standard error", "FILE", os.fsencode),
@@ -194,6 +211,12 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
             fields[name] = (frozenset if name == "log" else tuple)(x for use in fields[name] for x in use)  # type: ignore
     if "stats_file" in fields:
         fields["stats"] = True
+    if "debugger" in fields and "lockstep" in fields:
+        raise UsageError("run: -g has one engine; leave --lockstep away")
+    if "strace_count" in fields or "strace_file" in fields:
+        fields["strace"] = True
+    if "debugger" in fields or "crash_report" in fields:
+        fields["precise"] = True
     prefix = next((item[15:] for item in environment if item.startswith(b"QEMU_LD_PREFIX=")), b"")
     if prefix:
         fields.setdefault("sysroot", prefix)

@@ -53,7 +53,18 @@ class RunOptions:
     lockstep: tuple[str, str] | None = None
     """Two of ENGINES to run side by side."""
 
+    debugger: bytes | None = None
+    """Where to wait for gdb: a port of TCP, or the path of a socket."""
+    crash_report: bytes | None = None
+    """Where a report goes when the guest dies of a fatal signal; empty: standard error."""
+    perfmap: bool = False
+    jitdump: bool = False
+
     strace: bool = False
+    strace_count: bool = False
+    """A table of calls at the end, instead of lines."""
+    strace_file: bytes | None = None
+    """Where strace goes, if not where the log does."""
     log: frozenset[str] = frozenset()
     """Some of LOG_ITEMS."""
     log_file: bytes | None = None

@@ -108,7 +108,7 @@ def new_thread(thread: Thread, wish: Wish) -> int:
     cpu = process.engine.cpu()
     cpu.copy_registers(thread.cpu)
     _enter_child(cpu, wish)
-    child = Thread(process, cpu)
+    child = process.make_thread(process, cpu)
     child.mask = thread.mask
     if flags & CHILD_CLEARTID:
         child.clear_child_tid = wish.child_tid
@@ -199,6 +199,8 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
             ends = os.pipe()
         outlet, inlet = map(process.files.keep, ends)
     earlier = process.vfork_channel
+    for hook in tuple(process.fork_hooks):
+        hook.before()
     lock = fork_lock()
     IMPORTS.acquire()
     lock.acquire()
@@ -222,9 +224,13 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         process.engine.after_fork()
         lock.release()
         IMPORTS.release()
+        for hook in tuple(process.fork_hooks):
+            hook.parent(thread, pid, wish.flags)
         if wish.flags & VFORK:
             process.files.drop(inlet)
             _take_over(process, outlet)
+            for hook in tuple(process.fork_hooks):
+                hook.done_vfork(thread)
         if wish.flags & PIDFD:
             _put_word(process, wish.pidfd, call(NR["pidfd_open"], pid, 0))
         if wish.flags & PARENT_SETTID:
@@ -250,6 +256,8 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         _put_word(process, wish.child_tid, thread.tid)
     if wish.flags & CLEAR_SIGHAND:
         process.signals.reset()
+    for hook in tuple(process.fork_hooks):
+        hook.child(thread)
     thread.apply_mask()
     return None
 

@@ -22,9 +22,9 @@ from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
-from dragoman.runtime.process.linux.limits import RLIMIT_STACK, Limits
+from dragoman.runtime.process.linux.limits import RLIMIT_CORE, RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
-from dragoman.runtime.process.signals import Signals, bit
+from dragoman.runtime.process.signals import CORE_SIGNALS, Signals, bit
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
 TYPE_CHECKING = False
@@ -55,8 +55,7 @@ class Process:
         self.paths = Paths(options.sysroot, self.files)
         self.log_fd = 2
         if options.log_file is not None:
-            self.log_fd = self.files.keep(os.open(options.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-                                                  | os.O_APPEND | os.O_CLOEXEC, 0o666))
+            self.log_fd = self._log_file(options.log_file)
         elif options.strace or options.log:
             self.log_fd = self._own_error_stream()
         self.memory = AddressSpace() if memory is None else memory
@@ -73,18 +72,37 @@ class Process:
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
         self.contexts: dict[int, Any] = {}              # of asynchronous input and output, which exec destroys
         self.at_end: list[Callable[[], None]] = []      # called before the process ends in an orderly way
+        # What looks on: --strace, -g, --crash-report, core files. Each called in the thread that it is about.
+        self.signal_hooks: list[Callable[[Thread, int, bytes], tuple[int, bytes]]] = []     # before delivery; number 0: none
+        self.death_hooks: list[Callable[[Thread, int, bytes], None]] = []   # before the process dies of a signal
+        self.core_written = False
+        self.end_hooks: list[Callable[[int], None]] = []        # before it ends with this status
+        # before(), parent(thread, pid, flags), child(thread), done_vfork(thread)
+        self.fork_hooks: list[Any] = []
+        self.exec_hooks: list[Callable[[Thread], None]] = []    # another program is there
+        self.make_thread: Callable[[Process, Any], Thread] = Thread
         self.python_calls = self.call_time = 0          # system calls and nanoseconds in them, with --stats
         self.plain_perform: Any = table.perform
         self.perform: Any = table.perform
+        self.strace_fd = self.log_fd
         if options.strace:
-            from dragoman.runtime.process.linux import strace
-            self.plain_perform = self.perform = strace.perform
+            from dragoman.runtime.process.linux import strace_lines
+            if options.strace_file is not None:
+                self.strace_fd = self._log_file(options.strace_file)
+            self.plain_perform = self.perform = strace_lines.attach(self)
+        if options.crash_report is not None:
+            from dragoman.runtime.process.death import report
+            report.attach(self)
         if options.stats:
             self.perform = timed_perform
+        if options.perfmap or options.jitdump:
+            from dragoman.runtime.process.profile import code
+            code.attach(self)
         self.direct: Any = None                         # calls that native code makes: all of them are seen by strace
-        if not (options.strace or options.lockstep):
+        if not (options.strace or options.lockstep or options.debugger):
             from dragoman.runtime.process import direct
             self.direct = direct.table(self.memory.size)
+        self.debugger: Any = None                       # gdb/debugger.py, with -g
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
         self._no_threads_but_one()
 
@@ -163,6 +181,8 @@ class Process:
         except (elf.LoadError, OSError) as error:
             self.complain(str(error))
             self.die(SIGKILL)
+        for hook in self.exec_hooks:
+            hook(thread)
 
     def _descriptors(self) -> Iterable[int]:
         """All that may be open."""
@@ -175,7 +195,7 @@ class Process:
     # --- threads
     def first_thread(self) -> Thread:
         """The program's main thread, not attached yet."""
-        return Thread(self, self.engine.cpu())
+        return self.make_thread(self, self.engine.cpu())
 
     def live(self, thread: Thread) -> None:
         """The life of a host thread once its guest thread is attached. Returns when the host thread is to end."""
@@ -251,6 +271,15 @@ class Process:
         from dragoman.runtime.process.log import write
         write(self.log_fd, line.encode(errors="surrogateescape") + b"\n")
 
+    def trace(self, line: str) -> None:
+        """As log, where --strace goes."""
+        from dragoman.runtime.process.log import write
+        write(self.strace_fd, line.encode(errors="surrogateescape") + b"\n")
+
+    def _log_file(self, path: bytes) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        return self.files.keep(os.open(path, flags, 0o666))
+
     def _own_error_stream(self) -> int:
         """A descriptor for standard error that the guest, which may close 2 and have a file of its own there, does not see."""
         try:
@@ -274,12 +303,33 @@ class Process:
 
     def end(self, status: int) -> None:
         """exit_group."""
+        for hook in self.end_hooks:
+            hook(status)
         self.finish()
         os._exit(status & 0xFF)
 
-    def die(self, number: int) -> None:
-        """End of this signal, as the program would natively."""
+    def wants_core(self) -> None:
+        """The guest's limit on core files is what it is: signals that dump core are to come here if there is to be one."""
+        wanted = self.limits.get(RLIMIT_CORE)[0] >= PAGE
+        self.signals.catch("core", CORE_SIGNALS if wanted else frozenset())
+        if wanted and self._write_core not in self.death_hooks:
+            self.death_hooks.insert(0, self._write_core)
+            self.engine.set_precise()                   # its registers are to be those of the instruction
+
+    def _write_core(self, thread: Thread, number: int, info: bytes) -> None:
+        from dragoman.runtime.process.death import core
+        self.core_written = core.write(self, thread, number, info)
+
+    def die(self, number: int, thread: Thread | None = None, info: bytes = b"") -> None:
+        """End of this signal, which `thread` has got, as the program would natively."""
+        if thread is not None and self.death_hooks:
+            self.engine.stop_world(thread.cpu)          # for good: what is left of the process is to hold still
+            for hook in self.death_hooks:
+                hook(thread, number, info)
         self.finish()
+        if self.core_written:
+            from dragoman.runtime.process.death import flag
+            flag.prepare(self, number)
         self.host.set_mask(ALL_SIGNALS)
         if number != SIGKILL:
             self.host.set_action(number, SIG_DFL)

@@ -49,6 +49,9 @@ def begin(process: Process) -> None:
         elf.read(start.path, start.name, process.memory.size, process.paths.find).close()
         raise elf.LoadError(f"{elf.printable(start.name)}: has changed meanwhile", errno.ENOEXEC)
     keep_core_limit(process)
+    if options.debugger is not None:
+        from dragoman.runtime.process.gdb.start import start as start_debugger
+        start_debugger(process, options.debugger)
     thread = process.first_thread()
     thread.mask = process.host.mask()
     process.host.block_all()
@@ -64,6 +67,8 @@ def keep_core_limit(process: Process) -> None:
     """The limit on core files becomes the guest's alone: the host writes none."""
     soft, hard = process.limits.virtual[RLIMIT_CORE] = host_limit(RLIMIT_CORE)
     set_host_limit(RLIMIT_CORE, 0, hard)
+    process.limits.core_changed = process.wants_core
+    process.wants_core()
 
 
 def refuse(text: str, status: int) -> int:

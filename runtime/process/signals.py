@@ -26,6 +26,7 @@ SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGSTOP, SIGPIPE, SIGXFSZ = 4
 SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSETXID = 17, 18, 23, 28, 33
 FAULTS = frozenset({SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV})      # that an instruction can raise
 ALWAYS_OURS = frozenset({SIGBUS, SIGSEGV})                          # host handlers stay, whatever the guest wants
+CORE_SIGNALS = frozenset({3, 4, 5, 6, 7, 8, 11, 24, 25, 31})       # whose default action dumps core (signal(7))
 STOPS = frozenset({SIGSTOP, 20, 21, 22})
 HARMLESS = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH})          # default action: ignore
 UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
@@ -54,6 +55,8 @@ class Signals:
     def __init__(self, host: HostCalls) -> None:
         self.host = host
         self.actions: dict[int, tuple[int, int, int]] = {}
+        self.wanted: dict[str, frozenset[int]] = {}     # whose default action is done here, by who looks on
+        self.caught: frozenset[int] = frozenset()       # all of these
         self.libc_settled = False
         for number in (SIGPIPE, SIGXFSZ):       # Python ignores them
             host.set_action(number, SIG_DFL)
@@ -74,7 +77,24 @@ class Signals:
             name = "on_fault" if number in FAULTS else "on_signal"
             self.host.set_action(number, name, flags & MIRRORED)
         elif number not in ALWAYS_OURS:
+            self._leave(number, handler, flags)
+
+    def _leave(self, number: int, handler: int, flags: int) -> None:
+        """What the host is to do with a signal that has no handler. Where somebody looks on, calls are made anew behind it."""
+        if handler == SIG_DFL and number in self.caught:
+            self.host.set_action(number, "on_fault" if number in FAULTS else "on_signal", flags & MIRRORED | SA_RESTART)
+        else:
             self.host.set_action(number, handler, flags & MIRRORED)
+
+    def catch(self, who: str, numbers: frozenset[int]) -> None:
+        """The default actions of these are done here from now on, since `who` wants to see them."""
+        self.wanted[who] = numbers
+        numbers = frozenset().union(*self.wanted.values())
+        changed, self.caught = (numbers ^ self.caught) - ALWAYS_OURS, numbers
+        for number in changed:
+            handler, flags, _ = self.action(number)
+            if handler == SIG_DFL:
+                self._leave(number, handler, flags)
 
     def first_thread(self) -> None:
         """The host's libc has started its first thread, and has put its own handler for setuid in all threads."""
@@ -112,6 +132,16 @@ def take(thread: Thread) -> None:
 def deliver(thread: Thread, number: int, info: bytes) -> None:
     """Do what the guest wants done with a signal. Host signals may be all blocked; the caller applies the mask."""
     process = thread.process
+    for hook in process.signal_hooks:
+        number, info = hook(thread, number, info)
+        if not number:
+            return
+    enter(thread, number, info)
+
+
+def enter(thread: Thread, number: int, info: bytes) -> None:
+    """deliver() for who has asked the hooks."""
+    process = thread.process
     handler, flags, mask = process.signals.action(number)
     saved = thread.mask_to_save()
     if handler == SIG_IGN or (handler == SIG_DFL and number in HARMLESS):
@@ -120,7 +150,7 @@ def deliver(thread: Thread, number: int, info: bytes) -> None:
         if number in STOPS:
             os.kill(os.getpid(), SIGSTOP)
             return
-        process.die(number)
+        process.die(number, thread, info)
     cpu, memory = thread.cpu, process.memory
     if flags & SA_RESETHAND:
         process.signals.set_action(number, SIG_DFL, flags, mask)
@@ -152,13 +182,18 @@ def refuse_frame(thread: Thread, number: int, address: int) -> None:
 
 def fault(thread: Thread, number: int, code: int, address: int, doing: str, where: int | None = None) -> None:
     """An instruction raised a signal: its handler, or the end with one line that says what it did (`doing`)."""
-    process = thread.process
+    process, info = thread.process, fault_info(number, code, address)
+    raised, pc = number, thread.cpu.pc
+    for hook in process.signal_hooks:
+        number, info = hook(thread, number, info)
+        if not number:
+            return
     handler = process.signals.action(number)[0]
-    if handler <= SIG_IGN or thread.mask & bit(number):
+    if number == raised and (handler <= SIG_IGN or thread.mask & bit(number)):
         shown = address if where is None else where
-        process.complain(f"guest {NAMES[number]} at pc {thread.cpu.pc:#x}, {doing} {shown:#x}")
-        process.die(number)
-    deliver(thread, number, fault_info(number, code, address))
+        process.complain(f"guest {NAMES[number]} at pc {pc:#x}, {doing} {shown:#x}")
+        process.die(number, thread, info)
+    enter(thread, number, info)
     thread.apply_mask()
 
 

@@ -277,25 +277,33 @@ class Thread:
 
     def on_emulate(self) -> None:
         """One instruction by the oracle, and all of those under a rounding mode that the host lacks."""
+        while True:
+            self.emulate_one()
+            if self.cpu.pending:
+                signals.take(self)
+            if self.cpu.frm < FIRST_EMULATED:
+                return
+
+    def emulate_one(self) -> None:
+        """The instruction at pc by the oracle, and what it asks for."""
         with IMPORTS:
             from dragoman.dbt import emulate, oracle
         cpu = self.cpu
-        while True:
-            try:
-                outcome = emulate.step(cpu, self.process.oracle_memory, level=self.process.options.cpu)
-            except oracle.GuestFault as fault:
-                area = self.process.memory.table.find(fault.address)
-                signals.fault(self, SIGSEGV, MAPERR if area is None else ACCERR, fault.address, "accessing")
-            else:
-                if outcome.reason == "syscall":
-                    self.system_call()
-                elif outcome.reason is not None:
-                    cpu.exit_data = outcome.value
-                    self.exited(EXITS[outcome.reason])
-            if cpu.pending:
-                signals.take(self)
-            if cpu.frm < FIRST_EMULATED:
-                return
+        try:
+            outcome = emulate.step(cpu, self.process.oracle_memory, level=self.process.options.cpu)
+        except oracle.GuestFault as fault:
+            area = self.process.memory.table.find(fault.address)
+            signals.fault(self, SIGSEGV, MAPERR if area is None else ACCERR, fault.address, "accessing")
+        else:
+            self.emulated(outcome.reason, outcome.value)
+
+    def emulated(self, reason: str | None, value: int) -> None:
+        """What the oracle has left an instruction with."""
+        if reason == "syscall":
+            self.system_call()
+        elif reason is not None:
+            self.cpu.exit_data = value
+            self.exited(EXITS[reason])
 
 
 _HANDLERS = {

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from dragoman.runtime.machine.gdb.protocol import packet
+from dragoman.runtime.gdb.protocol import packet
 from dragoman.runtime.machine.gdb.server import NoPlace
 from tests.gdb.machine import Client, free_port, ours
 

@@ -1,1 +1,1 @@
-"""A stub for gdb's remote protocol: protocol and session know no machine, target.py is a machine as they see it."""
+"""A machine for gdb: target.py is a machine as a session (runtime/gdb) sees it, server.py its socket."""

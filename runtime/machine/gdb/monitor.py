@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dragoman.runtime.machine.gdb.protocol import Malformed
+from dragoman.runtime.gdb.protocol import Malformed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

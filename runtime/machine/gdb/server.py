@@ -9,9 +9,9 @@ import socket
 import threading
 import traceback
 
-from dragoman.runtime.machine.gdb import protocol
-from dragoman.runtime.machine.gdb.protocol import Receiver, packet
-from dragoman.runtime.machine.gdb.session import INTERRUPTED, Session, Stop
+from dragoman.runtime.gdb.conversation import Conversation
+from dragoman.runtime.gdb.session import INTERRUPTED, Session
+from dragoman.runtime.gdb.target import Stop
 from dragoman.runtime.machine.gdb.target import MachineTarget
 from dragoman.runtime.machine.options import MachineError
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from dragoman.runtime.machine.machine import Machine
 
 LOCAL, UNIX = "127.0.0.1", "unix:"
-CHUNK = 1 << 16
-PATIENCE = 10                   # seconds: a client that does not read for so long is given up
-TOO_LONG = b"E07"               # E2BIG
 
 
 class NoPlace(MachineError):
@@ -60,7 +57,6 @@ class Server:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.target = MachineTarget(machine, lambda: os.eventfd_write(self._wake, 1))
         self._closing = False
-        self._last = b""                                # what was sent last, for clients that did not get it
         if wait:
             self.target.halt(Stop(1))
         self._thread = threading.Thread(target=self._run, name="gdb", daemon=True)
@@ -103,7 +99,6 @@ class Server:
         """One client, until it goes or the machine has ended."""
         with client:
             try:
-                client.settimeout(PATIENCE)
                 self._talk(client)
             except OSError:
                 pass                                    # it is gone
@@ -112,11 +107,12 @@ class Server:
         if not self._closing:
             self.target.halt(Stop(1))
             if self.target.wait_stop() is not None:
-                self.target.detach()
+                self.target.detach(0)
 
     def _talk(self, client: socket.socket) -> None:
         target = self.target
-        receiver, session = Receiver(), Session(target)
+        session = Session(target)
+        talk = Conversation(client, session, target.interrupt)
         target.halt(Stop(1, INTERRUPTED))
         session.stop = target.wait_stop()
         with selectors.DefaultSelector() as waiting:
@@ -127,34 +123,10 @@ class Server:
                 if self._wake in ready:
                     self._woken()
                     if self._closing:
-                        self._send(client, b"W%02x" % (self.machine.status & 0xFF))
+                        talk.send(b"W%02x" % (self.machine.status & 0xFF))
                         return
                     stop = target.wait_stop() if session.stop is None else None
                     if stop is not None:
-                        self._send(client, session.stopped(stop))
-                if client in ready:
-                    data = client.recv(CHUNK)
-                    if not data:
-                        return
-                    for event in receiver.feed(data):
-                        self._event(client, session, event)
-
-    def _event(self, client: socket.socket, session: Session, event: bytes | str) -> None:
-        if event == protocol.INTERRUPT:
-            if session.stop is None:
-                self.target.interrupt()
-        elif event == protocol.NAK:
-            client.sendall(packet(self._last))
-        elif event == protocol.BROKEN:
-            if session.acknowledges:
-                client.sendall(b"-")
-        elif event != protocol.ACK and not session.ended:
-            if session.acknowledges:
-                client.sendall(b"+")
-            answer = session.answer(event) if isinstance(event, bytes) else TOO_LONG
-            if answer is not None:
-                self._send(client, answer)
-
-    def _send(self, client: socket.socket, answer: bytes) -> None:
-        self._last = answer
-        client.sendall(packet(answer))
+                        talk.send(session.stopped(stop))
+                if client in ready and not talk.receive():
+                    return

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Mapping
 
 from dragoman.dbt.state import PAGE_SIZE
+from dragoman.runtime.gdb.protocol import Malformed
+from dragoman.runtime.gdb.session import INTERRUPTED, TRAPPED
+from dragoman.runtime.gdb.target import CONTINUE, NO_MEMORY, Action, Stop, Target
+from dragoman.runtime.gdb.target import STEP as STEPS
 from dragoman.runtime.machine.gdb import monitor
 from dragoman.runtime.machine.gdb.control import HOLD, RUN, STEP, HartControl, Watch
-from dragoman.runtime.machine.gdb.protocol import Malformed
-from dragoman.runtime.machine.gdb.session import INTERRUPTED, NO_MEMORY, TRAPPED, Stop
-from dragoman.runtime.machine.gdb.session import STEP as STEPS
 from dragoman.runtime.memory.physical import BusError
 
 TYPE_CHECKING = False
@@ -27,7 +28,7 @@ MOST_POINTS = 1000                  # breakpoints; and bytes that all watchpoint
 MASK = (1 << 64) - 1
 
 
-class MachineTarget:
+class MachineTarget(Target):
     """`wake` is called, by any thread, when the machine has stopped or ended: `wait_stop` has to be called then."""
 
     def __init__(self, machine: Machine, wake: Callable[[], None]) -> None:
@@ -98,7 +99,8 @@ class MachineTarget:
             self._stopped_at = self.machine.harts[0].time()
         return self.stop
 
-    def resume(self, actions: Mapping[int, str]) -> None:
+    def resume(self, actions: Mapping[int, Action]) -> None:
+        """A machine takes no signals: as without."""
         if self._stopped_at is not None:
             passed, self._stopped_at = self.machine.harts[0].time() - self._stopped_at, None
             for hart in self.machine.harts:
@@ -108,21 +110,23 @@ class MachineTarget:
             for control in self.controls:
                 action = actions.get(control.hart.hart_id + 1)
                 control.parked = action is None
-                control.mode = HOLD if action is None else STEP if action == STEPS else RUN
+                control.mode = HOLD if action is None else STEP if action.kind == STEPS else RUN
         for control in self.controls:
             control.hart.kick()
 
-    def detach(self) -> None:
+    def detach(self, process: int) -> bool:
         """It goes on, without any breakpoint."""
         self._points.clear()
         self._set_breaks()
         self._set_watches(())
         for control in self.controls:
             control.left = control.met = None
-        self.resume(dict.fromkeys(self.threads(), RUN))
+        self.resume(dict.fromkeys(self.threads(), Action(CONTINUE)))
+        return True
 
-    def kill(self) -> None:
+    def kill(self, process: int) -> bool:
         self.machine.stop()
+        return True
 
     # --- threads
     def _hart(self, thread: int) -> Vcpu:
@@ -214,7 +218,7 @@ class MachineTarget:
         """Its kind, or nothing."""
         return next((kind for kind in ("hardware", "software") if (kind, pc) in self._points), "")
 
-    def insert(self, kind: str, address: int, size: int) -> None:
+    def insert(self, thread: int, kind: str, address: int, size: int) -> None:
         if kind in ("software", "hardware"):
             if len(self._points) >= MOST_POINTS:
                 raise Malformed
@@ -225,7 +229,7 @@ class MachineTarget:
                 raise Malformed
             self._set_watches((*self.watches, Watch(kind, address, size)))
 
-    def remove(self, kind: str, address: int, size: int) -> None:
+    def remove(self, thread: int, kind: str, address: int, size: int) -> None:
         if kind in ("software", "hardware"):
             if self._points.pop((kind, address), None) is not None:
                 self._set_breaks()

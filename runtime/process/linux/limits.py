@@ -5,6 +5,10 @@ from __future__ import annotations
 from dragoman.runtime.process.linux.descriptors import PAIR, RLIMIT_NOFILE
 from dragoman.runtime.process.linux.host import NR, address_of, call
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS, COUNT = 2, 3, 4, 9, 16
 INFINITY = (1 << 64) - 1
 EPERM, EINVAL = 1, 22
@@ -26,6 +30,7 @@ class Limits:
 
     def __init__(self) -> None:
         self.virtual: dict[int, tuple[int, int]] = {}
+        self.core_changed: Callable[[], None] | None = None     # told when RLIMIT_CORE is another one
 
     def get(self, resource: int) -> tuple[int, int]:
         return self.virtual.get(resource) or host_limit(resource)
@@ -43,4 +48,6 @@ class Limits:
             if result < 0:
                 return result
         self.virtual[resource] = soft, hard
+        if resource == RLIMIT_CORE and self.core_changed is not None:
+            self.core_changed()
         return 0

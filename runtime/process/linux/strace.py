@@ -12,8 +12,8 @@ from os import strerror
 
 from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process.linux import strace_names as names
-from dragoman.runtime.process.linux import table
-from dragoman.runtime.process.linux.host import NOT_MADE
+from dragoman.runtime.process.linux import strace_signals, strace_structs
+from dragoman.runtime.process.linux.strace_kinds import KINDS
 from dragoman.runtime.process.linux.table import Syscall, Thread, signed, signed32
 
 TYPE_CHECKING = False
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHOWN = 32                      # bytes of a buffer
+MOST_SHOWN = 16                 # elements of an array
+MOST_STRINGS = 10_000
+LONGEST_STRING = 32 * 4096         # bytes of a string (MAX_ARG_STRLEN)
+FUTEX_WAITS = (0, 6, 9, 11, 13)
+_TWO_FDS = Struct("<ii")
+MSGHDR = Struct("<QI4xQQQQi4x")
 BEFORE = {"exit", "exit_group"}     # do not come back
 MASK = (1 << 64) - 1
 
@@ -55,18 +61,28 @@ class Printer:
 
     def __init__(self, thread: Thread, entry: Syscall, arguments: tuple[int, ...]):
         self.memory, self.entry, self.arguments = thread.process.memory, entry, arguments
-        self.texts: list[str] = ["?"] * entry.arity
+        self.kinds = KINDS.get(entry.name) or entry.kinds
+        self.texts: list[str] = ["?"] * len(self.kinds)
 
     def fill(self, after: bool, result: int = 0) -> None:
         """Write down the arguments that are known before the call, or after it."""
-        for at, kind in enumerate(self.entry.kinds):
-            if (kind == "out" or kind.endswith("+")) == after:
+        for at, kind in enumerate(self.kinds):
+            if (kind in ("out", "iovec:out") or kind.endswith("+")) == after:
                 try:
                     self.texts[at] = self.text(kind, self.arguments[at], result)
                 except (GuestFault, OSError):
-                    self.texts[at] = hex(self.arguments[at])
+                    self.texts[at] = self.plain_pointer(self.arguments[at])
+
+    @property
+    def known(self) -> int:
+        """How many arguments can be printed before the call."""
+        return next((at for at, text in enumerate(self.texts) if text == "?"), len(self.texts))
+
+    def plain_pointer(self, value: int) -> str:
+        return hex(value) if value else "NULL"
 
     def text(self, kind: str, value: int, result: int) -> str:
+        after = kind.endswith("+")
         kind, _, detail = kind.removesuffix("+").partition(":")
         if kind in ("path", "name", "link", "string"):
             return quoted(self.memory.read_string(value)) if value else "NULL"
@@ -74,18 +90,77 @@ class Printer:
             return self.bytes(value, result) if result > 0 else hex(value)
         if kind == "buffer":
             return self.bytes(value, self.arguments[int(detail)])
+        if kind == "flags" and detail == "clone" and value & 0xFF:         # with the signal at the child's end
+            return flags(value & 0xFFFF_FF00, names.FLAGS[detail]) + "|" + strace_signals.name(value & 0xFF)
         if kind == "flags":
             return open_flags(value) if detail == "open" else flags(value & 0xFFFF_FFFF, names.FLAGS.get(detail, {}))
         if kind == "enum":
-            number = signed32(value)
-            return names.ENUMS.get(detail, {}).get(number) or names.enum(detail, value & 0xFFFF_FFFF) or str(number)
-        if kind == "struct":
-            decode = STRUCTS.get(detail)
-            return "NULL" if not value else decode(self, value) if decode and result >= 0 else hex(value)
-        if kind == "sockaddr":
-            return self.address(value, self.arguments[int(detail)]) if value else "NULL"
+            return self.enum(detail, value)
+        behind = BEHIND.get(kind)
+        if behind is not None:
+            if not value or (after and -4096 < result < 0):
+                return self.plain_pointer(value)
+            return behind(self, value, detail, result)
         plain = PLAIN.get(kind)
         return plain(value) if plain else hex(value)
+
+    def enum(self, detail: str, value: int) -> str:
+        number = signed32(value)
+        if detail == "futex":                           # with flags
+            more = "".join(f"|FUTEX_{name}" for bit, name in ((128, "PRIVATE_FLAG"), (256, "CLOCK_REALTIME")) if number & bit)
+            return (names.ENUMS[detail].get(number & 127) or str(number & 127)) + more
+        return names.ENUMS.get(detail, {}).get(number) or names.enum(detail, value & 0xFFFF_FFFF) or str(number)
+
+    def show(self, kind: str, value: int) -> str:
+        """A field of a structure, as an argument of this kind."""
+        return self.text(kind, value & MASK, 0)
+
+    def struct(self, address: int, name: str, result: int = 0) -> str:
+        size = strace_structs.SIZES.get(name)
+        if size is None:
+            return MORE_STRUCTS[name](self, address, result) if name in MORE_STRUCTS else hex(address)
+        return strace_structs.text(name, self.memory.read(address, size), self.show)
+
+    def array(self, address: int, detail: str, result: int) -> str:
+        name, _, count = detail.partition(":")
+        size, number = strace_structs.SIZES[name], result if count == "r" else self.arguments[int(count)] & 0xFFFF_FFFF
+        shown = [strace_structs.text(name, self.memory.read(address + at * size, size), self.show) for at in range(min(number, MOST_SHOWN))]
+        return "[" + ", ".join(shown) + (", ..." if number > MOST_SHOWN else "") + "]"
+
+    def vectors(self, address: int, count: int, most: int) -> str:
+        """Of an iovec; most: bytes that are there in all."""
+        found = []
+        for at in range(min(count, MOST_SHOWN)):
+            start, length = self.memory.read_words(address + 16 * at, 2)
+            part = min(length, most)
+            most -= part
+            found.append(f"{{iov_base={self.bytes(start, part) if part else self.plain_pointer(start)}, iov_len={length}}}")
+        return "[" + ", ".join(found) + (", ..." if count > MOST_SHOWN else "") + "]"
+
+    def strings(self, address: int, count_only: bool) -> str:
+        found: list[str] = []
+        while (pointer := self.memory.read_words(address + 8 * len(found), 1)[0]) and len(found) < MOST_STRINGS:
+            found.append("" if count_only or len(found) > MOST_SHOWN else quoted(self.memory.read_string(pointer, LONGEST_STRING)))
+        if count_only:
+            return f"{address:#x} /* {len(found)} vars */"
+        return "[" + ", ".join(found[:MOST_SHOWN]) + (", ..." if len(found) > MOST_SHOWN else "") + "]"
+
+    def fdset(self, address: int, count: int) -> str:
+        data = self.memory.read(address, min(count, 1024) + 7 >> 3)
+        return "[" + " ".join(str(at) for at in range(min(count, 1024)) if data[at >> 3] >> (at & 7) & 1) + "]"
+
+    def word(self, address: int, name: str) -> str:
+        size = 8 if name == "size" else 4
+        return f"[{int.from_bytes(self.memory.read(address, size), 'little', signed=True)}]"
+
+    def message(self, address: int, result: int) -> str:
+        """struct msghdr; what was received is in it only after the call."""
+        data = self.memory.read(address, 56)
+        name, length, vectors, count, control, controls, bits = MSGHDR.unpack(data)
+        most = MASK if self.entry.name == "sendmsg" else max(0, result)
+        return (f"{{msg_name={self.address(name, length) if name else 'NULL'}, msg_namelen={length}, "
+                f"msg_iov={self.vectors(vectors, count, most) if vectors else 'NULL'}, msg_iovlen={count}, "
+                f"msg_control={self.plain_pointer(control)}, msg_controllen={controls}, msg_flags={flags(bits, names.FLAGS['msg'])}}}")
 
     def bytes(self, address: int, length: int) -> str:
         return quoted(self.memory.read(address, min(length, SHOWN)), length > SHOWN)
@@ -105,38 +180,36 @@ class Printer:
         return f"{{{names.ENUMS['family'].get(family, family)}, {quoted(data[2:SHOWN], len(data) > SHOWN)}}}"
 
 
-def _pair(printer: Printer, address: int) -> str:
-    first, second = printer.memory.read_struct(address, _TWO)
-    return f"{{{first}, {second}}}"
-
-
-def _limits(printer: Printer, address: int) -> str:
-    return "{" + ", ".join(["unlimited" if value == MASK else str(value)
-                            for value in printer.memory.read_words(address, 2)]) + "}"
-
-
-def _sigset(printer: Printer, address: int) -> str:
-    bits = printer.memory.read_words(address, 1)[0]
-    if bits.bit_count() > 40:
-        return "~[" + " ".join(names.signals(~bits & MASK)) + "]"
-    return "[" + " ".join(names.signals(bits)) + "]"
-
-
-def _stat(printer: Printer, address: int) -> str:
-    mode, size = (printer.memory.read_struct(address, layout)[0] for layout in (_MODE, _SIZE))
-    return f"{{st_mode={names.ENUMS['file_type'].get(mode >> 12, mode >> 12)}|{mode & 0o7777:#o}, st_size={size}, ...}}"
-
-
-_TWO, _MODE, _SIZE = Struct("<qq"), Struct("<16xI"), Struct("<48xq")
-STRUCTS: dict[str, Callable[[Printer, int], str]] = {
-    "timespec": _pair, "timeval": _pair, "rlimit": _limits, "sigset": _sigset, "stat": _stat,
+MORE_STRUCTS: dict[str, Callable[[Printer, int, int], str]] = {"msghdr": Printer.message}
+# kinds of pointers: (printer, address, detail, result) -> text
+BEHIND: dict[str, Callable[[Printer, int, str, int], str]] = {
+    "struct": lambda printer, address, detail, result: printer.struct(address, detail, result),
+    "array": Printer.array,
+    "iovec": lambda printer, address, detail, result: printer.vectors(address, signed32(printer.arguments[2]),
+                                                                      max(result, 0) if detail == "out" else MASK),
+    "strings": lambda printer, address, detail, result: printer.strings(address, False),
+    "strings_count": lambda printer, address, detail, result: printer.strings(address, True),
+    "fds": lambda printer, address, detail, result: "[{}, {}]".format(*_TWO_FDS.unpack(printer.memory.read(address, 8))),
+    "fdset": lambda printer, address, detail, result: printer.fdset(address, signed32(printer.arguments[int(detail)])),
+    "word": lambda printer, address, detail, result: printer.word(address, detail),
+    "status": lambda printer, address, detail, result: (
+        "[" + strace_signals.status(int.from_bytes(printer.memory.read(address, 4), "little")) + "]" if result else hex(address)),
+    "siginfo": lambda printer, address, detail, result: strace_signals.fields(printer.memory.read(address, 128)),
+    "text": lambda printer, address, detail, result: quoted(printer.memory.read_string(address)),
+    "sockaddr": lambda printer, address, detail, result: printer.address(address, printer.arguments[int(detail)]),
+    "address": lambda printer, address, detail, result: printer.address(
+        address, int.from_bytes(printer.memory.read(printer.arguments[int(detail)], 4), "little") & 0xFFFF),
+    "futex_time": lambda printer, address, detail, result: (
+        printer.struct(address, "timespec") if printer.arguments[1] & 127 in FUTEX_WAITS else hex(address)),
 }
 PLAIN: dict[str, Callable[[int], str]] = {
     "fd": lambda value: str(signed32(value)), "int": lambda value: str(signed32(value)),
     "at_fd": lambda value: "AT_FDCWD" if signed32(value) == -100 else str(signed32(value)),
     "uint": lambda value: str(value & 0xFFFF_FFFF), "size": lambda value: str(signed(value)),
     "offset": lambda value: str(signed(value)), "mode": lambda value: f"{value & 0xFFFF:#o}",
+    "pid": lambda value: str(signed32(value)), "signal": lambda value: strace_signals.name(value & 0xFFFF_FFFF),
     "ptr": lambda value: hex(value) if value else "NULL",
+    "openflags": lambda value: open_flags(value),
     "at": lambda value: flags(value & 0xFFFF_FFFF, names.FLAGS["at"]),
 }
 
@@ -148,21 +221,3 @@ def outcome(entry: Syscall | None, result: int | None) -> str:
     if -4096 < result < 0:
         return f"-1 {errorcode.get(-result, -result)} ({strerror(-result)})"
     return hex(result) if entry is not None and entry.result == "ptr" else str(signed(result & MASK))
-
-
-def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:
-    """As table.perform, and print the call. One that is interrupted before it was made is printed when it is made."""
-    entry = table.lookup(number)
-    if entry is None:
-        result = table.perform(thread, number, arguments)
-        thread.process.log(f"{thread.tid} syscall_{number}({', '.join(map(hex, arguments))}) = {outcome(None, result)}")
-        return result
-    printer = Printer(thread, entry, arguments)
-    printer.fill(False)
-    if entry.name in BEFORE:
-        thread.process.log(f"{thread.tid} {entry.name}({', '.join(printer.texts)}) = ?")
-    result = table.perform(thread, number, arguments)
-    if result != NOT_MADE and entry.name not in BEFORE:
-        printer.fill(True, result or 0)
-        thread.process.log(f"{thread.tid} {entry.name}({', '.join(printer.texts)}) = {outcome(entry, result)}")
-    return result

@@ -1,52 +1,22 @@
 """What each request of a gdb client does to a target, as a table: requests and answers are contents of packets.
 
-Source: Debugging with GDB, appendix E. Threads are numbered from 1; a target stops and goes on as a whole (all-stop mode).
+Source: Debugging with GDB, appendix E. A target stops and goes on as a whole (all-stop mode); what it is, is in target.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
 
-from dragoman.runtime.machine.gdb.protocol import MOST, Malformed, cut, escape, from_hex, number, numbers, to_hex
+from dragoman.runtime.gdb.protocol import MOST, Malformed, cut, escape, from_hex, number, numbers, to_hex
+from dragoman.runtime.gdb.target import CONTINUE, ENDS, EVENTS, KINDS, NOBODY, STEP, Action, Stop, Target
 
 INTERRUPTED, TRAPPED = 2, 5     # gdb's numbers of SIGINT and SIGTRAP
-CONTINUE, STEP = "continue", "step"
-NO_MEMORY, NOT_NOW = 14, 16     # error numbers
-KINDS = ("software", "hardware", "watch", "rwatch", "awatch")       # Z0 to Z4
+NOT_NOW = 16                    # error number
 WORDS = {"software": "swbreak", "hardware": "hwbreak"}              # in stop replies, for clients that know them
-_ACTIONS = {b"c": CONTINUE, b"C": CONTINUE, b"s": STEP, b"S": STEP}
+_ACTIONS = {b"c": CONTINUE, b"C": CONTINUE, b"s": STEP, b"S": STEP, b"r": STEP}
+_POINTS = (b"0", b"1", b"2", b"3", b"4")
+LISTED = 256                    # threads that an answer names
 Answer = bytes | None
-
-
-class Stop(NamedTuple):
-    """Why a target has stopped. kind: one of KINDS, with the address of the data for those that watch; empty: a step or an interrupt."""
-    thread: int
-    signal: int = TRAPPED
-    kind: str = ""
-    address: int = 0
-
-
-class Target(Protocol):
-    """What is debugged. All may raise Malformed for what cannot be."""
-
-    features: Mapping[bytes, bytes]                     # files of the target description by name
-
-    def threads(self) -> Sequence[int]: ...
-    def describe(self, thread: int) -> str: ...
-    def read_register(self, thread: int, register: int) -> bytes: ...
-    def write_register(self, thread: int, register: int, data: bytes) -> None: ...
-    def set_pc(self, thread: int, address: int) -> None: ...
-    def read_registers(self, thread: int) -> bytes: ...
-    def write_registers(self, thread: int, data: bytes) -> None: ...
-    def read_memory(self, thread: int, address: int, size: int) -> bytes: ...
-    def write_memory(self, thread: int, address: int, data: bytes) -> None: ...
-    def insert(self, kind: str, address: int, size: int) -> None: ...
-    def remove(self, kind: str, address: int, size: int) -> None: ...
-    def resume(self, actions: Mapping[int, str]) -> None: ...
-    def monitor(self, thread: int, text: str) -> str: ...
-    def detach(self) -> None: ...
-    def kill(self) -> None: ...
 
 
 class Session:
@@ -59,6 +29,7 @@ class Session:
         self.ended = False                              # by the client
         self._general = 0                               # thread of Hg; 0: the one that stopped
         self._known: frozenset[bytes] = frozenset()     # features of the client
+        self._unlisted: list[int] = []                  # threads of a list that the client has begun to read
 
     def answer(self, request: bytes) -> Answer:
         """Nothing that a client sends raises anything."""
@@ -70,28 +41,38 @@ class Session:
         except Malformed as problem:
             return b"E%02x" % problem.number
 
+    def knows(self, feature: bytes) -> bool:
+        return feature in self._known
+
     def stopped(self, stop: Stop) -> bytes:
         """The target has stopped: what to tell the client."""
+        target = self.target
         self.stop, self._general = stop, stop.thread
+        if stop.kind == NOBODY:
+            return b"N"
+        if stop.kind in ENDS:
+            self._general = 0
+            self.ended = not target.threads()
+            process = b";process:%x" % stop.address if self.knows(b"multiprocess") else b""
+            return b"%s%02x%s" % (ENDS[stop.kind], stop.signal, process)
         word = WORDS.get(stop.kind, "")
         reason = b""
-        if word and word.encode() in self._known:
+        if word and self.knows(word.encode()):
             reason = b"%s:;" % word.encode()
+        elif stop.kind in EVENTS:
+            reason = b"%s:%s;" % (stop.kind.encode(), target.name_of(stop.address) if stop.address else to_hex(stop.text))
         elif stop.kind and not word:
             reason = b"%s:%x;" % (stop.kind.encode(), stop.address)
-        return b"T%02x%sthread:%x;" % (stop.signal, reason, stop.thread)
+        return b"T%02x%sthread:%s;" % (stop.signal, reason, target.name_of(stop.thread))
 
     def _thread(self, text: bytes) -> int:
-        """A thread that there is. Raises Malformed."""
-        thread = number(text)
-        if thread not in self.target.threads():
-            raise Malformed
-        return thread
+        """A thread that there is; the first of several. Raises Malformed."""
+        return self.target.named(text)[0]
 
     @property
     def _selected(self) -> int:
         assert self.stop is not None
-        return self._general or self.stop.thread
+        return self._general or self.stop.thread or next(iter(self.target.threads()), 0)
 
     # --- why, who
     def why(self, rest: bytes) -> Answer:
@@ -103,7 +84,7 @@ class Session:
         operation, thread = rest[:1], rest[1:]
         if operation not in (b"g", b"c"):
             raise Malformed
-        chosen = 0 if thread in (b"0", b"-1") else self._thread(thread)
+        chosen = 0 if thread in (b"0", b"-1") or (operation == b"c" and thread[:1] == b"p") else self._thread(thread)
         if operation == b"g":
             self._general = chosen
         return b"OK"
@@ -157,43 +138,49 @@ class Session:
         return KINDS[kind], address, size
 
     def insert(self, rest: bytes) -> Answer:
-        if rest[:1] not in (b"0", b"1", b"2", b"3", b"4"):
+        if rest[:1] not in _POINTS:
             return b""
-        self.target.insert(*self._point(rest))
+        self.target.insert(self._selected, *self._point(rest))
         return b"OK"
 
     def remove(self, rest: bytes) -> Answer:
-        if rest[:1] not in (b"0", b"1", b"2", b"3", b"4"):
+        if rest[:1] not in _POINTS:
             return b""
-        self.target.remove(*self._point(rest))
+        self.target.remove(self._selected, *self._point(rest))
         return b"OK"
 
-    def _resume(self, actions: dict[int, str]) -> Answer:
+    def _resume(self, actions: dict[int, Action]) -> Answer:
         if not actions:
             raise Malformed
         self.stop = None
         self.target.resume(actions)
         return None
 
+    def _action(self, text: bytes) -> Action:
+        """Of vCont. Raises Malformed."""
+        kind, detail = _ACTIONS.get(text[:1]), text[1:]
+        if kind is None or (detail and text[:1] in b"cs") or (text[:1] == b"r" and not self.target.ranges):
+            raise Malformed
+        if text[:1] == b"r":
+            return Action(kind, 0, *numbers(detail, 2))
+        return Action(kind, number(detail) if text[:1] in b"CS" else 0)
+
     def resume(self, rest: bytes) -> Answer:
         """vCont: for each thread the first action that names it, or no thread."""
-        actions: dict[int, str] = {}
+        actions: dict[int, Action] = {}
         for part in rest.split(b";"):
             text, colon, thread = part.partition(b":")
-            action = _ACTIONS.get(text[:1])
-            if action is None or (len(text) > 1 and text[:1] in b"cs"):
-                raise Malformed
-            named = self.target.threads() if not colon or thread == b"-1" else [self._thread(thread)]
-            for each in named:
+            action = self._action(text)
+            for each in self.target.named(thread) if colon else self.target.threads():
                 actions.setdefault(each, action)
         return self._resume(actions)
 
-    def _all(self, action: str, address: bytes) -> Answer:
+    def _all(self, kind: str, address: bytes, signal: int = 0) -> Answer:
         """c and s, with an address to go on at: the selected thread does it, the others go on."""
         selected = self._selected
         if address:
             self.target.set_pc(selected, number(address))
-        return self._resume({thread: action if thread == selected else CONTINUE for thread in self.target.threads()})
+        return self._resume({thread: Action(kind, signal) if thread == selected else Action(CONTINUE) for thread in self.target.threads()})
 
     def go(self, rest: bytes) -> Answer:
         return self._all(CONTINUE, rest)
@@ -202,20 +189,20 @@ class Session:
         return self._all(STEP, rest)
 
     def go_with_signal(self, rest: bytes) -> Answer:
-        """A machine takes no signals: as without."""
-        return self._all(CONTINUE, rest.partition(b";")[2])
+        signal, _, address = rest.partition(b";")
+        return self._all(CONTINUE, address, number(signal))
 
     def step_with_signal(self, rest: bytes) -> Answer:
-        return self._all(STEP, rest.partition(b";")[2])
+        signal, _, address = rest.partition(b";")
+        return self._all(STEP, address, number(signal))
 
     def detach(self, rest: bytes) -> Answer:
-        self.ended = True
-        self.target.detach()
+        """D, or D;process."""
+        self.ended = self.target.detach(number(rest[1:]) if rest[:1] == b";" else 0)
         return b"OK"
 
     def kill(self, rest: bytes) -> Answer:
-        self.ended = True
-        self.target.kill()
+        self.ended = self.target.kill(number(rest) if rest else 0)
         return None
 
     # --- named requests
@@ -236,32 +223,51 @@ class Session:
 
     def supported(self, rest: bytes) -> Answer:
         self._known = frozenset(part[:-1] for part in rest.split(b";") if part.endswith(b"+"))
-        return b"PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+" % MOST
+        self.target.told(self._known)
+        return (b"PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+" % MOST
+                + b"".join(b";%s+" % feature for feature in self.target.supported))
 
     def no_acknowledges(self, rest: bytes) -> Answer:
         self.acknowledges = False
         return b"OK"
 
     def current(self, rest: bytes) -> Answer:
-        return b"QC%x" % self._selected
+        return b"QC" + self.target.name_of(self._selected)
+
+    def attached(self, rest: bytes) -> Answer:
+        return b"%d" % self.target.attached
 
     def first_threads(self, rest: bytes) -> Answer:
-        return b"m" + b",".join(b"%x" % thread for thread in self.target.threads())
+        self._unlisted = list(self.target.threads())
+        return self.more_threads(rest)
+
+    def more_threads(self, rest: bytes) -> Answer:
+        part, self._unlisted = self._unlisted[:LISTED], self._unlisted[LISTED:]
+        return b"m" + b",".join(map(self.target.name_of, part)) if part else b"l"
 
     def thread_text(self, rest: bytes) -> Answer:
         return to_hex(self.target.describe(self._thread(rest)).encode())
 
     def read_object(self, rest: bytes) -> Answer:
-        """qXfer: the target description is all that there is."""
-        place, span = rest.rpartition(b":")[::2]
-        if not place.startswith(b"features:read:"):
+        """qXfer:object:read:annex:offset,size."""
+        name, _, place = rest.partition(b":read:")
+        annex, colon, span = place.rpartition(b":")
+        if not colon or (name != b"features" and b"qXfer:%s:read" % name not in self.target.supported):
             return b""
-        file = self.target.features.get(place.removeprefix(b"features:read:"))
         offset, size = numbers(span, 2)
+        file = self.target.features.get(annex) if name == b"features" else self.target.transfer(self._selected, name, annex)
         if file is None or offset > len(file):
             raise Malformed
         data = file[offset:offset + min(size, MOST // 2)]
         return (b"m" if offset + len(data) < len(file) else b"l") + escape(data)
+
+    def file(self, rest: bytes) -> Answer:
+        """vFile: the target's files (gdb, appendix E.8)."""
+        return self.target.file(self._selected, rest)
+
+    def pass_signals(self, rest: bytes) -> Answer:
+        self.target.pass_signals(frozenset(number(part) for part in rest.split(b";") if part))
+        return b"OK"
 
     def monitor(self, rest: bytes) -> Answer:
         text = from_hex(rest).decode(errors="replace")
@@ -282,12 +288,15 @@ _COMMANDS: dict[bytes, Callable[[Session, bytes], Answer]] = {
     b"q": Session.query, b"Q": Session.set, b"v": Session.verbose,
 }
 _QUERIES: dict[bytes, Callable[[Session, bytes], Answer]] = {
-    b"Supported": Session.supported, b"C": Session.current, b"Attached": lambda session, rest: b"1",
-    b"fThreadInfo": Session.first_threads, b"sThreadInfo": lambda session, rest: b"l", b"ThreadExtraInfo": Session.thread_text,
+    b"Supported": Session.supported, b"C": Session.current, b"Attached": Session.attached,
+    b"fThreadInfo": Session.first_threads, b"sThreadInfo": Session.more_threads, b"ThreadExtraInfo": Session.thread_text,
     b"Xfer": Session.read_object, b"Rcmd": Session.monitor,
 }
-_SETTINGS: dict[bytes, Callable[[Session, bytes], Answer]] = {b"StartNoAckMode": Session.no_acknowledges}
+_SETTINGS: dict[bytes, Callable[[Session, bytes], Answer]] = {
+    b"StartNoAckMode": Session.no_acknowledges, b"PassSignals": Session.pass_signals,
+}
 # vMustReplyEmpty is not here: the answer to what is not known is nothing.
 _VERBOSE: dict[bytes, Callable[[Session, bytes], Answer]] = {
-    b"Cont": Session.resume, b"Cont?": lambda session, rest: b"vCont;c;C;s;S", b"Kill": Session.kill_process,
+    b"Cont": Session.resume, b"Kill": Session.kill_process, b"File": Session.file,
+    b"Cont?": lambda session, rest: b"vCont;c;C;s;S" + (b";r" if session.target.ranges else b""),
 }
