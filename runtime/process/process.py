@@ -86,6 +86,7 @@ class Process:
         if not (options.strace or options.lockstep):
             from dragoman.runtime.process import direct
             self.direct = direct.table(self.memory.size)
+        self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
         self._no_threads_but_one()
 
