@@ -148,11 +148,11 @@ RUN_OPTIONS = (
     Option("--rootfs", "rootfs", "run PROGRAM, a path in there, with DIR as its whole file system: docs/rootfs.md", "DIR", folder),
     Option("--bind", "binds", "with --rootfs: a file or folder of the host is there too; with :ro it cannot be written to",
            "HOST:GUEST[:ro]", binding, gather=True),
-    Option("--net", "net", "with --rootfs: host (default), or none: a network of its own that leads nowhere", "none|host",
+    Option("--net", "network", "with --rootfs: host (default), or none: a network of its own that leads nowhere", "none|host",
            choice(*NETWORKS)),
-    Option("--memory", "memory", "with --rootfs: memory that all its processes may have mapped writable; beyond, ENOMEM", "SIZE", size),
-    Option("--pids", "pids", "with --rootfs: threads and processes at a time; beyond, EAGAIN", "N", positive),
-    Option("--timeout", "timeout", "with --rootfs: kill it after so long; the exit status is 124 then, as timeout(1) has it", "SECONDS",
+    Option("--memory", "memory_limit", "with --rootfs: memory that all its processes may have mapped writable; beyond, ENOMEM", "SIZE", size),
+    Option("--pids", "task_limit", "with --rootfs: threads and processes at a time; beyond, EAGAIN", "N", positive),
+    Option("--timeout", "time_limit", "with --rootfs: kill it after so long; the exit status is 124 then, as timeout(1) has it", "SECONDS",
            seconds),
     Option("--containment", "containment", "with --rootfs: namespaces, descriptors (where a host has none; implies --bounded), or auto "
            "(default): namespaces if the host permits them", "WAY", choice(*CONTAINMENTS)),
@@ -187,6 +187,8 @@ RUN_OPTIONS = (
     Option("--version", "version", "print the version"),
     Option("-h --help", "help", "print this"),
 )
+
+OF_ROOTFS = ("binds", "network", "memory_limit", "task_limit", "time_limit", "containment")
 
 RUN_MORE = """\
 Standard streams, exit status and signals are the program's own. Before it runs, the status is 2 for wrong options,
@@ -230,9 +232,9 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
     for name in ("log", "log_ranges"):
         if name in fields:
             fields[name] = (frozenset if name == "log" else tuple)(x for use in fields[name] for x in use)  # type: ignore
-    for name in ("net", "binds", "memory", "pids", "timeout", "containment"):
-        if name in fields and "rootfs" not in fields:
-            raise UsageError(f"run: --{name.removesuffix('s') if name == 'binds' else name} is for --rootfs")
+    for option in RUN_OPTIONS:
+        if option.field in OF_ROOTFS and option.field in fields and "rootfs" not in fields:
+            raise UsageError(f"run: {option.names[0]} is for --rootfs")
     if "rootfs" in fields and "sysroot" in fields:
         raise UsageError("run: --rootfs DIR has all that the guest sees; leave -L away")
     fields["binds"] = tuple(fields.get("binds", ()))    # type: ignore[arg-type]

@@ -38,13 +38,13 @@ class RunOptions:
     """An absolute host path: the guest's whole file system. What follows is for it only."""
     binds: tuple[tuple[bytes, bytes, bool], ...] = ()
     """Absolute host path, guest path, whether read-only."""
-    net: str = "host"
+    network: str = "host"
     """One of NETWORKS."""
-    memory: int | None = None
+    memory_limit: int | None = None
     """Bytes that all processes of the guest may have mapped writable."""
-    pids: int | None = None
+    task_limit: int | None = None
     """Threads and processes at a time."""
-    timeout: float | None = None
+    time_limit: float | None = None
     """Seconds until the guest is killed."""
     containment: str = "auto"
     """One of CONTAINMENTS: auto takes namespaces if it can."""

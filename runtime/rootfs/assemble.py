@@ -45,7 +45,7 @@ def assemble(options: RunOptions) -> None:
     devices = [(name, clone_tree(b"/dev/" + name, recursive=False)) for name in DEVICES]
     set_attributes(AT_FDCWD, b"/", READ_ONLY)
     attach(os.dup(root), place_of(options.rootfs))
-    _devices(root, devices, options.memory or SHARED_MEMORY)
+    _devices(root, devices, options.memory_limit or SHARED_MEMORY)
     # Read-only: what a process may change there of itself is little, of the host (/proc/sys) too much where the user is root.
     attach(new_file_system(b"proc", READ_ONLY | NO_SUID | NO_DEVICES), place_in(root, b"proc"))
     for tree, guest, folder, only_read in bound:
@@ -53,7 +53,7 @@ def assemble(options: RunOptions) -> None:
         attach(tree, place_in(root, guest, folder))
     os.fchdir(root)
     os.close(root)
-    if options.net == "none":
+    if options.network == "none":
         bring_up_loopback()
 
 

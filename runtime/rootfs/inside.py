@@ -39,7 +39,7 @@ def enter(process: Process) -> None:
     close_folders(process.files.own)
     limits.apply(process)
     guard.guard(process)
-    privileges.give_up(process.options.net == "none")
+    privileges.give_up(process.options.network == "none")
 
 
 def close_folders(kept: set[int]) -> None:

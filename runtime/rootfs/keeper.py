@@ -55,7 +55,7 @@ def by_namespaces(options: RunOptions) -> tuple[int, OSError | None]:
     handed = process_one.prepare(options)
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     ours, theirs = messages.pair()
-    spaces = NEW_NAMESPACES | NEW_CGROUPS | (NEW_NETWORK if options.net == "none" else 0)
+    spaces = NEW_NAMESPACES | NEW_CGROUPS | (NEW_NETWORK if options.network == "none" else 0)
     child = call(NR["clone"], spaces | SIGCHLD, 0, 0, 0, 0)
     if child == 0:
         ours.end.close()
@@ -77,7 +77,7 @@ def by_namespaces(options: RunOptions) -> tuple[int, OSError | None]:
         end(child)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         return 0, problem
-    return keep(child, ours, options.timeout), None
+    return keep(child, ours, options.time_limit), None
 
 
 def end(child: int) -> None:

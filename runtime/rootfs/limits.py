@@ -27,13 +27,13 @@ RLIMIT_NPROC = 6
 def apply(process: Process) -> None:
     """Begin to count for this process, from which all others come. Raises OSError."""
     options = process.options
-    if options.memory is not None:
-        process.memory.budget = Budget(process, options.memory)
-    if options.pids is not None:
-        process.tasks = Tasks(process, options.pids)
+    if options.memory_limit is not None:
+        process.memory.budget = Budget(process, options.memory_limit)
+    if options.task_limit is not None:
+        process.tasks = Tasks(process, options.task_limit)
         from resource import getrlimit, setrlimit
         hard = getrlimit(RLIMIT_NPROC)[1]
-        limit = options.pids + 1                        # process 1 of the namespace counts there, too
+        limit = options.task_limit + 1                        # process 1 of the namespace counts there, too
         if options.containment != "descriptors" and (hard < 0 or limit < hard):
             setrlimit(RLIMIT_NPROC, (limit, limit))
 
