@@ -7,6 +7,7 @@ import os
 
 from dragoman.dbt.host.calls import SIG_DFL
 from dragoman.dbt.imports import IMPORTS
+from dragoman.dbt.memory_model import BEYOND
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
@@ -16,6 +17,7 @@ from dragoman.runtime.memory.window import (
     PROT_READ,
     PROT_WRITE,
     GuestFault,
+    WindowError,
 )
 from dragoman.runtime.process import elf, stack
 from dragoman.runtime.process import riscv64_frame as frame
@@ -61,6 +63,8 @@ class Process:
         elif options.strace or options.log:
             self.log_fd = self._own_error_stream()
         self.memory = AddressSpace() if memory is None else memory
+        if options.bounded and self.memory.size != BEYOND:
+            raise WindowError("--bounded needs 256 GiB of address space: ulimit -v is too low")
         self.engine = self.memory.engine = make_engine(options, self.memory.base)
         if options.log - RUNTIME_ITEMS:
             from dragoman.runtime.process import log
