@@ -1,7 +1,8 @@
-"""How guest addresses become host addresses in native code: flat (processes), bounded (contained ones) or paged (machines).
+"""How guest addresses become host addresses in native code: flat or bounded (processes) or paged (machines).
 
-Flat: one window, host = mem + guest address. Bounded: the same, and no address leads out of the window and its guards. Paged: `mem` is the view in use, a TLB that each access looks into; what it
-does not have goes to a native routine (`load_miss8` and its like), which fills it and tries again.
+Flat: one window, host = mem + guest address. Bounded: the same, and no address leads out of the window and its guards. Paged:
+`mem` is the view in use, a TLB that each access looks into; what it does not have goes to a native routine (`load_miss8` and its
+like), which fills it and tries again.
 """
 
 from __future__ import annotations

@@ -132,6 +132,7 @@ class Process:
         """Put a program into the empty address space, and the thread at its beginning. Raises LoadError."""
         size = self.options.stack_size or self.limits.get(RLIMIT_STACK)[0]
         image = stack.prepare(self.memory, program, arguments, environment, executed_as, size)
+        image.path = self.paths.shown(image.path)
         self.image = self.paths.image = image
         self.trampoline = self._map_trampoline()
         cpu = thread.cpu

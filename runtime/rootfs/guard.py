@@ -1,4 +1,4 @@
-"""Calls of a contained guest: none of them may name one of the emulator's own descriptors."""
+"""Calls of a contained guest: none of them may name one of the emulator's own descriptors, and some have handlers of their own."""
 
 from __future__ import annotations
 
@@ -6,26 +6,41 @@ from dragoman.runtime.process.linux import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from dragoman.runtime.process.process import Process
-    from dragoman.runtime.process.thread import Thread
 
-EBADF = 9
-DESCRIPTORS = frozenset(("fd", "at_fd"))        # kinds of arguments
+DESCRIPTORS = frozenset(("fd", "at_fd"))                # kinds of arguments
+PATHS = frozenset(("path", "link", "name"))
+EPERM, EBADF = 1, 9
 
 
-def guard(process: Process) -> None:
-    """From now on, for this process and all that come from it."""
-    inner, own = process.perform, process.files.own
-    places: dict[int, tuple[int, ...]] = {}
+def guard(process: Process, handlers: Mapping[int, Callable[..., int | None]] | None = None) -> None:
+    """From now on, for this process and all that come from it. handlers: instead of the usual ones, where given; then a call with
+    a path that has none is refused."""
+    own = process.files.own
+    table.lookup(-1)
+    for number, entry in table.SYSCALLS.items():
+        kinds = [kind.partition(":")[0] for kind in entry.kinds]
+        usual = entry.handler
+        if handlers is not None:
+            refused = bool(PATHS & set(kinds)) and number not in handlers
+            usual = _refuse if refused else handlers.get(number, usual)
+        entry.handler = _guarded(usual, tuple(n for n, kind in enumerate(kinds) if kind in DESCRIPTORS), own)
 
-    def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:
-        at = places.get(number)
-        if at is None:
-            entry = table.lookup(number)
-            kinds = entry.kinds if entry is not None else ()
-            at = places[number] = tuple(n for n, kind in enumerate(kinds) if kind.partition(":")[0] in DESCRIPTORS)
-        for place in at:
+
+def _refuse(thread: table.Thread, *_: int) -> int:
+    return -EPERM
+
+
+def _guarded(handler: Callable[..., int | None], places: tuple[int, ...], own: set[int]) -> Callable[..., int | None]:
+    if not places:
+        return handler
+
+    def guarded(thread: table.Thread, *arguments: int) -> int | None:
+        for place in places:
             if arguments[place] & 0xFFFF_FFFF in own:
                 return -EBADF
-        return inner(thread, number, arguments)
-    process.perform = perform
+        return handler(thread, *arguments)
+    return guarded
+

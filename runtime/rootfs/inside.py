@@ -39,7 +39,8 @@ def enter(process: Process) -> None:
     close_folders(process.files.own)
     limits.apply(process)
     guard.guard(process)
-    privileges.give_up(process.options.network == "none")
+    # A network of its own is its own to administer.
+    privileges.give_up([*privileges.KEPT, *([privileges.NET_ADMIN] if process.options.network == "none" else [])])
 
 
 def close_folders(kept: set[int]) -> None:

@@ -6,6 +6,7 @@ The capabilities left are those that containers have by custom; all count in the
 from __future__ import annotations
 
 import os
+from _collections_abc import Collection
 from _struct import Struct
 
 from dragoman.runtime.process.linux.host import NR, address_of, call
@@ -32,9 +33,8 @@ ALLOW, ERRNO = 0x7FFF_0000, 0x0005_0000
 EPERM, ENOSYS = 1, 38
 
 
-def give_up(network: bool) -> None:
-    """For this process and all that come from it. network: its network is its own to administer. Raises OSError."""
-    kept = {*KEPT, *({NET_ADMIN} if network else ())}
+def give_up(kept: Collection[int]) -> None:
+    """All capabilities but those kept, for this process and all that come from it. Raises OSError."""
     for number in range(HIGHEST + 1):
         if number not in kept:
             call(NR["prctl"], PR_CAPBSET_DROP, number)      # EINVAL: no such one in this kernel

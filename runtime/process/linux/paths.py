@@ -40,6 +40,10 @@ class Paths:
         """The process is in the guest's root: nothing is looked for elsewhere from now on."""
         self.contained, self.root, self.root_fd = True, None, -1
 
+    def shown(self, path: bytes) -> bytes:
+        """What a host path is called in the guest."""
+        return path
+
     def find(self, path: bytes, follow: bool = True) -> bytes:
         """Host path of a guest path. follow: of what a symbolic link at its end leads to."""
         if not path.startswith(b"/"):
