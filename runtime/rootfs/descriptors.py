@@ -1,6 +1,6 @@
 """The second way, where the host has no namespaces for us: paths by descriptors, addresses bounded, the rest refused.
 
-The keeper (this process) only waits; the guest runs in a child, with all that comes from it below the keeper.
+The keeper (this process) only waits. Its child oversees the guest: all processes that come from it stay below.
 """
 
 from __future__ import annotations
@@ -8,19 +8,20 @@ from __future__ import annotations
 import _signal
 import ctypes
 import os
-import select
-from time import monotonic
 
 from dragoman.runtime.options import RunOptions
-from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.linux.host import NR, call
 from dragoman.runtime.process.linux.relatives import AT_RANDOM, SIZE, _getauxval
-from dragoman.runtime.rootfs.keeper import ALL, SIGCHLD, SIGCONT, SIGINFO, SIGKILL, SIGSTOP, TIMED_OUT, die, refuse
+from dragoman.runtime.rootfs import messages
+from dragoman.runtime.rootfs.keeper import SIGKILL, keep, refuse
+from dragoman.runtime.rootfs.process_one import collect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dragoman.runtime.process.process import Process
+    from dragoman.runtime.rootfs.messages import Line
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_CHILD_SUBREAPER = 36
 KERNELS = frozenset((b"proc", b"devtmpfs", b"devpts", b"sysfs", b"cgroup", b"cgroup2", b"debugfs", b"tracefs"))
 
 
@@ -34,15 +35,31 @@ def main(options: RunOptions, problem: OSError | None) -> int:
     if problem is not None or options.stats:
         why = f" ({problem.strerror})" if problem else ""
         os.write(2, f"dragoman: --rootfs by descriptors, with bounded addresses{why}\n".encode(errors="surrogateescape"))
-    call(NR["prctl"], PR_SET_CHILD_SUBREAPER, 1)
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    ours, theirs = messages.pair()
     child = os.fork()
     if child == 0:
-        call(NR["prctl"], PR_SET_PDEATHSIG, SIGKILL)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        from dragoman.runtime.process import run
-        os._exit(run.run(RunOptions(**{**vars(options), "bounded": True, "containment": "descriptors"}), enter))
-    return keep(child, options.time_limit)
+        ours.end.close()
+        oversee(options, theirs, mask)
+    theirs.end.close()
+    return keep(child, ours, options.time_limit, kill=False)
+
+
+def oversee(options: RunOptions, line: Line, mask: set[int]) -> None:
+    """The life of the process between keeper and guest, to which orphans come. When the guest has ended, or the keeper is gone, it
+    kills all that is left. Never returns."""
+    try:
+        call(NR["prctl"], PR_SET_CHILD_SUBREAPER, 1)
+        guest = os.fork()
+        if guest == 0:
+            line.end.close()
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+            from dragoman.runtime.process import run
+            os._exit(run.run(RunOptions(**{**vars(options), "bounded": True, "containment": "descriptors"}), enter))
+        collect(guest, line)
+        kill_children()
+    finally:
+        os._exit(0)
 
 
 def kernel_mounts(root: bytes) -> bytes | None:
@@ -54,33 +71,6 @@ def kernel_mounts(root: bytes) -> bytes | None:
             if after.split()[0] in KERNELS and (place + b"/").startswith(root.rstrip(b"/") + b"/"):
                 return place
     return None
-
-
-def keep(child: int, time_limit: float | None) -> int:
-    """Hand on signals until the child has ended; kill what it leaves."""
-    signals = call(NR["signalfd4"], -1, address_of(ALL), 8, 0o2000000)
-    end_at = None if time_limit is None else monotonic() + time_limit
-    watch = select.poll()
-    watch.register(signals, select.POLLIN)
-    while True:
-        left = None if end_at is None else max(0.0, end_at - monotonic())
-        if not watch.poll(None if left is None else left * 1000):
-            kill_children()
-            return TIMED_OUT
-        info = os.read(signals, SIGINFO)
-        number, code = int.from_bytes(info[:4], "little"), int.from_bytes(info[8:12], "little", signed=True)
-        if number != SIGCHLD:
-            if code <= 0:                           # what the terminal sent has come to the guest as well
-                os.kill(child, number)
-            continue
-        while (found := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0]:
-            pid, status = found
-            if pid == child and os.WIFSTOPPED(status):
-                os.kill(os.getpid(), SIGSTOP)
-                os.kill(child, SIGCONT)
-            elif pid == child:
-                kill_children()
-                return os.WEXITSTATUS(status) if os.WIFEXITED(status) else die(os.WTERMSIG(status))
 
 
 def kill_children() -> None:

@@ -104,8 +104,11 @@ def map_identities(child: int) -> None:
     write("gid_map", f"0 {os.getegid()} 1\n")
 
 
-def keep(child: int, line: Line, timeout: float | None) -> int:
-    """Hand on signals until the guest has ended; all others of its world end with it. An exit status, or the same end."""
+def keep(child: int, line: Line, timeout: float | None, kill: bool = True) -> int:
+    """Hand on signals until the guest has ended; all others of its world end with it. An exit status, or the same end.
+
+    kill: whether all end if the child is killed; else it ends them itself when nobody is at this end of the line.
+    """
     signals = call(NR["signalfd4"], -1, address_of(ALL), 8, 0o2000000)
     end_at = None if timeout is None else monotonic() + timeout
     watch = select.poll()
@@ -115,7 +118,10 @@ def keep(child: int, line: Line, timeout: float | None) -> int:
         left = None if end_at is None else max(0.0, end_at - monotonic())
         found = watch.poll(None if left is None else left * 1000)
         if not found and end_at is not None and monotonic() >= end_at:
-            end(child)
+            line.end.close()
+            if kill:
+                os.kill(child, SIGKILL)
+            os.waitpid(child, 0)
             return TIMED_OUT
         for descriptor, _ in found:
             if descriptor == signals:
