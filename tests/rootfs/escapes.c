@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -335,11 +337,63 @@ static int memory(void) {
     return 0;
 }
 
+/* A child and this process wait. */
+static int wait_for_ever(void) {
+    if (fork()) puts("waiting");
+    for (;;) pause();
+}
+
+static int end_so(void) {
+    int status = atoi(secret);
+    if (status >= 0) return status;
+    signal(-status, SIG_DFL);
+    kill(getpid(), -status);
+    return 97;
+}
+
+static void caught(int number) { printf("caught %d\n", number); }
+
+static int catch(void) {
+    signal(SIGUSR1, caught);
+    puts("waiting");
+    for (;;) pause();
+}
+
+static int stop(void) {
+    raise(SIGSTOP);
+    puts("went on");
+    return 0;
+}
+
+static int binds(void) {
+    printf("%s\n", content(AT_FDCWD, "/etc/secret"));
+    open("/etc/secret", O_WRONLY);
+    puts(strerror(errno));
+    chmod("/etc/secret", 0777);
+    puts(strerror(errno));
+    int fd = open("/mnt/a/file", O_WRONLY | O_CREAT, 0644);
+    puts(write(fd, "written", 7) == 7 ? "written" : strerror(errno));
+    return 0;
+}
+
+static int network(void) {
+    struct sockaddr_in here = { AF_INET, 0, { htonl(INADDR_LOOPBACK) } };
+    socklen_t length = sizeof here;
+    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    bind(server, (void *)&here, sizeof here), listen(server, 1), getsockname(server, (void *)&here, &length);
+    int connected = !connect(client, (void *)&here, sizeof here), count = 0;
+    struct if_nameindex *all = if_nameindex();
+    while (all && all[count].if_index) count++;
+    printf("loopback: %d, interfaces: %d\n", connected, count);
+    return 0;
+}
+
 static const struct { const char *name; int (*run)(void); } CASES[] = {
     { "dot_dot", dot_dot }, { "links", links }, { "proc_links", proc_links }, { "proc_files", proc_files },
     { "descriptors", descriptors }, { "change_root", change_root }, { "mounts", mounts }, { "processes", processes },
     { "race", race }, { "sockets", sockets }, { "terminal", terminal }, { "host_program", host_program }, { "tasks", tasks },
-    { "memory", memory },
+    { "memory", memory }, { "wait", wait_for_ever }, { "status", end_so }, { "catch", catch }, { "stop", stop }, { "binds", binds },
+    { "network", network },
 };
 
 int main(int count, char **words) {
