@@ -9,7 +9,7 @@ from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.isa.levels import BASE, WITH_BITS
 from dragoman.dbt.pack import make_entry, request_key
-from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, FLAT, PLAIN
+from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, OF_PROCESSES, PLAIN
 from dragoman.dbt.state import RECORD_SIZE
 from dragoman.dbt.store import IMAGE
 
@@ -38,7 +38,7 @@ def leave_to_oracle(forms: Iterable[int]) -> None:
 def region(request: bytes) -> bytes:
     """The entry (pack.py) for a request (RegionRequest.pack). ValueError if it is none; RuntimeError from LLVM."""
     wanted = regions.RegionRequest.parse(request)
-    flat, number = wanted.model == FLAT, wanted.decoder & ~COUNTED
+    flat, number = wanted.model in OF_PROCESSES, wanted.decoder & ~COUNTED
     decoder, traps = _decoder(flat, number), {pc: _decoder(flat, number | PLAIN) for pc in wanted.traps}
     code = regions.compile_region(wanted, _ISA, lambda content, pc: records(decoder, traps, content, pc))
     return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)

@@ -66,6 +66,14 @@ class Client:
         self._next_try, self._unanswered = 0.0, 0
         self._counts = {"asked": 0, "not_taken": 0, "done": 0, "refused": 0, "again": 0, "connections": 0}
 
+    def keep_with(self, keep: Callable[[int], int], drop: Callable[[int], None]) -> None:
+        """Who moves the connection's descriptor away from the guest and closes it, from the next connection on."""
+        with self._lock:
+            self._keep, self._drop = keep, drop
+            if self._socket is not None:
+                self._disconnect()
+                self._next_try = 0.0
+
     # --- connection
     def connect(self, start: bool = True) -> bool:
         """Whether there is a connection now; `start`: start the compiler process if there is none."""
@@ -83,7 +91,7 @@ class Client:
         if path is None:
             return False
         connection = server_start.connect(path)
-        if connection is None and start:
+        if connection is None and start and self.store.starts_server:
             connection = server_start.start(self.store, path, self._detach, self._jobs)
         if connection is None:
             return False

@@ -440,4 +440,4 @@ def make(options, memory_base: int, kind: type[Engine] = Engine) -> Engine:     
     from dragoman.dbt.images import Images
     from dragoman.dbt.store import Store
     store = Store.open(options.cold)
-    return kind(options, memory_base, Images(store.path), store)
+    return kind(options, memory_base, Images(store.path, "bounded-" if options.bounded else ""), store)

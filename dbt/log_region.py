@@ -15,7 +15,7 @@ from dragoman.dbt.isa.riscv import contexts
 from dragoman.dbt.log_text import Block, Namer, heading
 from dragoman.dbt.region_image import NO_PC, RegionImage
 from dragoman.dbt.region_install import exit_addresses
-from dragoman.dbt.region_request import FLAT, PLAIN, RegionRequest
+from dragoman.dbt.region_request import OF_PROCESSES, PLAIN, RegionRequest
 from dragoman.dbt.state import PAGE_SIZE
 
 Shown = Callable[[int, int], bool]          # whether something of the guest's [start, end) is to be logged
@@ -91,7 +91,7 @@ class RegionText:
     def _decoder(self, request: RegionRequest, plain: bool) -> Decoder:
         """That of the request's context; this log's own. plain: by which sensitive instructions trap."""
         prefix = "plain_decoder" if plain else "decoder"
-        name = prefix if request.model == FLAT else f"{prefix}{request.decoder & contexts.CONTEXT_MASK}"
+        name = prefix if request.model in OF_PROCESSES else f"{prefix}{request.decoder & contexts.CONTEXT_MASK}"
         if name not in self._decoders:
             self._decoders[name] = Decoder(self.engine.image.blob(name), self.engine.options.cpu)
         return self._decoders[name]

@@ -7,16 +7,16 @@ promotes. What leaves stands at the end of the function: stores of the dirty reg
 from __future__ import annotations
 
 from dragoman.dbt.lower import METADATA
-from dragoman.dbt.memory_model import Flat, Model, Paged, Strict
+from dragoman.dbt.memory_model import Bounded, Flat, Model, Paged, Strict
 from dragoman.dbt.natives import code_of, probe
 from dragoman.dbt.region_flow import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Flow, Instruction, bits, named_twice
-from dragoman.dbt.region_request import COUNTED, FLAT, PAGED, STRICT, RegionRequest
+from dragoman.dbt.region_request import BOUNDED, COUNTED, FLAT, PAGED, STRICT, RegionRequest
 from dragoman.dbt.region_site import Leave, template, use
 from dragoman.dbt.region_values import BOX_HIGH, RegisterTexts, Values, where
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, Site
 from dragoman.dbt.state import EXITS, LAST_PARCEL, OFFSET, PAGE_SIZE, SINK
 
-MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict}
+MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict, BOUNDED: Bounded}
 FIRST_LOCATION = 20             # number of the debug location of line 1, as metadata
 LIKELY, UNLIKELY = "!prof !2", "!prof !3"
 _DEBUG = """!llvm.dbg.cu = !{!10}

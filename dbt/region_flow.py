@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dragoman.dbt.recipe import Form
-from dragoman.dbt.region_request import FLAT, RegionRequest
+from dragoman.dbt.region_request import OF_PROCESSES, RegionRequest
 from dragoman.dbt.region_site import Use, use
 from dragoman.dbt.state import SINK
 
@@ -135,7 +135,7 @@ class Flow:
         self._find_live()
         self._find_singles()
         # An access of paged memory faults where its page is looked up: nothing needs what it reads.
-        self.unneeded = set() if request.model != FLAT else {pc for block in self.blocks.values() for pc in self._unneeded_loads(block)}
+        self.unneeded = set() if request.model not in OF_PROCESSES else {pc for block in self.blocks.values() for pc in self._unneeded_loads(block)}
 
     def _find_edges(self) -> None:
         shared = False
@@ -250,7 +250,7 @@ class Flow:
         for block in self.blocks.values():
             for pc in block.successors:
                 predecessors[pc].append(block)
-            leaves = block.leaves_in_the_middle or self.request.precise or (self.request.model != FLAT and block.accesses)
+            leaves = block.leaves_in_the_middle or self.request.precise or (self.request.model not in OF_PROCESSES and block.accesses)
             kept = 0 if leaves else block.writes
             own[block.pc] = block.reads | (block.dirty | self.pins) & ~kept if leaves or self.can_leave(block) else block.reads
         todo = list(self.blocks.values())

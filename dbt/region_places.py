@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 
 from dragoman.dbt.isa.levels import BASE
-from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, FLAT, PLAIN
+from dragoman.dbt.region_request import BASE_LEVEL, BOUNDED, COUNTED, FLAT, PLAIN
 from dragoman.dbt.state import EXEC_ENTRIES, PAGE_SIZE, ROW, SEARCH_PAGES
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ class Window:
     @property
     def demands(self) -> tuple[bool, bool, int, int]:
         """What a region here must heed: fields of RegionRequest from `precise` on."""
-        return self.engine.precise, self.engine.shared, FLAT, _level(self.engine)
+        return self.engine.precise, self.engine.shared, BOUNDED if self.engine.options.bounded else FLAT, _level(self.engine)
 
     def traps(self, blocks: Iterable[Block]) -> tuple[int, ...]:
         """Instructions in these blocks that are plain traps."""

@@ -7,7 +7,8 @@ from collections import namedtuple
 
 # Bits of RegionRequest.options; above them the model of memory, and what decodes.
 PRECISE, SHARED, MODEL, DECODER = 1, 2, 1 << 2, 1 << 4
-FLAT, PAGED, STRICT = range(3)  # models of memory (memory_model.py)
+FLAT, PAGED, STRICT, BOUNDED = range(4)  # models of memory (memory_model.py)
+OF_PROCESSES = (FLAT, BOUNDED)
 PLAIN = 1 << 12                 # of a machine's decoder: sensitive instructions all trap
 COUNTED = 1 << 13               # beside it: each instruction counts, as in the counting build
 BASE_LEVEL = 1 << 14            # of a decoder: isa/levels.BASE
@@ -59,7 +60,7 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
         except struct.error as error:
             raise ValueError(f"not a region request: {error}") from None
         model = options // MODEL % (DECODER // MODEL)
-        if at != len(data) or head not in {pc for pc, _ in found} or model > STRICT:
+        if at != len(data) or head not in {pc for pc, _ in found} or model > BOUNDED:
             raise ValueError("not a region request")
         indirect, entries, traps = lists
         return cls(head, tuple(found), indirect, entries, bool(options & PRECISE), bool(options & SHARED), model, options // DECODER, traps)

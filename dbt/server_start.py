@@ -36,6 +36,8 @@ def socket_path(store: Store) -> str | None:
     """Where the compiler process of this store listens; None where there is no folder of ours for a socket.
 
     XDG_RUNTIME_DIR first: it is local and may be written to when home is not."""
+    if store.socket is not None:
+        return store.socket
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/") and os.path.isdir(runtime):
         folder = f"{runtime}/dragoman"

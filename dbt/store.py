@@ -84,6 +84,8 @@ class Store:
 
     def __init__(self, version: str, folder: str | None, cold: bool = False, problem: str = ""):
         self.version, self.folder, self.cold, self.problem = version, folder, cold, problem
+        self.socket: str | None = None      # where the compiler process listens, if not where it would be looked for
+        self.starts_server = True           # whether to start one
         self._statistics = {"found": 0, "missing": 0, "damaged": 0, "written": 0, "unwritten": 0}
         self._packs: dict[bytes, Pack] = {}
 

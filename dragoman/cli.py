@@ -11,7 +11,7 @@ import sys
 
 from dragoman import __version__
 from dragoman.arguments import Option, UsageError, choice, help_text, parse, positive, size
-from dragoman.runtime.options import COMPILERS, CPUS, ENGINES, LEAST_CODE, LOG_ITEMS, RunOptions
+from dragoman.runtime.options import COMPILERS, CONTAINMENTS, CPUS, ENGINES, LEAST_CODE, LOG_ITEMS, NETWORKS, RunOptions
 
 WRONG_USAGE = 2  # exit status
 
@@ -125,9 +125,47 @@ def gdb_place(text: str) -> bytes:
     return os.fsencode(text)
 
 
+def folder(text: str) -> bytes:
+    if not os.path.isdir(text):
+        raise ValueError("is not a folder")
+    return os.fsencode(os.path.realpath(text))
+
+
+def binding(text: str) -> tuple[bytes, bytes, bool]:
+    """HOST:GUEST, or with :ro behind it."""
+    host, colon, guest = text.removesuffix(":ro").partition(":")
+    if not (host and colon and guest.startswith("/")):
+        raise ValueError("is not HOST:GUEST or HOST:GUEST:ro, with an absolute path in the guest")
+    if not os.path.exists(host):
+        raise ValueError(f"names nothing on the host: {host}")
+    return os.fsencode(os.path.realpath(host)), os.fsencode(guest), text.endswith(":ro")
+
+
+def seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise ValueError("is not a number of seconds above 0")
+    return number
+
+
 RUN_OPTIONS = (
     Option("-L --sysroot", "sysroot", "the guest's root: absolute paths are looked for there first, then as they are. "
            "Programs that need a dynamic loader need it (default: the variable QEMU_LD_PREFIX)", "ROOT", os.fsencode),
+    Option("--rootfs", "rootfs", "run PROGRAM, a path in there, with DIR as its whole file system: docs/rootfs.md", "DIR", folder),
+    Option("--bind", "binds", "with --rootfs: a file or folder of the host is there too; with :ro it cannot be written to",
+           "HOST:GUEST[:ro]", binding, gather=True),
+    Option("--net", "network", "with --rootfs: host (default), or none: a network of its own that leads nowhere", "none|host",
+           choice(*NETWORKS)),
+    Option("--memory", "memory_limit", "with --rootfs: memory that all its processes may have mapped writable; beyond, ENOMEM", "SIZE", size),
+    Option("--pids", "task_limit", "with --rootfs: threads and processes at a time; beyond, EAGAIN", "N", positive),
+    Option("--timeout", "time_limit", "with --rootfs: kill it after so long; the exit status is 124 then, as timeout(1) has it", "SECONDS",
+           seconds),
+    Option("--containment", "containment", "with --rootfs: namespaces, descriptors (where a host has none; implies --bounded), or auto "
+           "(default): namespaces if the host permits them", "WAY", choice(*CONTAINMENTS)),
+    Option("--bounded", "bounded", "check each guest address, so that none reaches the emulator's own memory (slower)"),
     Option("-E", "changes", "set a variable for the guest", "NAME=VALUE", assignment, gather=True),
     Option("-U", "changes", "take a variable away from the guest", "NAME", variable, gather=True),
     Option("-0", "argument_0", "the guest's argv[0] (default: PROGRAM)", "ARGV0", os.fsencode),
@@ -166,6 +204,8 @@ RUN_OPTIONS = (
     Option("--version", "version", "print the version"),
     Option("-h --help", "help", "print this"),
 )
+
+OF_ROOTFS = ("binds", "network", "memory_limit", "task_limit", "time_limit", "containment")
 
 RUN_MORE = """\
 Standard streams, exit status and signals are the program's own. Before it runs, the status is 2 for wrong options,
@@ -209,6 +249,12 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
     for name in ("log", "log_ranges"):
         if name in fields:
             fields[name] = (frozenset if name == "log" else tuple)(x for use in fields[name] for x in use)  # type: ignore
+    for option in RUN_OPTIONS:
+        if option.field in OF_ROOTFS and option.field in fields and "rootfs" not in fields:
+            raise UsageError(f"run: {option.names[0]} is for --rootfs")
+    if "rootfs" in fields and "sysroot" in fields:
+        raise UsageError("run: --rootfs DIR has all that the guest sees; leave -L away")
+    fields["binds"] = tuple(fields.get("binds", ()))    # type: ignore[arg-type]
     if "stats_file" in fields:
         fields["stats"] = True
     if "debugger" in fields and "lockstep" in fields:
@@ -218,7 +264,7 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
     if "debugger" in fields or "crash_report" in fields:
         fields["precise"] = True
     prefix = next((item[15:] for item in environment if item.startswith(b"QEMU_LD_PREFIX=")), b"")
-    if prefix:
+    if prefix and "rootfs" not in fields:
         fields.setdefault("sysroot", prefix)
     guest = changed(environment, fields.pop("changes", []))  # type: ignore
     program = os.fsencode(rest[0])

@@ -7,6 +7,8 @@ from dragoman.dbt.isa.levels import LEVELS, WITH_BITS
 CPUS = LEVELS                   # what the guest's CPU can do
 ENGINES = ("interpreter", "stencil", "region")  # each can run a guest alone
 LEAST_CODE = 256 << 10
+NETWORKS = ("none", "host")
+CONTAINMENTS = ("auto", "namespaces", "descriptors")
 COMPILERS = ("server", "inline", "off")
 LOG_ITEMS = {
     "in_asm": "guest instructions of each block when it is translated",
@@ -32,6 +34,23 @@ class RunOptions:
     environment: tuple[bytes, ...] = ()
     """The guest's whole environment, `NAME=value`, in the host's order, `-E` and `-U` applied."""
     sysroot: bytes | None = None
+    rootfs: bytes | None = None
+    """An absolute host path: the guest's whole file system. What follows is for it only."""
+    binds: tuple[tuple[bytes, bytes, bool], ...] = ()
+    """Absolute host path, guest path, whether read-only."""
+    network: str = "host"
+    """One of NETWORKS."""
+    memory_limit: int | None = None
+    """Bytes that all processes of the guest may have mapped writable."""
+    task_limit: int | None = None
+    """Threads and processes at a time."""
+    time_limit: float | None = None
+    """Seconds until the guest is killed."""
+    containment: str = "auto"
+    """One of CONTAINMENTS: auto takes namespaces if it can."""
+    bounded: bool = False
+    """Guest addresses cannot reach memory of the emulator, whatever they are."""
+
     stack_size: int | None = None
     """Bytes; None: the soft limit RLIMIT_STACK, as on a native Linux."""
 

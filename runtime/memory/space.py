@@ -71,6 +71,7 @@ class AddressSpace(Window):
         super().__init__(size)
         self.engine: Any = None     # set_executable, clear_executable; None: nobody needs to know
         self.limit = 1 << 64        # RLIMIT_AS of the guest
+        self.budget: Any = None    # limits.Budget, told of all that is writable
         self._empty()
 
     def _empty(self) -> None:
@@ -138,6 +139,31 @@ class AddressSpace(Window):
             self.table.remove(start, end)
             self.table.add(Area(start, end, PROT_NONE))
 
+    # ---- limits
+
+    def _writable(self, start: int, end: int) -> int:
+        return sum(area.end - area.start for area in self.table.within(start, end) if area.prot & PROT_WRITE)
+
+    def _affords(self, more: int, prot: int, start: int = 0, end: int = 0) -> bool:
+        """Whether so many bytes more may be mapped with this protection, in place of what lies from start to end."""
+        if self.table.total + more > self.limit:
+            return False
+        if self.budget is None or not prot & PROT_WRITE or not more:
+            return True
+        return self.budget.hold(self._writable(0, self.size) - self._writable(start, end) + more)
+
+    def _tell_budget(self) -> None:
+        if self.budget is not None:
+            self.budget.hold(self._writable(0, self.size))
+
+    def affords_copy(self) -> bool:
+        """Whether a copy of all that is writable, for a fork's child, would be within the limit."""
+        return self.budget is None or self.budget.fits(self._writable(0, self.size))
+
+    def was_copied(self) -> None:
+        """In the child, under the lock: it counts from now on."""
+        self._tell_budget()
+
     # ---- room
 
     def _room(self, length: int, hint: int = 0) -> int:
@@ -165,7 +191,8 @@ class AddressSpace(Window):
         if length > self.size:
             return -ENOMEM
         with _LOCK:
-            if self.table.total + length > self.limit:
+            replaced = (address, min(address + length, self.size)) if flags & MAP_FIXED else (0, 0)
+            if not self._affords(length, prot, *replaced):
                 return -ENOMEM
             if not fixed:
                 address = self._room(length, address)
@@ -213,6 +240,7 @@ class AddressSpace(Window):
             return -EINVAL
         with _LOCK:
             self._unmap(address, address + length)
+            self._tell_budget()
             return 0
 
     def _unmap(self, start: int, end: int) -> None:
@@ -239,6 +267,8 @@ class AddressSpace(Window):
                     return -ENOMEM
                 address, end = (area.start, end) if grows == PROT_GROWSDOWN else (address, area.end)
             reach = self.table.covered_to(address, end)
+            if self.budget is not None and prot & PROT_WRITE and not self._affords(reach - address, prot, address, reach):
+                return -ENOMEM
             if reach > address:
                 result = call(NR["mprotect"], self.base + address, reach - address, host_prot(prot))
                 if result < 0:
@@ -277,7 +307,7 @@ class AddressSpace(Window):
                 return old
             if area.end < old + old_length:
                 return -EFAULT
-            if self.table.total + max(0, new_length - old_length) > self.limit:
+            if not self._affords(max(0, new_length - old_length), area.prot):
                 return -ENOMEM
             if flags & MREMAP_FIXED:
                 if address & (PAGE - 1) or (address < old + old_length and old < address + new_length):
@@ -400,7 +430,7 @@ class AddressSpace(Window):
             old, new = pages(self.brk_now), pages(address)
             if self.brk_start <= address and self._inside(0, new):
                 if new > old:
-                    if (not self.table.is_free(old, new + PAGE) or self.table.total + new - old > self.limit
+                    if (not self.table.is_free(old, new + PAGE) or not self._affords(new - old, PROT_WRITE)
                             or host_mmap(self.base + old, new - old, PROT_READ | PROT_WRITE,
                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) < 0):
                         return self.brk_now

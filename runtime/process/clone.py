@@ -42,7 +42,7 @@ OF_THREAD = EITHER | FS | FILES | SIGHAND | THREAD
 OF_PROCESS = EITHER | EXIT_SIGNAL | VFORK | PIDFD | CLEAR_SIGHAND | ENTERED | NEWPID
 SP, TP, A0 = 2, 4, 10
 SIGCHLD = 17
-E2BIG, EAGAIN, EINVAL = 7, 11, 22
+E2BIG, EAGAIN, ENOMEM, EINVAL = 7, 11, 12, 22
 HOST_STACK = 1 << 20                # of a thread's host thread: Python and handlers run there, guest code hardly
 ARGUMENTS = Struct("<11Q")          # struct clone_args
 SMALLEST = 64                       # CLONE_ARGS_SIZE_VER0
@@ -103,7 +103,10 @@ def begin(thread: Thread, wish: Wish) -> int | None:
 # ---- threads
 
 def new_thread(thread: Thread, wish: Wish) -> int:
-    process, flags = thread.process, wish.flags
+    process, flags, tasks = thread.process, wish.flags, thread.process.tasks
+    place = tasks.take() if tasks else 0
+    if place < 0:
+        return -EAGAIN
     process.engine.set_shared()
     cpu = process.engine.cpu()
     cpu.copy_registers(thread.cpu)
@@ -130,9 +133,13 @@ def new_thread(thread: Thread, wish: Wish) -> int:
     except RuntimeError:
         process.engine.release(cpu)
         thread.apply_mask()
+        if tasks:
+            tasks.give(place, 0)
         return -EAGAIN
     process.signals.first_thread()
     started.acquire()
+    if tasks:
+        tasks.give(place, child.tid)
     thread.apply_mask()
     return child.tid
 
@@ -190,6 +197,14 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     process.host.set_mask(ALL_SIGNALS)
     if cpu.pending:                                 # the child would inherit it
         return NOT_MADE
+    if not process.memory.affords_copy():
+        thread.apply_mask()
+        return -ENOMEM
+    tasks = process.tasks
+    place = tasks.take() if tasks else 0
+    if place < 0:
+        thread.apply_mask()
+        return -EAGAIN
     inlet = outlet = -1
     if wish.flags & VFORK:
         stack = cpu.x[SP] & -8
@@ -218,9 +233,13 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         for fd in (outlet, inlet):
             if fd >= 0:
                 process.files.drop(fd)
+        if tasks:
+            tasks.give(place, 0)
         thread.apply_mask()
         return -(error.errno or EAGAIN)
     if pid:
+        if tasks:
+            tasks.give(place, pid)
         process.engine.after_fork()
         lock.release()
         IMPORTS.release()
@@ -238,6 +257,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         thread.apply_mask()
         return pid
     process.forked(thread)
+    process.memory.was_copied()
     process.engine.after_fork(cpu)
     lock.release()
     IMPORTS.release()

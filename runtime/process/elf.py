@@ -114,6 +114,13 @@ _OPEN_ERRORS = {
 }
 
 
+def _open(path: bytes, flags: int) -> int:
+    return os.open(path, flags)
+
+
+opener = _open      # who opens programs by their paths; raises OSError. A contained guest's are looked for elsewhere.
+
+
 def printable(name: bytes) -> str:
     """A path for a message of one line."""
     return os.fsdecode(name).encode("unicode_escape", "surrogateescape").decode("ascii") if (
@@ -124,7 +131,7 @@ def open_program(host_path: bytes, name: bytes) -> tuple[int, bytes]:
     """Open a file that shall be executed: descriptor and host path without links. Raises LoadError."""
     shown = printable(name)
     try:
-        fd = os.open(host_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = opener(host_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         text, status = _OPEN_ERRORS.get(error.errno or 0, (os.strerror(error.errno or EIO), CANNOT_RUN))
         raise LoadError(f"{shown}: {text}", error.errno or EIO, status) from None

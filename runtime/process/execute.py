@@ -114,7 +114,7 @@ def execute(thread: Thread, name: bytes, arguments: tuple[bytes, ...], environme
             start = prepare(process, name, arguments, host_path)
         program = start.program
         if program is None:
-            return execute_natively(process, start, environment)
+            return -ENOEXEC if process.paths.contained else execute_natively(process, start, environment)
         try:
             limit = process.options.stack_size or process.limits.get(RLIMIT_STACK)[0]
             stack.check_size(start.arguments, environment, min(limit, stack.UNLIMITED))

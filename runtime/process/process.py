@@ -7,6 +7,7 @@ import os
 
 from dragoman.dbt.host.calls import SIG_DFL
 from dragoman.dbt.imports import IMPORTS
+from dragoman.dbt.memory_model import BEYOND
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
@@ -16,6 +17,7 @@ from dragoman.runtime.memory.window import (
     PROT_READ,
     PROT_WRITE,
     GuestFault,
+    WindowError,
 )
 from dragoman.runtime.process import elf, shown, stack
 from dragoman.runtime.process import riscv64_frame as frame
@@ -59,6 +61,8 @@ class Process:
         elif options.strace or options.log:
             self.log_fd = self._own_error_stream()
         self.memory = AddressSpace() if memory is None else memory
+        if options.bounded and self.memory.size != BEYOND:
+            raise WindowError("--bounded needs 256 GiB of address space: ulimit -v is too low")
         self.engine = self.memory.engine = make_engine(options, self.memory.base)
         if options.log - RUNTIME_ITEMS:
             from dragoman.runtime.process import log
@@ -103,6 +107,7 @@ class Process:
             from dragoman.runtime.process import direct
             self.direct = direct.table(self.memory.size)
         self.debugger: Any = None                       # gdb/debugger.py, with -g
+        self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
         self._no_threads_but_one()
 
@@ -144,6 +149,7 @@ class Process:
         """Put a program into the empty address space, and the thread at its beginning. Raises LoadError."""
         size = self.options.stack_size or self.limits.get(RLIMIT_STACK)[0]
         image = stack.prepare(self.memory, program, arguments, environment, executed_as, size)
+        image.path = self.paths.shown(image.path)
         self.image = self.paths.image = image
         self.trampoline = self._map_trampoline()
         cpu = thread.cpu

@@ -13,11 +13,23 @@ from dragoman.runtime.process.execute import set_host_limit
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, host_limit
 from dragoman.runtime.process.process import INTERNAL_ERROR, Process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SWITCH_INTERVAL = 50e-6         # seconds: how soon a thread that comes out of a system call gets the GIL
 
 
 def main(options: RunOptions) -> int:
     """Run the guest; ends the host process with it. Returns an exit status where it could not be started."""
+    if options.rootfs is not None:
+        from dragoman.runtime.rootfs.keeper import main as keep
+        return keep(options)
+    return run(options)
+
+
+def run(options: RunOptions, enter: Callable[[Process], None] | None = None) -> int:
+    """Run the guest in this process. enter: what is to be done before the first look at the program, for a root to be entered."""
     import sys
     sys.setswitchinterval(SWITCH_INTERVAL)
     process: Process
@@ -27,7 +39,7 @@ def main(options: RunOptions) -> int:
             process = LockstepProcess(options, engine.make)
         else:
             process = Process(options, engine.make)
-        begin(process)
+        begin(process, enter)
     except (elf.LoadError, WindowError) as error:
         return refuse(str(error), getattr(error, "status", elf.CANNOT_RUN))
     except OSError as error:
@@ -41,9 +53,11 @@ def main(options: RunOptions) -> int:
     return INTERNAL_ERROR       # only where the end of the process was not the end
 
 
-def begin(process: Process) -> None:
+def begin(process: Process, enter: Callable[[Process], None] | None = None) -> None:
     """Load the program and live its main thread's life."""
     options = process.options
+    if enter is not None:
+        enter(process)
     start = execute.prepare(process, options.program, options.arguments)
     if start.program is None:       # execve would let the host run it; here it is refused in its own words
         elf.read(start.path, start.name, process.memory.size, process.paths.find).close()

@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from dragoman.dbt.host.calls import Frame
 from dragoman.dbt.host.x86_64 import NOT_MADE
 from dragoman.dbt.imports import IMPORTS
+from dragoman.dbt.memory_model import BEYOND
 from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
 from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
@@ -220,6 +221,11 @@ class Thread:
             if found is None:
                 return
             address, doing = found, "accessing"
+        elif address == BEYOND and self.process.options.bounded and self.process.engine.precise:
+            found = self.find_address()         # all addresses from there on have become this one
+            if found is None:
+                return
+            address = found
         if number == SIGSEGV:
             memory = self.process.memory
             code = MAPERR if memory.table.find(address) is None else ACCERR

@@ -13,12 +13,12 @@ BUILT_BY = "riscv64-linux-gnu-gcc (Debian 12.2.0-13) 12.2.0"
 needs_compiler = pytest.mark.skipif(not shutil.which(COMPILER), reason=f"{COMPILER} is not here")
 
 
-def check_source(name: str, folder: Path) -> None:
-    """Build NAME.c by the command that it names, into a folder; the result is NAME, byte for byte."""
+def check_source(name: str, folder: Path, here: Path = HERE) -> None:
+    """Build NAME.c by the command that it names, into a folder; the result is NAME beside it, byte for byte."""
     version = subprocess.run([COMPILER, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
     if version != BUILT_BY:
         pytest.skip(f"built by {BUILT_BY}, here is {version}")
-    command = next(line for line in (HERE / f"{name}.c").read_text().splitlines() if COMPILER in line)
+    command = next(line for line in (here / f"{name}.c").read_text().splitlines() if COMPILER in line)
     words = command.strip(" */").split()
-    subprocess.run([*words, "-w", "-o", folder / name, HERE / f"{name}.c"], check=True)
-    assert hashlib.sha256((folder / name).read_bytes()).digest() == hashlib.sha256((HERE / name).read_bytes()).digest()
+    subprocess.run([*words, "-w", "-o", folder / name, here / f"{name}.c"], check=True)
+    assert hashlib.sha256((folder / name).read_bytes()).digest() == hashlib.sha256((here / name).read_bytes()).digest()

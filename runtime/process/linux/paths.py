@@ -31,9 +31,18 @@ class Paths:
         self.image: Image | None = None    # for /proc/self/exe; whoever loads a program sets it
         self.root: bytes | None = None
         self.root_fd = -1
+        self.contained = False             # --rootfs: the guest's files are all there is
         if sysroot is not None:
             self.root = os.path.realpath(sysroot).rstrip(b"/")
             self.root_fd = files.keep(os.open(self.root or b"/", O_PATH | os.O_DIRECTORY | O_CLOEXEC))
+
+    def contain(self) -> None:
+        """The process is in the guest's root: nothing is looked for elsewhere from now on."""
+        self.contained, self.root, self.root_fd = True, None, -1
+
+    def shown(self, path: bytes) -> bytes:
+        """What a host path is called in the guest."""
+        return path
 
     def find(self, path: bytes, follow: bool = True) -> bytes:
         """Host path of a guest path. follow: of what a symbolic link at its end leads to."""

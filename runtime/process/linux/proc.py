@@ -35,9 +35,11 @@ def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
     make = FILES.get(parts[3])
     if make is None or (parts[3] in SHOWN and thread.process.image.shown):
         return None
-    if flags & O_ACCMODE:
-        return -EACCES
-    content = make(thread, task)
+    return -EACCES if flags & O_ACCMODE else made_file(path, make(thread, task), flags)
+
+
+def made_file(path: bytes, content: bytes, flags: int) -> int:
+    """A descriptor of a file that is nowhere; -errno."""
     fd = call(NR["memfd_create"], address_of(path), MFD_CLOEXEC if flags & O_CLOEXEC else 0)
     if fd >= 0:
         os.write(fd, content)
