@@ -73,13 +73,17 @@ static void groups(void) {
 
 static void waits(void) {
     siginfo_t info;
+    int go[2];
+    char byte;
+    must(pipe(go) == 0);
     pid_t child = fork();
-    if (!child) { raise(SIGSTOP), _exit(300 & 0xFF); }
+    if (!child) raise(SIGSTOP), read(go[0], &byte, 1), _exit(300 & 0xFF);
     must(waitid(P_PID, child, &info, WSTOPPED) == 0);
     printf("stopped: code %d, status %d, of the child %d\n", info.si_code, info.si_status, info.si_pid == child);
     must(waitid(P_PID, child, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0);
     must(kill(child, SIGCONT) == 0 && waitid(P_PID, child, &info, WCONTINUED) == 0);
     printf("continued: code %d, status %d\n", info.si_code, info.si_status);
+    must(write(go[1], "x", 1) == 1);
     must(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
     printf("looked at: code %d, status %d\n", info.si_code, info.si_status);
     struct rusage used;
