@@ -17,6 +17,11 @@ _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 _munmap = _libc.munmap
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_mremap, _mprotect = _libc.mremap, _libc.mprotect
+_mremap.restype = ctypes.c_void_p
+_mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
+_mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -63,6 +68,43 @@ class Arena:
         for address, protection in ((self.run, _PROT_RX), (self.write, _PROT_RW)):
             if _mmap(address, self.size, protection, _MAP_SHARED | _MAP_FIXED, descriptor, 0) == _FAILED:
                 raise MemoryError("the code cache cannot be copied")
+
+
+class AnonymousArena(Arena):
+    """The same without a file behind it, so that perf looks its addresses up in a map (/tmp/perf-PID.map). Forks copy it twice."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        for address in range(_FIRST, _LAST, _STEP):
+            if _mmap(address, size, 0, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE | _MAP_FIXED_NOREPLACE, -1, 0) == address:
+                break
+        else:
+            raise MemoryError("no room for translated code below 2 GiB")
+        self.run, self.write = address, 0
+        self._map()
+
+    def _map(self) -> None:
+        """New memory for writing, and the same in place of what is at `run`."""
+        flags = _MAP_SHARED | _MAP_ANONYMOUS | (_MAP_FIXED if self.write else 0)
+        write = _mmap(self.write or None, self.size, _PROT_RW, flags, -1, 0)
+        # of a shared mapping with length 0, mremap makes another one (mremap(2))
+        if write == _FAILED or write is None or _mremap(write, 0, self.size, _MREMAP_MAYMOVE | _MREMAP_FIXED, self.run) != self.run \
+                or _mprotect(self.run, self.size, _PROT_RX):
+            raise MemoryError("no address space for translated code")
+        self.write = write
+
+    def adopt(self, descriptor: int) -> None:
+        self._map()
+        offset, whole = 0, os.fstat(descriptor).st_size
+        while offset < whole:
+            try:
+                offset = os.lseek(descriptor, offset, os.SEEK_DATA)
+            except OSError:                             # ENXIO: only holes are left
+                return
+            size = min(1 << 20, whole - offset)
+            data = os.pread(descriptor, size, offset)
+            ctypes.memmove(self.write + offset, data, len(data))
+            offset += size
 
 
 class Tables:

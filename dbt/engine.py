@@ -12,7 +12,7 @@ import mmap
 import os
 from time import perf_counter
 
-from dragoman.dbt.arena import Arena, Tables
+from dragoman.dbt.arena import AnonymousArena, Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
@@ -103,7 +103,7 @@ class Engine:
         self._locked_call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(image.symbols["locked_call"])
         native = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
         self._take_lock, self._drop_lock = native(image.symbols["take_lock"]), native(image.symbols["drop_lock"])
-        self.arena = Arena(STENCIL_CODE + REGION_CODE)
+        self.arena = (AnonymousArena if options.perfmap else Arena)(STENCIL_CODE + REGION_CODE)
         self.decoder = self.first_decoder()
         self.ranges = Ranges()                          # executable guest memory
         self._origins: dict[int, tuple[int, int, int]] = {}
@@ -121,7 +121,7 @@ class Engine:
         self._tiering: Tiering | None = None            # made when something has become hot
         self.breaks: frozenset[int] = frozenset()       # guest addresses before which native code stops
         # For profilers, called while no thread is in the cache's tables: (pc, host code, its end) of a region that is there from now
-        # on; the cache is about to be emptied; something has become hot.
+        # on; the cache is about to be emptied; something has become hot, and will get other code.
         self.region_hooks: list[Callable[[int, int, int], None]] = []
         self.flush_hooks: list[Callable[[], None]] = []
         self.hot_hooks: list[Callable[[], None]] = []
@@ -356,9 +356,9 @@ class Engine:
             return True
         if reason == EXIT_HOT:
             with self._promotes:
-                self.tiering().on_hot(cpu)
                 for hook in self.hot_hooks:
                     hook()
+                self.tiering().on_hot(cpu)
             if self.log is not None:
                 self.log.promoted(cpu)
             return True

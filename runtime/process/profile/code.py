@@ -1,7 +1,7 @@
 """Translated code as named pieces of host memory: each is told once, with its guest symbol and its tier.
 
-New stencil code is looked for when a block has become hot, before the cache is emptied, and at the end of the process; regions are told
-when they are installed. What was emptied has been told, and its addresses serve again: a map cannot say when, a dump does.
+New stencil code is looked for when a block has become hot (which replaces its code), before the cache is emptied, and at the end of the
+process; regions are told when they are installed. What was emptied has been told, and its addresses serve again: a map cannot say when, a dump does.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import time
 from typing import Any, NamedTuple, Protocol
 
-from dragoman.dbt.cpu import SITE_SIZE
+from dragoman.dbt.state import ROW, ROW_SIZE
 from dragoman.runtime.process.symbols import Symbols
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dragoman.runtime.process.process import Process
 
-PAGE = 4096
+PAGE, WORDS = 4096, ROW_SIZE // 8
 
 
 class Piece(NamedTuple):
@@ -42,7 +42,7 @@ class Teller:
     def __init__(self, process: Process, writers: list[Writer]) -> None:
         self.process, self.writers = process, writers
         self._symbols = Symbols(process.memory.base)
-        self._since, self._sites = time.monotonic_ns(), 0
+        self._since, self._told = time.monotonic_ns(), 0        # up to which host address stencil code has been told of
         self._regions: list[Piece] = []
         engine = process.engine
         engine.region_hooks.append(self.region)
@@ -73,22 +73,23 @@ class Teller:
         return f"{symbol or hex(pc & -PAGE)} [{tier}]".replace("\n", "?")
 
     def stencils(self) -> None:
-        """Code that has been made since the last time, by functions: the fault table has each instruction's."""
+        """Code that has been made since the last time, block by block; blocks of one function that lie together are one piece."""
         engine = self.process.engine
-        count, cursor = engine.control("site_count"), engine.control("cursor")
-        if count <= self._sites:
+        low, cursor, count = self._told or engine.control("stencil_start"), engine.control("cursor"), engine.control("row_count")
+        if cursor <= low:
             return
-        sites = (ctypes.c_uint64 * (2 * count)).from_address(engine.control("sites"))
+        self._told = cursor
+        rows = memoryview((ctypes.c_uint64 * (count * WORDS)).from_address(engine.control("rows"))).cast("B").cast("Q")
+        codes, bases, pcs = (rows[ROW[name] // 8::WORDS].tolist() for name in ("code", "base", "pc"))
+        starts = sorted((base or code, pc) for code, base, pc in zip(codes, bases, pcs, strict=True) if low <= (base or code) < cursor)
+        ends = [start for start, _ in starts[1:]] + [cursor]
         pieces: list[Piece] = []
-        assert SITE_SIZE == 16
-        for at in range(self._sites, count):
-            start, end = sites[2 * at], sites[2 * at + 2] if at + 1 < count else cursor
-            name = self.name(sites[2 * at + 1], "stencil")
+        for (start, pc), end in zip(starts, ends, strict=True):
+            name = self.name(pc, "stencil")
             if pieces and pieces[-1].name == name and pieces[-1].end == start:
                 pieces[-1] = pieces[-1]._replace(end=end)
-            else:
+            elif end > start:
                 pieces.append(Piece(start, end, name, self._since))
-        self._sites = count
         self._tell(pieces)
 
     def region(self, pc: int, start: int, end: int) -> None:
@@ -100,7 +101,7 @@ class Teller:
     def flushed(self) -> None:
         """The cache is about to be emptied."""
         self.stencils()
-        self._since, self._sites = time.monotonic_ns(), 0
+        self._since, self._told = time.monotonic_ns(), 0
         self._regions.clear()
 
     # --- forks
@@ -111,7 +112,7 @@ class Teller:
         return
 
     def child(self, thread: Any) -> None:
-        self._since, self._sites = time.monotonic_ns(), 0
+        self._since, self._told = time.monotonic_ns(), 0
         self.process.at_end.append(self.stencils)
         for writer in self.writers:
             writer.child()
