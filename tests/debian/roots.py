@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import DRAGOMAN
-from tests.debian import under_qemu
+from tests.debian import inside
 from tests.real.fetch import CannotFetch, kept_root
 
 SUITE, ARCHITECTURE = "trixie", "riscv64"
@@ -50,12 +50,20 @@ def run(root: Path, argv: Sequence[str], *options: str, timeout: float = 120, en
     return finished([*DRAGOMAN, "run", "-L", str(root), *options, *argv], timeout, environment, **more)
 
 
+def run_inside(root: Path, argv: Sequence[str], *options: str, timeout: float = 120, environment: Mapping[str, str] | None = None,
+               **more) -> subprocess.CompletedProcess[bytes]:
+    """The same where the root is all that there is: no -L, nothing of the host's. Skips the test where that cannot be done."""
+    if reason := inside.obstacle(binfmt=False):
+        pytest.skip(f"a root cannot be entered: {reason}")
+    return finished([*inside.dragoman(root, *options), *argv], timeout, environment, **more)
+
+
 def run_under_qemu(root: Path, argv: Sequence[str], timeout: float = 300, environment: Mapping[str, str] | None = None,
                    **more) -> subprocess.CompletedProcess[bytes]:
-    """The same, children included, under qemu-riscv64. Skips the test where that cannot be done."""
-    if reason := under_qemu.obstacle():
+    """The same under qemu-riscv64, children included."""
+    if reason := inside.obstacle(binfmt=True):
         pytest.skip(f"no comparison with QEMU: {reason}")
-    return finished([*under_qemu.command(root), *argv], timeout, environment, **more)
+    return finished([*inside.qemu(root), *argv], timeout, environment, **more)
 
 
 def finished(command: Sequence[str], timeout: float, environment: Mapping[str, str] | None, *, input: bytes = b"",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.debian import project
-from tests.debian.roots import debian_root, run, run_under_qemu
+from tests.debian.roots import debian_root, run_inside, run_under_qemu
 
 pytestmark = pytest.mark.debian
 PACKAGES = "make gcc g++ binutils autoconf".split()
@@ -77,7 +77,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_make_builds_a_project_bit_for_bit(root, tmp_path):
     project.write(tmp_path)
     script = "make -s -j4 && ./project >output"
-    made = shell(run, root, tmp_path, script)
+    made = shell(run_inside, root, tmp_path, script)
     assert made["output"] == hashlib.sha256(project.OUTPUT.encode()).hexdigest()
     assert len([name for name in made if name.endswith(".o")]) == 24
     assert made == shell(run_under_qemu, root, tmp_path, script)
@@ -89,7 +89,7 @@ def test_binutils(root, tmp_path):
     (tmp_path / "hand.s").write_text(HAND)
     (tmp_path / "one.c").write_text("int two(int); int one(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += two(p[i]); return s; }\n")
     (tmp_path / "two.c").write_text("int two(int x) { return x * x > 100 ? x % 10 : __builtin_popcount(x); }\n")
-    made = shell(run, root, tmp_path, "gcc -O2 -c -o debug2.o two.c\n" + BINUTILS)
+    made = shell(run_inside, root, tmp_path, "gcc -O2 -c -o debug2.o two.c\n" + BINUTILS)
     assert len(made) == 18
     assert made == shell(run_under_qemu, root, tmp_path, "gcc -O2 -c -o debug2.o two.c\n" + BINUTILS)
 
@@ -99,6 +99,6 @@ def test_a_configure_script(name, root, tmp_path):
     (tmp_path / "configure.ac").write_text(CONFIGURE_AC)
     (tmp_path / "Makefile.in").write_text("CC = @CC@\nLIBS = @LIBS@\n")
     script = f"autoconf; autoheader; export CONFIG_SHELL=/usr/bin/{name}; $CONFIG_SHELL ./configure; rm -r autom4te.cache config.log"
-    made = shell(run, root, tmp_path, script)
+    made = shell(run_inside, root, tmp_path, script)
     assert {"configure", "config.h", "config.status", "Makefile"} <= made.keys()
     assert made == shell(run_under_qemu, root, tmp_path, script)
