@@ -21,6 +21,7 @@ _Words = ctypes.c_uint64 * 7
 _CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)                           # releases the GIL
 _CALL_HELD = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 _SAFE_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_SAFE_CALL_HELD = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class DirectTable:
@@ -57,6 +58,7 @@ class HostCalls:
         self.symbols = {name: symbols[name] for name in GLOBAL}
         self.enter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(symbols["enter"])
         self.safe_call = _SAFE_CALL(symbols["safe_call"])               # (state, frame) -> result or NOT_MADE
+        self._quick_safe_call = _SAFE_CALL_HELD(symbols["safe_call"])   # the same for a call that never waits
         self.plain_call = _CALL(symbols["plain_call"])                  # (frame) -> result
         self.take_pending = _CALL_HELD(symbols["take_pending"])         # (state) -> bits of noted signals
         # FNV-1a of bytes, as the code cache takes it of guest memory
@@ -101,6 +103,13 @@ class HostCalls:
     def set_mask(self, mask: int) -> None:
         """The calling thread's blocked signals; those that guest code's faults raise are never among them."""
         self._set_mask(mask & ~NEVER_BLOCKED)
+
+    def set_mask_unless_noted(self, state: int, mask: int) -> None:
+        """The same, unless a signal is noted in this thread's state: then all stay blocked until it is taken. A second one with
+        its number would be lost."""
+        new = ctypes.c_uint64(mask & ~NEVER_BLOCKED)
+        frame = Frame(RT_SIGPROCMASK, SIG_SETMASK, ctypes.addressof(new), 0, SET_SIZE)
+        self._quick_safe_call(state, frame.address)
 
     def _set_mask(self, mask: int) -> None:
         # One for all threads: it is filled and used under the GIL.

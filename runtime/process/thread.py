@@ -160,7 +160,8 @@ class Thread:
 
     # --- signal state
     def apply_mask(self) -> None:
-        self.process.host.set_mask(self.mask)
+        """Block on the host what the guest has blocked; if a signal is noted, when it has been taken."""
+        self.process.host.set_mask_unless_noted(self.cpu.address, self.mask)
 
     def set_mask(self, mask: int) -> None:
         """The guest's blocked signals from now on, those it cannot block left out."""
