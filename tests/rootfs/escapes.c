@@ -351,7 +351,7 @@ static int end_so(void) {
     return 97;
 }
 
-static void caught(int number) { printf("caught %d\n", number); }
+static void caught(int number) { dprintf(1, "caught %d\n", number); }
 
 static int catch(void) {
     signal(SIGUSR1, caught);

@@ -1,6 +1,6 @@
 /* Accesses at addresses that are read from standard input, 8 bytes each: prints the address that each of them faults at, or "through".
  *
- * riscv64-linux-gnu-gcc -O1 -static -s -nostdlib -ffreestanding -fno-stack-protector -Wl,--build-id=none -march=rv64gc -mabi=lp64d */
+ * riscv64-linux-gnu-gcc -O1 -static -s -nostdlib -ffreestanding -fno-stack-protector -Wl,--build-id=none,--no-relax -march=rv64gc -mabi=lp64d */
 typedef unsigned long word;
 enum { READ = 63, WRITE = 64, EXIT = 94, SIGACTION = 134, SIGSEGV = 11, SA_SIGINFO = 4, PC = 176, ROUNDS = 300 };
 
