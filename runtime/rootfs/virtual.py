@@ -35,7 +35,7 @@ class Contained(Paths):
     """What `Paths` is for other guests."""
 
     def __init__(self, paths: Paths, root: Root, own: set[int]) -> None:
-        self.image, self.root, self.root_fd, self.contained = paths.image, None, -1, True
+        self.image, self.root, self.root_fd, self.contained, self.files = paths.image, None, -1, True, paths.files
         self.inside, self.own = root, own
         elf.opener = self.open_program
 

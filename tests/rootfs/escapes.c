@@ -166,6 +166,12 @@ static int descriptors(void) {
         if (!close(fd)) printf("out: closed %d\n", fd);
     }
     printf("folders: %d\n", folders);
+    DIR *all = opendir("/proc/self/fd");        /* what is open but cannot be closed is the emulator's */
+    for (struct dirent *entry; all && (entry = readdir(all));)
+        if (*entry->d_name != '.' && atoi(entry->d_name) != dirfd(all) && atoi(entry->d_name) > 2)
+            for (int way = 0; way < 2; way++)
+                if (open(text(way ? "/dev/fd/%s" : "/proc/self/fd/%s", entry->d_name), O_RDONLY) >= 0)
+                    printf("out: own %s\n", entry->d_name);
     return 0;
 }
 

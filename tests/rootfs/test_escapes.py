@@ -96,7 +96,7 @@ def test_sockets_of_the_host(way, root):
         done = root.run(way, "sockets", path, options=("--net", "none"))
         without = dragoman("run", str(root.path / "bin/escapes"), "sockets", str(path), cwd=root.path)
     assert (done.stdout, done.returncode) == ("own: 0 0 0\n", 0)
-    assert "out: by path\nout: abstract\n" in without.stdout or "out: by path\n" in without.stdout
+    assert "out: by path\n" in without.stdout
     assert (root.path / "own").is_socket()
 
 

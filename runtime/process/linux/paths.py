@@ -20,6 +20,7 @@ O_NOFOLLOW, O_CLOEXEC, O_PATH, RESOLVE_IN_ROOT = 0o400000, 0o2000000, 0o10000000
 HOW = Struct("<QQQ")            # struct open_how: flags, mode, resolve
 _FOLLOW = HOW.pack(O_PATH | O_CLOEXEC, 0, RESOLVE_IN_ROOT)
 _NO_FOLLOW = HOW.pack(O_PATH | O_CLOEXEC | O_NOFOLLOW, 0, RESOLVE_IN_ROOT)
+ENOENT = 2
 HOST_FOLDERS = (b"/proc/", b"/sys/", b"/dev/", b"/tmp/")
 
 
@@ -30,7 +31,7 @@ class Paths:
         """Raises OSError if the root is no directory."""
         self.image: Image | None = None    # for /proc/self/exe; whoever loads a program sets it
         self.root: bytes | None = None
-        self.root_fd = -1
+        self.root_fd, self.files = -1, files
         self.contained = False             # --rootfs: the guest's files are all there is
         if sysroot is not None:
             self.root = os.path.realpath(sysroot).rstrip(b"/")
@@ -48,9 +49,17 @@ class Paths:
         """Host path of a guest path. follow: of what a symbolic link at its end leads to."""
         if not path.startswith(b"/"):
             return path
+        if self.contained and self.is_ours(path):
+            raise OSError(ENOENT, "ENOENT")
         if path.startswith(b"/proc/") and follow and self.image is not None and self.is_executable_link(path):
             return self.image.path
         return self.under_root(path, follow) or path
+
+    def is_ours(self, path: bytes) -> bool:
+        """Whether a path goes by one of the emulator's own descriptors, /proc/self/fd/N."""
+        parts = [part for part in path.split(b"/") if part not in (b"", b".")]
+        at = parts.index(b"fd") + 1 if b"fd" in parts[1:5] and parts[0] in (b"proc", b"dev") else len(parts)
+        return at < len(parts) and parts[at].isdigit() and int(parts[at]) in self.files.own
 
     def in_root(self, path: bytes) -> bool:
         """Whether an absolute path is to be looked for under the root at all."""
