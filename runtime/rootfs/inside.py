@@ -7,16 +7,20 @@ over (guest addresses reach all of its memory unless --bounded) has what a proce
 from __future__ import annotations
 
 import _signal
+import fcntl
 import os
 import stat
 
 from dragoman.runtime.options import RunOptions
+from dragoman.runtime.rootfs.process_one import HANDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dragoman.runtime.process.process import Process
 
 CANNOT_RUN = 126
+HIGH = 900                      # descriptors from here on are seldom met by guests
+_handed: set[int] = set()
 
 
 def main(fields: dict[str, object]) -> None:
@@ -25,6 +29,12 @@ def main(fields: dict[str, object]) -> None:
         if number != _signal.SIGINT or _signal.getsignal(number) is _signal.default_int_handler:
             _signal.signal(number, _signal.SIG_DFL)
     from dragoman.runtime.process import run
+    for name in HANDED:
+        if isinstance(fields.get(name), int):
+            kept = fcntl.fcntl(fields[name], fcntl.F_DUPFD_CLOEXEC, HIGH)       # type: ignore[call-overload]
+            os.close(fields[name])                                              # type: ignore[arg-type]
+            fields[name] = b"/proc/self/fd/%d" % kept
+            _handed.add(kept)
     os._exit(run.run(RunOptions(**fields), enter))
 
 
@@ -32,6 +42,7 @@ def enter(process: Process) -> None:
     """Go into the root, with all that is needed from outside brought along. Raises OSError."""
     from dragoman.runtime.process.linux.table import settle
     from dragoman.runtime.rootfs import brought, guard, limits, mounts, privileges
+    process.files.own |= _handed
     settle(process.options)
     brought.bring_store(process)
     mounts.pivot()

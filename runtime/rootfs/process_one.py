@@ -25,6 +25,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 SIGCHLD, SIGKILL = 17, 9
 SIGINFO = 128
 SIGCHLD_ALONE = (1 << SIGCHLD - 1).to_bytes(8, "little")
+HANDED = ("log_file", "strace_file", "stats_file", "crash_report")     # files of the host that are written to from inside
 # What the new Python runs: the options and the way to the modules come by a descriptor, so nothing is parsed twice.
 BEGIN = """import marshal, sys
 with open({0}, "rb") as file: path, fields = marshal.load(file)
@@ -37,16 +38,16 @@ main(fields)
 def prepare(options: RunOptions) -> dict[str, object]:
     """What must be done while the host's files can be written to: the fields of options that are different inside.
 
-    Log and statistics become descriptors. The engine's images and the compiler process are made here, if they are missing.
+    Files that are written to become descriptors. The engine's images and the compiler process are made here, if they are missing.
     """
     from dragoman.runtime.rootfs import outside
     outside.make_ready(options)
     fields = dict(vars(options))
-    for name, mode in (("log_file", os.O_APPEND | os.O_TRUNC), ("stats_file", os.O_TRUNC)):
-        if fields.get(name) is not None:
-            descriptor = os.open(fields[name], os.O_WRONLY | os.O_CREAT | mode, 0o666)  # type: ignore[arg-type]
+    for name in HANDED:
+        if fields.get(name):
+            descriptor = os.open(fields[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o666)  # type: ignore[arg-type]
             os.set_inheritable(descriptor, True)
-            fields[name] = b"/proc/self/fd/%d" % descriptor
+            fields[name] = descriptor
     return fields
 
 

@@ -22,7 +22,8 @@ COPIED = frozenset(b"/proc/" + name for name in (
     b"sys/kernel/ostype", b"sys/kernel/random/boot_id", b"sys/kernel/random/uuid", b"sys/kernel/pid_max", b"sys/vm/overcommit_memory"))
 STREAMS = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 MOUNTS = b"none / none rw 0 0\n"
-OWN_STATUS = frozenset((b"status", b"statm", b"limits", b"oom_score", b"cgroup"))      # that have no addresses in them
+# The host's, where `proc` makes none: without addresses, or with the guest's by then.
+OWN_STATUS = frozenset((b"status", b"statm", b"limits", b"oom_score", b"cgroup", b"cmdline", b"environ"))
 
 
 def plain(path: bytes) -> bytes:

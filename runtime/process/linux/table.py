@@ -176,6 +176,7 @@ def lookup(number: int) -> Syscall | None:
 LATE = ("dragoman.runtime.process.linux.proc", "dragoman.runtime.process.linux.ioctl", "dragoman.dbt.emulate",
         "dragoman.dbt.isa.riscv.forms", "dragoman.dbt.region_places", "dragoman.dbt.tiering",
         "dragoman.dbt.compiler_client", "resource", "fcntl",
+        "dragoman.runtime.process.namespaces", "dragoman.runtime.process.death.core", "dragoman.runtime.process.death.flag",
         "dragoman.runtime.process.log", "traceback")
 NOP = (0x13).to_bytes(4, "little")
 _settled: list[bool] = []
@@ -191,8 +192,9 @@ def settle(options: RunOptions) -> None:
             from dragoman.dbt import listing
             listing.decode(NOP, 0, level=options.cpu)       # the oracle's decoder is made with the first instruction
             if options.stats:
-                __import__("json" if options.stats_file else "rich.table")
-                __import__("rich.console")
+                from dragoman.runtime.process import statistics
+                statistics.table({"seconds": {"cpu": 0.0}, "counts": {}}, "")   # what prints tables imports as it goes
+                __import__("json")
             if options.engine == "region" or options.compiler == "inline":      # who compiles in this process
                 from dragoman.dbt import compile_jobs
                 from dragoman.dbt.host import elf, lines  # noqa: F401
