@@ -67,6 +67,8 @@ def open_path(thread: Thread, folder: int, path: bytes, flags: int, mode: int) -
     """openat of a guest path: a descriptor, -errno or NOT_MADE."""
     paths = thread.process.paths
     if path.startswith(b"/"):
+        if paths.contained and paths.is_ours(path):
+            return -ENOENT
         if path.startswith(b"/proc/"):
             with IMPORTS:
                 from dragoman.runtime.process.linux.proc import open_own
