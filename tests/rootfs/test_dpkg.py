@@ -11,7 +11,7 @@ from tests.real.fetch import CACHE, CannotFetch, kept_root
 from tests.rootfs.contained import WAYS, need
 
 pytestmark = pytest.mark.real
-PACKAGES = ["dash", "dpkg", "tar", "coreutils", "hostname", "sed"]
+PACKAGES = ["base-files", "dash", "dpkg", "tar", "coreutils", "hostname", "sed"]
 
 
 @pytest.fixture
