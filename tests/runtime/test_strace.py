@@ -5,7 +5,9 @@ import struct
 
 import pytest
 
-from dragoman.runtime.process.linux import strace, strace_names, table
+import dragoman.runtime.process.process  # noqa: F401  (calls of processes are in the table, too)
+from dragoman.runtime.process.linux import strace_kinds, strace_lines, strace_names, strace_structs, table
+from dragoman.runtime.process.linux.strace import BEHIND, MORE_STRUCTS, PLAIN
 from tests.runtime.guest import BUFFERS, Thread
 
 
@@ -17,7 +19,7 @@ def traced():
 
 
 def line(thread, name, *arguments):
-    thread(name, *arguments, perform=strace.perform)
+    thread(name, *arguments, perform=strace_lines.Tracer(strace_lines.Lines(thread.lines.append), None).perform)
     return thread.lines[-1]
 
 
@@ -50,9 +52,9 @@ def test_memory_and_structures(traced):
     traced.memory.protect(BUFFERS, 4096, 3)
     assert line(traced, "munmap", 1, 1) == "4711 munmap(0x1, 1) = -1 EINVAL (Invalid argument)"
     sleep = traced.put(struct.pack("<2q", 0, 5))
-    assert line(traced, "nanosleep", sleep, 0) == "4711 nanosleep({0, 5}, NULL) = 0"
+    assert line(traced, "nanosleep", sleep, 0) == "4711 nanosleep({tv_sec=0, tv_nsec=5}, NULL) = 0"
     limit = traced.room(16)
-    assert line(traced, "prlimit64", 0, 7, 0, limit).startswith("4711 prlimit64(0, RLIMIT_NOFILE, NULL, {")
+    assert line(traced, "prlimit64", 0, 7, 0, limit).startswith("4711 prlimit64(0, RLIMIT_NOFILE, NULL, {rlim_cur=")
     address = traced.put(struct.pack("<HH4s8x", 2, 0x5000, bytes((127, 0, 0, 1))))
     assert line(traced, "connect", -1, address, 16).startswith("4711 connect(-1, {AF_INET, 127.0.0.1:80}, 16)")
     unix = traced.put(b"\1\0/run/x\0")
@@ -69,21 +71,36 @@ def test_wild_pointers_are_printed_as_numbers(traced):
 
 def test_unknown_calls(traced, monkeypatch):
     monkeypatch.setattr(table, "_named", set())
-    assert line(traced, 9999, 1, 2).startswith("4711 syscall_9999(0x1, 0x2, ")
+    assert line(traced, 9999, 1, 2).startswith("4711 syscall_0x270f(0x1, 0x2, ")
     assert traced.lines[0] == "system call 9999 (an unknown one) is not there: ENOSYS"
 
 
 def test_every_kind_is_known():
+    """Those of the table of calls, and those for printing alone."""
     table.lookup(99999)
-    for entry in table.SYSCALLS.values():
-        for kind in entry.kinds:
-            name, _, detail = kind.removesuffix("+").partition(":")
-            if name == "flags":
-                assert detail in strace_names.FLAGS or detail == "at", entry
-            if name == "enum" and detail not in ("ioctl", "prctl"):
-                assert detail in strace_names.ENUMS, entry
-            if name in ("buffer", "sockaddr"):
-                assert int(detail) < entry.arity, entry
+    rows = [(entry.name, entry.kinds) for entry in table.SYSCALLS.values()] + list(strace_kinds.KINDS.items())
+    for name, kinds in rows:
+        for kind in kinds:
+            word, _, detail = kind.removesuffix("+").partition(":")
+            if word == "flags":
+                assert detail in strace_names.FLAGS or detail == "at", name
+            elif word == "enum" and detail not in ("ioctl", "prctl"):
+                assert detail in strace_names.ENUMS, name
+            elif word in ("buffer", "sockaddr", "address"):
+                assert int(detail) < len(kinds), name
+            elif word == "array":
+                assert detail.partition(":")[0] in strace_structs.SIZES, name
+    for name, kinds in strace_kinds.KINDS.items():
+        for word, _, detail in (kind.removesuffix("+").partition(":") for kind in kinds):
+            assert word in BEHIND or word in PLAIN or word in ("path", "name", "link", "string", "out", "buffer", "flags", "enum"), name
+            assert word != "struct" or detail in strace_structs.SIZES or detail in MORE_STRUCTS, name
+
+
+def test_kinds_for_printing_are_of_calls_that_are_there():
+    table.lookup(99999)
+    known = {entry.name: entry.arity for entry in table.SYSCALLS.values() if not entry.reason}
+    for name, kinds in strace_kinds.KINDS.items():
+        assert known[name] == len(kinds), name
 
 
 def test_handlers_take_as_many_arguments_as_they_name():

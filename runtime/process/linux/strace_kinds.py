@@ -13,7 +13,11 @@ epoll_pwait fd array:epoll_event:r+ int int struct:sigset size
 epoll_pwait2 fd array:epoll_event:r+ int struct:timespec struct:sigset size
 ppoll array:pollfd:1+ uint struct:timespec struct:sigset size
 pselect6 int fdset:0 fdset:0 fdset:0 struct:timespec ptr
-pipe2 fds+ flags:open
+pipe2 fds+ flags:pipe
+epoll_create1 flags:epoll_create
+inotify_init1 flags:inotify_init
+timerfd_create enum:clock flags:timerfd
+signalfd4 fd struct:sigset size flags:signalfd
 socketpair enum:family flags:socket int fds+
 accept fd address:2+ word:int+
 accept4 fd address:2+ word:int+ flags:socket
@@ -22,6 +26,7 @@ getpeername fd address:2+ word:int+
 recvfrom fd out size flags:msg address:5+ word:int+
 sendmsg fd struct:msghdr flags:msg
 recvmsg fd struct:msghdr+ flags:msg
+dup3 fd fd flags:pipe
 getcwd text+ size
 getsockopt fd enum:level enum:so word:int+ word:int+
 setsockopt fd enum:level enum:so word:int int
@@ -74,7 +79,7 @@ copy_file_range fd word:size fd word:size size int
 splice fd word:size fd word:size size flags:splice
 mlockall flags:mlockall
 memfd_create string flags:memfd
-eventfd2 uint flags:open
+eventfd2 uint flags:eventfd
 getrandom out size flags:random
 inotify_add_watch fd path flags:inotify
 fallocate fd flags:fallocate size size

@@ -84,8 +84,9 @@ class Teller:
         starts = sorted((base or code, pc) for code, base, pc in zip(codes, bases, pcs, strict=True) if low <= (base or code) < cursor)
         ends = [start for start, _ in starts[1:]] + [cursor]
         pieces: list[Piece] = []
+        tier = "stencil" if engine.control("engine") else "interpreter"
         for (start, pc), end in zip(starts, ends, strict=True):
-            name = self.name(pc, "stencil")
+            name = self.name(pc, tier)
             if pieces and pieces[-1].name == name and pieces[-1].end == start:
                 pieces[-1] = pieces[-1]._replace(end=end)
             elif end > start:
