@@ -21,7 +21,7 @@ test: lint
 test-real: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/real
 
-# Debian's compilers, tools, servers and language runtimes: fetches a gigabyte the first time, takes an hour.
+# Debian's compilers, tools, servers and language runtimes; their packages are fetched the first time. Most of the time goes to QEMU.
 test-debian: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m debian tests/debian
 

@@ -1,7 +1,7 @@
 """Roots of Debian's riscv64 packages for the tests of this folder, and running a program in one, here or under QEMU.
 
 A root is unpacked, not installed: no maintainer script runs, so what such scripts would make (the links of
-update-alternatives, /etc/passwd) is made here.
+update-alternatives, /etc/passwd) and the installer's /etc/hosts are made here.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def debian_root(packages: Sequence[str], links: Mapping[str, str] | None = None)
     for name in ("passwd", "group"):
         if not (root / "etc" / name).exists():
             shutil.copy(root / f"usr/share/base-passwd/{name}.master", root / "etc" / name)
+    if not (root / "etc/hosts").exists():
+        (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     return root
 
 
