@@ -4,10 +4,12 @@ Its system calls are real ones, so the grid of them runs where nothing of anybod
 nobody, in a folder of its own, with a copy of the program.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from dragoman.runtime.options import ENGINES
 from tests.command import DRAGOMAN, dragoman
 from tests.process.binaries import check_source, needs_compiler
+from tests.soak.rounds import MIX, SUMS
 
 HOSTILE = Path(__file__).parent / "hostile"
 ALONE = ["unshare", "--mount", "--ipc", "--pid", "--net", "--uts", "--fork", "--kill-child", "--mount-proc"]
@@ -92,6 +95,37 @@ def test_frames_that_the_guest_overwrote(engine):
 def test_what_runs_out_is_an_errno(tmp_path):
     done = dragoman("run", str(HOSTILE), "runs_out", cwd=tmp_path, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, RUNS_OUT, "")
+
+
+def of_program(path: Path) -> list[int]:
+    """Processes that run it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue                            # it has ended
+        if bytes(path) in words:
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.3, 1, 3])
+def test_killed_at_any_moment_it_leaves_the_store_usable_and_nobody_behind(seconds, tmp_path):
+    program = tmp_path / "mix"
+    shutil.copy(MIX, program)
+    words = [*DRAGOMAN, "run", "--threshold", "2", str(program), "2", "5"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as guest:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            guest.wait(seconds)
+        guest.kill()
+    end = time.monotonic() + 60                 # children of the guest go on by themselves, as natively
+    while of_program(program) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert of_program(program) == []
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, SUMS[1] + "\n", "")
 
 
 @needs_compiler
