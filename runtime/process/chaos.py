@@ -53,7 +53,14 @@ class Chaos:
         for module, name, rarity in OF_MODULES:
             setattr(module, name, self._paused(getattr(module, name), rarity))
         process.perform = self._paused(process.perform, OFTEN)
+        self._forked, process.forked = process.forked, self.forked      # type: ignore[method-assign]
         self._make_thread, process.make_thread = process.make_thread, self.make_thread
+
+    def forked(self, thread: Thread) -> None:
+        """In a child: its only thread goes on with the sequence of the one that forked."""
+        state = self.states.get(thread.tid, 0)
+        self._forked(thread)
+        self.states = {thread.tid: state}
 
     def make_thread(self, process: Process, cpu: Any) -> Thread:
         thread = self._make_thread(process, cpu)
