@@ -18,9 +18,9 @@ MIX, STRESS = HERE / "mix", HERE.parent / "process" / "stress"
 SUMS = (HERE / "mix.txt").read_text().split()       # of the seeds from 1
 ROUNDS = 5                                          # of a run
 ENGINES = {
-    "interpreter": ["--engine", "interpreter"], "stencil": ["--engine", "stencil"], "region": ["--engine", "region", "--threshold", "200"],
+    "interpreter": ["--engine", "interpreter"], "stencil": ["--engine", "stencil"], "region": ["--engine", "region", "--threshold", "2000"],
     "auto": [], "auto, inline": ["--compiler", "inline", "--threshold", "2"], "auto, precise": ["--precise", "--threshold", "2"],
-    "auto, little room": ["--code-size", "512K"], "region, precise": ["--engine", "region", "--threshold", "200", "--precise"],
+    "auto, little room": ["--code-size", "512K"], "region, precise": ["--engine", "region", "--threshold", "2000", "--precise"],
 }
 STRESSES = {        # case: rounds, what it prints natively
     "queued": (100, "each once: 1, in order: 1\n"), "queued_in_threads": (100, "each once: 1\n"), "lazy_pages": (100, "one fault a page: 1\n"),
@@ -62,7 +62,7 @@ def soak(rounds: int, start: int = 0) -> list[str]:
             if wrong:
                 failures.append(wrong)
                 print(f"FAILED: {wrong}", flush=True)
-            if done % 50 == 0 or done == len(jobs):
+            if done % 20 == 0 or done == len(jobs):
                 print(f"{done * ROUNDS} rounds of {len(jobs) * ROUNDS}, {len(failures)} failures, {time.monotonic() - begin:.0f} s", flush=True)
     return failures
 
