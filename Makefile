@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # A compute guest of one second or two, for `make run`.
 GUEST ?= collatz
 
-.PHONY: run test test-real test-debian test-long lint clean
+.PHONY: run test test-real test-debian test-long soak lint clean
 
 # The main job: a riscv64 program, then one that computes, under each engine and what else is there to compare with.
 run: $(INSTALLED)
@@ -27,6 +27,10 @@ test-debian: $(INSTALLED)
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m long
+
+# 10,000 rounds of programs that mix what races, on each engine.
+soak: $(INSTALLED)
+	$(BIN)/python -m pytest -q -s -m soak tests/soak
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

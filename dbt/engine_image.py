@@ -6,6 +6,7 @@ first guest instruction. `counting`: the same with handlers that count. `stencil
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,7 @@ from dragoman.dbt.image import Image
 from dragoman.dbt.memory_model import MODELS, Model
 
 STENCILS_BASE = 0x5800_0000
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
 KINDS = tuple(model + kind for model in MODELS for kind in ("engine", "counting", "stencils"))
 
 
@@ -52,10 +54,11 @@ def _context_tables() -> dict[str, bytes]:
 def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
     """Start the work in a forked child; the result waits for it. Raises ChildProcessError if the child fails."""
     source, sink = os.pipe()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
         status = 1
         try:
+            _end_with(parent)
             os.close(source)
             with open(sink, "wb") as pipe:
                 pipe.write(work())
@@ -71,6 +74,13 @@ def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
             raise ChildProcessError("a part of the engine could not be built")
         return data
     return result
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the parent is: it may be a guest's start that somebody interrupts."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)                                     # it is gone already
 
 
 def _native(isa, count: bool, model: Model) -> bytes:    # type: ignore[no-untyped-def]

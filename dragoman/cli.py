@@ -185,6 +185,8 @@ RUN_OPTIONS = (
     Option("--count", "count", "count guest instructions exactly (slower): for --stats, and the guest's instret"),
     Option("--lockstep", "lockstep", "run two engines side by side and stop where their states first differ", "A,B",
            two_engines),
+    Option("--chaos", "chaos", "let threads pause at random where races live, in a way that this number, from 1, chooses (slower)", "SEED",
+           positive),
     Option("-g", "debugger", "wait for gdb (`target remote`) before the first instruction, at a TCP port of this host or at a Unix socket; implies "
            "--precise", "PORT|PATH", gdb_place),
     Option("--crash-report", "crash_report", "when the guest dies of a fatal signal, print registers, code, backtrace and mappings on standard "

@@ -78,6 +78,8 @@ class RunOptions:
     """Where a report goes when the guest dies of a fatal signal; empty: standard error."""
     perfmap: bool = False
     jitdump: bool = False
+    chaos: int | None = None
+    """Threads pause at random where races live, by this seed; None: they do not."""
 
     strace: bool = False
     strace_count: bool = False

@@ -64,6 +64,7 @@ class HostCalls:
         # FNV-1a of bytes, as the code cache takes it of guest memory
         self.hash = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_size_t)(symbols["guest_hash"])
         self.detach = _CALL_HELD(symbols["detach"])                     # (steps) -> process that is gone soon, or -errno
+        self._in_turn = _CALL_HELD(symbols["in_turn"])
         self.quick_call = _CALL_HELD(symbols["plain_call"])             # the same for a call that never waits
         self._mask = ctypes.c_uint64()
         self._mask_frame = Frame(RT_SIGPROCMASK, SIG_SETMASK, ctypes.addressof(self._mask), 0, SET_SIZE)
@@ -88,6 +89,16 @@ class HostCalls:
         result = self.quick_call(frame.address)
         if result < 0:
             raise OSError(-result, f"sigaction of {number}")
+
+    def in_turn(self, *steps: tuple[int, ...]) -> list[int]:
+        """System calls, number and arguments, between which no other thread runs Python; their results."""
+        width = len(_Words())
+        words = (ctypes.c_uint64 * (width * len(steps) + 1))()
+        for n, step in enumerate(steps):
+            words[n * width:n * width + len(step)] = [word & (1 << 64) - 1 for word in step]
+        words[width * len(steps)] = (1 << 64) - 1
+        self._in_turn(ctypes.addressof(words))
+        return [words[n * width] - (words[n * width] >> 63 << 64) for n in range(len(steps))]
 
     def mask(self) -> int:
         """The calling thread's blocked signals."""

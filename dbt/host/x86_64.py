@@ -12,7 +12,7 @@ from dragoman.dbt.state import CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, STATE_
 
 PIN_REGISTERS = ("r12", "r13", "r14", "r15", "r8", "r9", "r11")    # of the pinned slots p0.. in sites.ARGUMENTS
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
-GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending", "guest_hash", "detach")
+GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending", "guest_hash", "detach", "in_turn")
 
 # --- ucontext_t and siginfo_t (Linux, arch/x86/include/uapi/asm/sigcontext.h): offsets
 UC_STACK_SP, UC_STACK_SIZE, UC_RSP, UC_RIP, UC_ERROR, UC_MASK = 16, 32, 160, 168, 192, 296
@@ -215,8 +215,18 @@ def _detach() -> list[str]:
         "mov rax, rbx", "add rsp, 16", "pop rbx", "ret"]
 
 
+def _in_turn() -> list[str]:
+    """in_turn(steps): these system calls one after the other, whatever comes of each. `steps`: rows of seven words, a call's number,
+    whose place the result takes, and six arguments; a negative number ends them. Who holds Python's lock keeps it meanwhile."""
+    return [
+        "in_turn:", "push rbx", "mov rbx, rdi",
+        "turn_step:", "mov rax, [rbx]", "test rax, rax", "js turn_end",
+        *(f"mov {register}, [rbx+{8 * n + 8}]" for n, register in enumerate(CALL_ARGUMENTS)),
+        "syscall", "mov [rbx], rax", "add rbx, 56", "jmp turn_step", "turn_end:", "pop rbx", "ret"]
+
+
 def text(pinned: tuple[int, ...]) -> str:
     """Module text; `pinned` is the guest register in each pinned slot. Symbols: GLOBAL; wants `dispatch`."""
     lines = [".intel_syntax noprefix", ".text", *(f".globl {name}" for name in GLOBAL), ".p2align 4",
-             *_enter(pinned), *_on_fault(pinned), *_on_signal(), *_calls(), *_detach(), ".att_syntax"]
+             *_enter(pinned), *_on_fault(pinned), *_on_signal(), *_calls(), *_detach(), *_in_turn(), ".att_syntax"]
     return "\n".join(f'module asm "{line}"' for line in lines)

@@ -25,8 +25,6 @@ from dragoman.runtime.memory.window import (
     PROT_WRITE,
     RESERVE,
     Window,
-    _libc,
-    _long,
     host_mmap,
 )
 from dragoman.runtime.process.linux.host import NR, call
@@ -43,8 +41,6 @@ PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 EMPTYING = frozenset({4, 9})     # MADV_DONTNEED, MADV_REMOVE; MADV_FREE (8) empties at some later time, or not
 STACK_GAP = 1 << 20              # kept free below stacks that can grow, as the kernel's stack_guard_gap
-_mremap = _libc.mremap
-_mremap.restype, _mremap.argtypes = _long, [_long] * 5
 
 # Whoever forks takes it first, then the engine's, as all calls here do: a hook of os.register_at_fork comes too late.
 _LOCK = _thread.allocate_lock()
@@ -133,11 +129,13 @@ class AddressSpace(Window):
         """Put the reservation back over a range, whatever is there."""
         host_mmap(self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED)
 
-    def _fill(self, start: int, end: int) -> None:
-        """Put the reservation into a hole that the kernel left. What another thread's mmap has put there stays."""
-        if host_mmap(self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE) == -EEXIST:
-            self.table.remove(start, end)
-            self.table.add(Area(start, end, PROT_NONE))
+    def _filled(self, start: int, end: int, *steps: tuple[int, ...]) -> int:
+        """System calls, number and arguments, that may leave a hole in the window: the reservation is back there before another thread
+        can map memory of the host's own, which would otherwise find its place inside the guest's. The last one's result."""
+        steps = (*steps, (NR["mmap"], self.base + start, end - start, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE, -1, 0))
+        if self.engine is None:
+            return [call(*step) for step in steps][-2]
+        return self.engine.host.in_turn(*steps)[-2]
 
     # ---- limits
 
@@ -329,23 +327,24 @@ class AddressSpace(Window):
         start, end = old + old_length, old + new_length
         if not self._inside(old, new_length) or not self.table.is_free(start, end):
             return -ENOMEM
-        call(NR["munmap"], self.base + start, end - start)
-        result = _mremap(self.base + old, old_length, new_length, 0, 0)
-        if result == -1:
-            self._fill(start, end)
+        result = self._filled(start, end, (NR["munmap"], self.base + start, end - start),
+                              (NR["mremap"], self.base + old, old_length, new_length, 0, 0))
+        if result < 0:
             return -ENOMEM
         self._enter(Area(start, end, area.prot, area.shared, area.kind))
         return old
 
     def _move(self, area: Area, old: int, old_length: int, new_length: int, address: int, flags: int) -> int:
         both = MREMAP_MAYMOVE | MREMAP_FIXED | flags & MREMAP_DONTUNMAP
-        result = call(NR["mremap"], self.base + old, old_length, new_length, both, self.base + address)
+        step = NR["mremap"], self.base + old, old_length, new_length, both, self.base + address
+        moves = old_length and not flags & MREMAP_DONTUNMAP
+        result = self._filled(old, old + old_length, step) if moves else self._filled(address, address + new_length, step)
         if result < 0:
-            self._fill(address, address + new_length)
+            if moves:                   # what was at the new place may be gone
+                host_mmap(self.base + address, new_length, PROT_NONE, RESERVE | MAP_FIXED_NOREPLACE)
             return result
-        if old_length and not flags & MREMAP_DONTUNMAP:
+        if moves:
             self._clear(old, old + old_length)
-            self._fill(old, old + old_length)
         elif old_length:                # the old pages stay, empty
             self._emptied(old, old + old_length)
         self._enter(Area(address, address + new_length, area.prot, area.shared, PLAIN))
@@ -411,11 +410,10 @@ class AddressSpace(Window):
             length = self.attached.get(address)
             if length is None:
                 return -EINVAL
-            result = call(NR["shmdt"], self.base + address)
+            result = self._filled(address, address + length, (NR["shmdt"], self.base + address))
             if result >= 0:
                 del self.attached[address]
                 self._clear(address, address + length)
-                self._fill(address, address + length)
             return result
 
     def is_mapped(self, address: int, length: int) -> bool:

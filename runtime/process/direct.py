@@ -12,7 +12,7 @@ from dragoman.runtime.process.thread import A0, A7, CALL_SIZE
 # Name, then for each argument: p a pointer, - not. What they write is data: no code, no structure that differs.
 ROWS = """
 read -p- | write -p- | pread64 -p-- | pwrite64 -p-- | lseek --- | sched_yield | getrandom p--
-getppid | kill -- | tkill -- | tgkill --- | getuid | geteuid | getgid | getegid | clock_gettime -p | gettimeofday pp | clock_getres -p
+getppid | getuid | geteuid | getgid | getegid | clock_gettime -p | gettimeofday pp | clock_getres -p
 nanosleep pp | clock_nanosleep --pp | futex p-----
 """
 

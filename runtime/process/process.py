@@ -110,6 +110,9 @@ class Process:
         self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
         self._no_threads_but_one()
+        if options.chaos is not None:
+            from dragoman.runtime.process.chaos import Chaos
+            Chaos(self, options.chaos)
 
     def _no_threads_but_one(self) -> None:
         self.ending: Thread | None = None               # the thread that is in exec: all others are to end

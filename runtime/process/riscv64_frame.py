@@ -24,6 +24,7 @@ _ROOM, _REST = bytes(_PC - UCONTEXT - _HEAD.size), bytes(SIZE - _FCSR_AT - _FCSR
 assert _HEAD.size == 48 and _PC + 256 + 528 == SIZE
 TRAMPOLINE = bytes.fromhex("9308b008 73000000")  # li a7, 139 (rt_sigreturn); ecall: unwinders know signal frames by it
 RA, SP, A0, A1, A2 = 1, 2, 10, 11, 12
+NO_RESERVATION = (1 << 64) - 1
 
 
 def build(cpu: Cpu, siginfo: bytes, mask: int, stack: tuple[int, int, int]) -> bytes:
@@ -37,13 +38,13 @@ def enter(cpu: Cpu, handler: int, number: int, frame: int, trampoline: int) -> N
     """Registers as a handler expects them; `frame` is the guest address of its frame."""
     x = cpu.x
     x[A0], x[A1], x[A2], x[SP], x[RA] = number, frame, frame + UCONTEXT, frame, trampoline
-    cpu.pc = handler
+    cpu.pc, cpu.reservation = handler, NO_RESERVATION   # the kernel ends it at each return (arch/riscv/kernel/entry.S)
 
 
 def restore(cpu: Cpu, frame: bytes) -> tuple[int, tuple[int, int, int]]:
     """Take the registers back from a frame; returns mask and alternate stack."""
     _, _, address, flags, _, size, mask = _HEAD.unpack_from(frame, UCONTEXT)
-    cpu.pc = _WORD.unpack_from(frame, _PC)[0] & ~1
+    cpu.pc, cpu.reservation = _WORD.unpack_from(frame, _PC)[0] & ~1, NO_RESERVATION
     cpu.set_registers(frame[_WHOLE:_FLOATS], frame[_FLOATS:_FCSR_AT])
     cpu.fcsr = frame[_FCSR_AT]
     return mask, (address, flags, size)

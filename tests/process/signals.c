@@ -300,6 +300,12 @@ static void on_context(int number, siginfo_t *info, void *context) {
     for (int n = 0; n < 16; n++) if (*(uint64_t *)&u->uc_mcontext.fpregs->_xmm[n] == 0x3ff8000000000000) *(uint64_t *)&u->uc_mcontext.fpregs->_xmm[n] = 0x4004000000000000;
 #endif
 }
+static void on_skip(int number, siginfo_t *info, void *context) {
+    (void)number, (void)info;
+#ifdef __riscv
+    ((ucontext_t *)context)->uc_mcontext.__gregs[0] += 4;
+#endif
+}
 static void contexts(void) {
     sigset_t set;
     double value = 1.5;
@@ -316,6 +322,13 @@ static void contexts(void) {
     volatile double one = 1, three = 3;
     printf(" %d", one / three * three > 1);
     sigprocmask(0, NULL, &set), printf(", mask %d\n", sigismember(&set, SIGUSR2));
+    long failed = 1;                             /* a store-conditional behind a handler that has put the old value back */
+#ifdef __riscv
+    static int word;
+    install(SIGSEGV, on_skip, 0);
+    asm volatile("lr.w t0, (%1)\n .option push\n .option norvc\n lw t1, 8(zero)\n .option pop\n sc.w %0, zero, (%1)" : "=&r"(failed) : "r"(&word) : "t0", "t1", "memory");
+#endif
+    show("the reservation is gone", failed != 0);
     install(SIGUSR1, on_jump, 0);
     volatile int jumps = 0;
     for (count = 0; jumps < 500; jumps++) if (!sigsetjmp(back, 1)) raise(SIGUSR1);

@@ -96,6 +96,25 @@ static int queued(void) {                   /* in guest code, in system calls th
     printf("each once: %d, in order: %d\n", each_once(), in_order);
     return 0;
 }
+static void on_lazy(int number, siginfo_t *info, void *context) {
+    (void)number, (void)context;
+    must(mprotect((void *)((uintptr_t)info->si_addr & -PAGE), PAGE, PROT_READ | PROT_WRITE) == 0);
+}
+static int queued_beside_faults(void) {     /* while the thread faults, changes its mask, leaves handlers */
+    sigset_t set, none;
+    install(SIGRTMIN + 1, on_queued, SA_RESTART), install(SIGSEGV, on_lazy, 0);
+    sigemptyset(&none), sigemptyset(&set), sigaddset(&set, SIGUSR1);
+    pid_t child = sender();
+    while (count < rounds) {
+        volatile char *page = map(PROT_NONE);
+        *page = 1;
+        sigprocmask(SIG_BLOCK, &set, NULL), sigprocmask(SIG_SETMASK, &none, NULL);
+        munmap((void *)page, PAGE);
+    }
+    reap(child, 0);
+    printf("each once: %d, in order: %d\n", each_once(), in_order);
+    return 0;
+}
 static void *yields(void *unused) {
     while (!stop) sched_yield();
     return unused;
@@ -243,7 +262,7 @@ static int beats(void) {                    /* until a signal ends it: signals w
 
 #define CASE(name) {#name, name}
 static const struct { const char *name; int (*function)(void); } cases[] = {
-    CASE(queued), CASE(queued_in_threads), CASE(lazy_pages), CASE(much_code), CASE(children), CASE(exec_among_threads),
+    CASE(queued), CASE(queued_beside_faults), CASE(queued_in_threads), CASE(lazy_pages), CASE(much_code), CASE(children), CASE(exec_among_threads),
     CASE(leave), CASE(beats)};
 
 int main(int argc, char **argv) {

@@ -17,6 +17,7 @@ STRESS = Path(__file__).parent / "stress"
 # Rounds for every day, rounds of the long test, what is printed natively.
 CASES = {
     "queued": (300, 20_000, "each once: 1, in order: 1\n"),
+    "queued_beside_faults": (300, 20_000, "each once: 1, in order: 1\n"),
     "queued_in_threads": (300, 20_000, "each once: 1\n"),
     "lazy_pages": (200, 10_000, "one fault a page: 1\n"),
     "much_code": (20, 1_000, "all code did what it says\n"),

@@ -23,6 +23,14 @@ class Engine:
 
     def __init__(self):
         self.ranges, self.told, self.looked = {}, [], 0
+        self.host = self
+
+    @staticmethod
+    def in_turn(*steps):
+        return [host.call(*step) for step in steps]
+
+    def set_precise(self):
+        self.told.append(("precise",))
 
     def set_executable(self, start, end, changeable):
         self.told.append(("set", start, end, changeable))

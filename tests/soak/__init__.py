@@ -1,0 +1,1 @@
+"""Many rounds of programs that mix what races: `make soak`."""
