@@ -110,7 +110,7 @@ def of_program(path: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.3, 1, 3])
+@pytest.mark.parametrize("seconds", [0.3, *(pytest.param(seconds, marks=pytest.mark.long) for seconds in (0.02, 0.1, 1, 3, 10))])
 def test_killed_at_any_moment_it_leaves_the_store_usable_and_nobody_behind(seconds, tmp_path):
     program = tmp_path / "mix"
     shutil.copy(MIX, program)
