@@ -47,6 +47,15 @@ static int holds(const char *path, const char *text) {
     close(file);
     return memmem(data, size, text, strlen(text)) != NULL;
 }
+/* Whether a line of /proc/self/status has the signal. */
+static int has_signal(const char *name, int number) {
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "r");
+    must(file != NULL);
+    while (fgets(line, sizeof line, file))
+        if (!strncmp(line, name, strlen(name))) return fclose(file), strtoul(line + strlen(name), NULL, 16) >> (number - 1) & 1;
+    return -1;
+}
 
 static void groups(void) {
     int go[2];
@@ -172,8 +181,8 @@ static void titles(char **argv) {
     signal(SIGUSR1, SIG_IGN), signal(SIGUSR2, (void (*)(int))titles);
     sigset_t set;
     sigemptyset(&set), sigaddset(&set, SIGALRM), sigprocmask(SIG_BLOCK, &set, NULL);
-    printf("its signals: %d %d %d\n", holds("/proc/self/status", "SigBlk:\t0000000000002000"),
-           holds("/proc/self/status", "SigIgn:\t0000000000000200"), holds("/proc/self/status", "SigCgt:\t0000000000000800"));
+    printf("its signals: %d %d %d\n", has_signal("SigBlk:", SIGALRM), has_signal("SigIgn:", SIGUSR1), has_signal("SigCgt:", SIGUSR2));
+    printf("and no others: %d %d %d\n", has_signal("SigBlk:", SIGUSR1), has_signal("SigIgn:", SIGUSR2), has_signal("SigCgt:", SIGALRM));
     char *place = mmap((void *)0x7000000000 /* within a Sv39 guest and natively */, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     char text[32];
     sprintf(text, "%lx-", (long)place);

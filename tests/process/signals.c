@@ -226,7 +226,7 @@ static void descriptors(void) {
 }
 static void *tells_tid(void *word) { *(atomic_int *)word = gettid(); for (;;) pause(); return NULL; }
 static atomic_int where, in_thread;
-static void on_where(int number, siginfo_t *info, void *context) { on_any(number, info, context), where = gettid(); }
+static void on_where(int number, siginfo_t *info, void *context) { where = gettid(), on_any(number, info, context); }
 static void on_thread(union sigval value) { in_thread = value.sival_int; }
 static void timers(void) {
     struct itimerval old, often = {{0, 2000}, {0, 2000}};

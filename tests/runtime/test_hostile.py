@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from dragoman.runtime.process import run  # noqa: F401  (what registers calls when a guest is there)
 from dragoman.runtime.process.linux import table
 from tests.runtime.guest import BUFFERS, ROOM, WINDOW, Thread
 
