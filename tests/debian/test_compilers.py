@@ -59,7 +59,7 @@ def root():
     return debian_root(PACKAGES, LINKS)
 
 
-def shell(runner, root, folder, script, timeout=1200.0):
+def shell(runner, root, folder, script, timeout=3600.0):
     """Execute a script in the folder and return the digest of each file that is new or changed then."""
     before = digests(folder)
     done = runner(root, ["/usr/bin/dash", "-ec", script], cwd=folder, timeout=timeout)

@@ -22,7 +22,7 @@ def root():
 def run_tests(runner, root, folder, module, *options):
     """The tests of a module: how many ran, the names of those that failed, and what was printed."""
     command = ["/usr/bin/python3", "-m", "test", "-v", *options, f"test_{module}"]
-    done = runner(root, command, cwd=folder, timeout=1800, environment={"HOME": str(folder), "TMPDIR": str(folder)})
+    done = runner(root, command, cwd=folder, timeout=3600, environment={"HOME": str(folder), "TMPDIR": str(folder)})
     output = done.stdout.decode(errors="replace")
     count = COUNT.search(output)
     assert count, (output + done.stderr.decode(errors="replace"))[-2000:]
