@@ -63,8 +63,8 @@ class Cpu:
     request = _word("request", "bits of what others ask of this thread")
     access = _word("access", "of exit memory: bytes, and ACCESS_WRITE")
 
-    def __init__(self, host: HostCalls, region_pc: Callable[[int], int] | None = None) -> None:
-        """`region_pc` gives the guest pc of a host pc in a compiled region."""
+    def __init__(self, host: HostCalls, region_pc: Callable[[int], tuple[int, bool]] | None = None) -> None:
+        """`region_pc` gives the guest pc of a host pc in a compiled region, and whether that is LAZY (region_request.py)."""
         self._block = mmap.mmap(-1, STATE_BLOCK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.words = (ctypes.c_uint64 * (STATE_SIZE // 8)).from_buffer(self._block)
         self.address = ctypes.addressof(self.words)
@@ -77,6 +77,8 @@ class Cpu:
         self._mxcsr.value = MXCSR_DEFAULT
         self.reservation = (1 << 64) - 1
         self.deadline = NEVER
+        self.behind = False             # after a fault in a LAZY region: pc and registers are those of an instruction before
+        self.fault_at = 0               # and the one that faulted is here
 
     def attach(self) -> None:
         """Make it the calling host thread's. Signals for guests must be blocked until then."""
@@ -91,11 +93,15 @@ class Cpu:
             raise OSError(ctypes.get_errno(), "sigaltstack")
 
     def run(self) -> int:
-        """Native code from `pc` on, without the GIL, until it leaves; returns why (EXITS). `pc` is exact then."""
+        """Native code from `pc` on, without the GIL, until it leaves; returns why (EXITS). `pc` is exact then, or the CPU is `behind`."""
         self._enter(self.address)
         reason = self.exit_reason
         if reason == EXIT_FAULT:
-            self.pc = self.fault_pc()
+            stored, self.behind = self.pc, False
+            fault = self.fault_pc()
+            if self.behind:
+                self.fault_at, fault = fault, stored
+            self.pc = fault
         return reason
 
     def fault_pc(self) -> int:
@@ -116,7 +122,8 @@ class Cpu:
                     high = middle
             return sites[2 * (low - 1) + 1]
         if self._region_pc is not None and field("region_start") <= host_pc < field("region_end"):
-            return self._region_pc(host_pc)
+            pc, self.behind = self._region_pc(host_pc)
+            return pc
         return ctypes.c_uint64.from_address(self.record + RECORD_PC).value
 
     def bytes_at(self, offset: int, size: int) -> bytes:

@@ -17,6 +17,7 @@ from dragoman.dbt.recipe import Form
 
 FIELDS = ("frm", "reservation", "reserved_value", "instructions")
 NEAREST_AWAY_NUMBER = 4
+MOST_AGAIN = 10_000             # instructions, a second: then native code goes on from there
 
 
 class Bytes:
@@ -72,3 +73,20 @@ def step(cpu: Cpu, memory: Memory, record: listing.Record | None = None, level: 
             setattr(cpu, name, state.fields[name])
         cpu.fflags, cpu.pc = state.flags, outcome.pc
     return outcome
+
+
+def catch_up(cpu: Cpu, memory: Memory, level: str = WITH_BITS) -> tuple[int | None, int]:
+    """After a fault in a LAZY region (cpu.behind): do again what was done since registers were stored, none of which changed anything
+    else. The address that cannot be accessed (None: it can be now, or other threads have changed what is read: go on from here), and the
+    number of instructions done again."""
+    cpu.behind = False
+    for count in range(MOST_AGAIN):
+        try:
+            outcome = step(cpu, memory, level=level)
+        except GuestFault as fault:
+            return fault.address, count
+        if outcome.reason is not None:
+            break
+    else:
+        count = MOST_AGAIN
+    return None, count

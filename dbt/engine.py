@@ -20,14 +20,17 @@ from dragoman.dbt.ranges import Ranges
 from dragoman.dbt.state import (
     CACHE,
     CACHE_SIZE,
+    EAGER,
     EXITS,
     FOUND,
     HOT_QUEUE,
     JUMP_CACHE_ENTRIES,
     JUMP_CACHE_SIZE,
     LAST_STATE,
+    LAZY,
     MAX_THREADS,
     NATIVES,
+    NOT_PRECISE,
     PAGE_ROWS,
     ROW_SIZE,
     SEARCH_PAGES,
@@ -46,6 +49,8 @@ _libc.process_vm_readv.restype = ctypes.c_ssize_t
 MEBI = 1 << 20
 STENCIL_CODE, REGION_CODE = 48 * MEBI, 64 * MEBI
 INDEX_ENTRIES, ROWS, LINKS, RECORDS, SITES = 1 << 20, 1 << 18, 1 << 20, 64 * MEBI, 4 * MEBI
+# Work of the oracle after faults in LAZY regions, in instructions: for each fault; in all, until regions are EAGER.
+CATCHING_UP, MOST_CAUGHT_UP = 50, 20_000
 MAX_RANGES = 1 << 16                    # Linux lets a process have fewer mappings (vm.max_map_count)
 ROOM_FOR_UNIT = 0x1_0000                # host code of the longest unit, stubs included
 BUDGET = 997                            # back edges and calls between two polls: a prime, so that no loop hides between them
@@ -107,7 +112,7 @@ class Engine:
         self.decoder = self.first_decoder()
         self.ranges = Ranges()                          # executable guest memory
         self._origins: dict[int, tuple[int, int, int]] = {}
-        self.precise = options.precise
+        self.precise = self._precise() if options.precise else NOT_PRECISE
         self.shared = False                             # memory is seen by other threads or processes
         self.gate = _thread.allocate_lock()             # held while the world is stopped
         self.stopping = False
@@ -116,6 +121,7 @@ class Engine:
         self._admin = Cpu(self.host)                    # in whose name Python calls into the cache
         self._admin.cache = self.control_address
         self._started = self.locked("read_clock"), perf_counter()
+        self._caught_up = 0
         self.cpus: dict[int, EngineCpu] = {}
         self._window: Any = None
         self._tiering: Tiering | None = None            # made when something has become hot
@@ -381,7 +387,19 @@ class Engine:
         """The guest catches SIGSEGV or SIGBUS: registers are to be exact at faults from now on (stencils always are)."""
         if not self.precise:
             with self._promotes:                        # who is just about to put a region to use does it before or sees it
-                self.precise = True
+                self.precise = self._precise()
+                self._drop_regions()
+
+    def _precise(self) -> int:
+        """How regions are precise at first: what is done again must not be counted twice, nor compared."""
+        return EAGER if self.options.count or self.options.lockstep else LAZY
+
+    def caught_up(self, steps: int) -> None:
+        """So many instructions were done again by the oracle, after a fault in a LAZY region: not too often."""
+        self._caught_up += CATCHING_UP + steps
+        if self.precise == LAZY and self._caught_up > MOST_CAUGHT_UP:
+            with self._promotes:
+                self.precise = EAGER
                 self._drop_regions()
 
     def set_shared(self) -> None:
@@ -397,7 +415,7 @@ class Engine:
 
     def start_anew(self, cpu: Cpu) -> None:
         """Another program has taken the place of the guest, whose only thread this is."""
-        self.precise, self.shared = self.options.precise, False
+        self.precise, self.shared, self._caught_up = self._precise() if self.options.precise else NOT_PRECISE, False, 0
         self.flush(cpu)
 
     def flush(self, cpu: Cpu | None) -> None:
@@ -423,8 +441,9 @@ class Engine:
         """Address of the row of the block at `pc` as this CPU sees memory now, 0: there is none."""
         return self.locked("find_row", pc)
 
-    def region_pc(self, host_pc: int) -> int:
-        return self._tiering.regions.guest_pc(host_pc) if self._tiering is not None else 0
+    def region_pc(self, host_pc: int) -> tuple[int, bool]:
+        """Guest pc of a host pc in a region, and whether that is LAZY."""
+        return self._tiering.regions.guest_pc(host_pc) if self._tiering is not None else (0, False)
 
     def statistics(self) -> dict[str, int | float]:
         """Counts, and seconds by names that end so."""

@@ -14,7 +14,7 @@ from dragoman.dbt.region_request import BOUNDED, COUNTED, FLAT, PAGED, STRICT, R
 from dragoman.dbt.region_site import Leave, template, use
 from dragoman.dbt.region_values import BOX_HIGH, RegisterTexts, Values, where
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, Site
-from dragoman.dbt.state import EXITS, LAST_PARCEL, OFFSET, PAGE_SIZE, SINK
+from dragoman.dbt.state import EXITS, LAST_PARCEL, LAZY, OFFSET, PAGE_SIZE, SINK
 
 MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict, BOUNDED: Bounded}
 FIRST_LOCATION = 20             # number of the debug location of line 1, as metadata
@@ -66,6 +66,12 @@ class Writer(RegisterTexts):
         for n, pc in enumerate(flow.entries):
             lines.append(f"E{n}:")
             block, boxed = flow.blocks[pc], []
+            if self.request.precise == LAZY:
+                site = Site(f"E{n}s")
+                for number, slot in self.slot.items():
+                    site.do(f"store i64 %{slot}, ptr {site.at_state(where(number))}")
+                site.set_field("pc", str(pc))
+                lines += site.lines
             for number in bits(block.live):
                 if number in self.slot or number == 0:
                     continue
@@ -114,7 +120,7 @@ class Writer(RegisterTexts):
         lines.append(f"{self.label(block.pc)}:")
         values, dirty, label, end = Values(block, lines), block.dirty, self.label(block.pc), ()
         for one in block.code:
-            dirty, label, end = self.instruction(one, values, dirty, label)
+            dirty, label, end = self.instruction(one, values, dirty, label, one.pc in block.stores)
         if block.pc == SHARED_JUMP:
             end = "jump_to", self.load_goto(lines), "jump"  # type: ignore
         if block.pc == COLD_EXIT:
@@ -124,8 +130,8 @@ class Writer(RegisterTexts):
             self.keep(block, values)
             self.end(block, values, dirty, end)
 
-    def instruction(self, one: Instruction, values: Values, dirty: int, label: str):    # type: ignore[no-untyped-def]
-        """Dirty registers and the basic block behind it, and how it ends."""
+    def instruction(self, one: Instruction, values: Values, dirty: int, label: str, stores: bool):  # type: ignore[no-untyped-def]
+        """Dirty registers and the basic block behind it, and how it ends. stores: registers and pc, before an access."""
         twice = named_twice(one)
         what = use(one.form, twice)
         texts = {"p": self.name("i"), "imm": one.imm, "rm": one.rm, "pc": one.pc, "next_pc": one.pc + one.size & ADDRESS,
@@ -142,15 +148,19 @@ class Writer(RegisterTexts):
             boxed = self.is_single(values, number)
             texts["low_" + field] = self.held(values, number) if boxed else self.low(values, number)
             low_types.append((field, "float" if boxed else "i32"))
-        volatile = what.accesses and (self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.unneeded)
+        volatile = what.accesses and bool(self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.unneeded)
         form = template(one.form, twice, tuple(low_types), volatile, self.model, self.counts)     # type: ignore[arg-type]
         self.returning |= dict.fromkeys(form.calls)
         if what.accesses and not self.model.paged:
             self.flow.located.append(one.pc)
             texts["dbg"] = FIRST_LOCATION + len(self.flow.located) - 1
-            if self.request.precise:
+            if stores:
                 before = len(values.lines)
-                self.store(values, dirty, "%state", Site(self.name("f")))
+                site = Site(self.name("f"))
+                self.store(values, dirty, "%state", site)
+                if self.request.precise == LAZY:
+                    site.set_field("pc", str(one.pc))
+                    values.lines += site.lines
                 dirty = 0
                 texts["flush"] = "\n".join(values.lines[before:])
                 del values.lines[before:]
@@ -221,6 +231,8 @@ class Writer(RegisterTexts):
     def edge(self, block: Block, target: int, values: Values, dirty: int) -> str:
         """Label for a direct way to `target`."""
         if target in self.flow.blocks:
+            if (block.pc, target) in self.flow.syncs:
+                return self.sync(target, values, dirty)
             return self.poll(self.label(target), str(target)) if block.is_back(target) else self.label(target)
         symbol = f"exit_{target:x}" if self.is_near(target) else "dispatch"
         self.call(symbol)
@@ -234,6 +246,17 @@ class Writer(RegisterTexts):
         else:
             to = self.go_cold(f"@{symbol}", str(target) if symbol == "dispatch" else "0")
         return self.poll(to, str(target)) if block.is_back(target) else to
+
+    def sync(self, target: int, values: Values, dirty: int) -> str:
+        """Label of a way to a block of the region on which registers are stored, and the pc."""
+        label = self.name("S")
+        site = Site(label + "_")
+        site.start(label)
+        self.store(self.values_at(values, site.lines), dirty, "%state", site)
+        if self.request.precise == LAZY:
+            site.set_field("pc", str(target))
+        self.tail += [*site.lines, f"br label %{self.label(target)}"]
+        return label
 
     def is_near(self, target: int) -> bool:
         """A direct jump out of the region holds: no page of the region is elsewhere while it runs (pages.is_near)."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dragoman.dbt.recipe import Form
 from dragoman.dbt.region_request import OF_PROCESSES, RegionRequest
 from dragoman.dbt.region_site import Use, use
-from dragoman.dbt.state import SINK
+from dragoman.dbt.state import EAGER, LAZY, SINK
 
 F_SHIFT = 32
 X_MASK, F_MASK = (1 << 32) - 1, (1 << 32) - 1 << F_SHIFT
@@ -66,7 +66,10 @@ class Block:
         self.successors: list[int] = []         # nodes
         self.leaves_in_the_middle = False
         self.reads = self.writes = 0            # before a write; at all
-        self.accesses, self.writes_behind = False, 0      # whether it accesses memory; what is written from the last on
+        self.accesses = False
+        self.synced = False                     # on entry; see Flow
+        self.stores: set[int] = set()           # pcs of accesses before which registers are stored, in a precise region
+        self.writes_behind = 0                  # what is written from the last of those on
         self.ends_single = self.ends_raw = 0    # f registers by the kind of the last write
         self.single_first = self.single_not_first = 0     # by the kind of the first access
         self.dirty = self.live = self.single = 0          # on entry; see Flow
@@ -102,15 +105,13 @@ class Block:
             self.single_first |= single & ~seen
             self.single_not_first |= raw & ~single & ~seen
             self.leaves_in_the_middle |= what.leaves
-            if what.accesses:
-                self.accesses, self.writes_behind = True, 0
+            self.accesses |= what.accesses
             for file, field in what.writes:
                 number = getattr(one, field)
                 if file == "x" and number == SINK:
                     continue
                 bit = 1 << SHIFT[file] + number
                 self.writes |= bit
-                self.writes_behind |= bit
                 if file != "x":
                     self.single_not_first |= bit & ~self.single_first
                     self.ends_single, self.ends_raw = ((self.ends_single | bit, self.ends_raw & ~bit) if file == "single"
@@ -131,6 +132,10 @@ class Flow:
         self._drop_unreached()
         self.located: list[int] = []            # guest pc by number of debug location - 1
         self._find_returns()
+        self.syncs: set[tuple[int, int]] = set()        # edges on which registers are stored, in a precise region
+        if request.precise:
+            self._find_syncs()
+            self._find_stores()
         self._find_dirty()
         self._find_live()
         self._find_singles()
@@ -228,29 +233,71 @@ class Flow:
                 block.returns = tuple(found)
                 block.successors += block.returns
 
-    def _find_dirty(self) -> None:
-        """Forward. A precise region knows nothing of what the state's words of pinned registers hold."""
-        for pc in self.entries:
-            self.blocks[pc].dirty = self.pins if self.request.precise else 0
+    def _find_syncs(self) -> None:
+        """Ways into loops that access memory: what is stored there need not be stored in each turn."""
+        loops: dict[int, int] = {}              # head -> last block
+        for block in self.blocks.values():
+            for pc in block.targets():
+                if pc in self.blocks and block.is_back(pc) and not block.calls:
+                    loops[pc] = max(loops.get(pc, 0), block.pc)
+        heads = {head for head, last in loops.items() if any(self.blocks[pc].accesses for pc in self.blocks if head <= pc <= last)}
+        self.syncs = {(block.pc, pc) for block in self.blocks.values() for pc in block.targets()
+                      if pc in heads and not pc <= block.pc <= loops[pc]}
+
+    def _find_stores(self) -> None:
+        """Where a precise region stores registers: before each access. One that is LAZY stores them and the pc as it is entered, and
+        before an access only if something was done meanwhile that must not be done again (Use.final). Forward, from the best case."""
+        lazy = self.request.precise == LAZY
+        for block in self.blocks.values():
+            block.synced = lazy
         todo = list(self.blocks.values())
         while todo:
             block = todo.pop()
-            stored = self.request.precise and block.accesses     # a precise region stores all before an access
-            out = block.writes_behind if stored else block.dirty | block.writes
+            synced = block.synced
+            for one in block.code:
+                what = use(one.form, named_twice(one))
+                synced = (synced or what.accesses) and lazy and not what.final
             for pc in block.successors:
                 other = self.blocks[pc]
-                if out & ~other.dirty:
+                if other.synced and not synced and (block.pc, pc) not in self.syncs:
+                    other.synced = False
+                    todo.append(other)
+        for block in self.blocks.values():
+            synced, block.writes_behind = block.synced, block.writes
+            for one in block.code:
+                what = use(one.form, named_twice(one))
+                if what.accesses and not synced:
+                    block.stores.add(one.pc)
+                    block.writes_behind = 0
+                for file, field in what.writes:
+                    number = getattr(one, field)
+                    if file != "x" or number != SINK:
+                        block.writes_behind |= 1 << SHIFT[file] + number
+                synced = (synced or what.accesses) and lazy and not what.final
+
+    def _find_dirty(self) -> None:
+        """Forward. A precise region knows nothing of what the state's words of pinned registers hold."""
+        for pc in self.entries:
+            self.blocks[pc].dirty = self.pins if self.request.precise == EAGER else 0
+        todo = list(self.blocks.values())
+        while todo:
+            block = todo.pop()
+            out = block.writes_behind if block.stores else block.dirty | block.writes      # all are stored there
+            for pc in block.successors:
+                other = self.blocks[pc]
+                if out & ~other.dirty and (block.pc, pc) not in self.syncs:
                     other.dirty |= out
                     todo.append(other)
 
     def _find_live(self) -> None:
         """Backward. Whatever leaves needs all that is dirty, to store it, and the pinned registers."""
         own: dict[int, int] = {}
+        storing = {pc for pc, _ in self.syncs}
         predecessors: dict[int, list[Block]] = {pc: [] for pc in self.blocks}
         for block in self.blocks.values():
             for pc in block.successors:
                 predecessors[pc].append(block)
-            leaves = block.leaves_in_the_middle or self.request.precise or (self.request.model not in OF_PROCESSES and block.accesses)
+            leaves = block.leaves_in_the_middle or block.stores or block.pc in storing or (self.request.model not in OF_PROCESSES and block.accesses)
             kept = 0 if leaves else block.writes
             own[block.pc] = block.reads | (block.dirty | self.pins) & ~kept if leaves or self.can_leave(block) else block.reads
         todo = list(self.blocks.values())

@@ -28,6 +28,7 @@ from dragoman.dbt.region_table import (
     THUNK_SIZE,
     UNWANTED,
 )
+from dragoman.dbt.state import LAZY
 
 EXIT_SIZE, EXIT_HOLE = 8, 1             # a jump, and where its rel32 is
 TABLE_SIZE = 64 << 20                   # pages come when they are touched
@@ -69,7 +70,7 @@ class Regions:
             self._words[offset // 8] = value
         engine.set_control("regions", self.table)
         self._starts: list[int] = []                    # of region code, ascending
-        self._sites: list[tuple[tuple[int, int], ...]] = []
+        self._sites: list[tuple[tuple[tuple[int, int], ...], bool]] = []     # and whether it is LAZY
         self._flushes = engine.control("flushes")
 
     def install(self, image: RegionImage, pieces: list[tuple[int, bytes]], place: Window | Pages | None = None) -> int:
@@ -96,7 +97,7 @@ class Regions:
         words = (ctypes.c_uint64 * len(job))(*job)
         # Sites first: once it is published, another thread can fault in it.
         self._starts.append(base + code_at)
-        self._sites.append(image.sites)
+        self._sites.append((image.sites, place.demands[0] == LAZY))
         result = self.engine.locked("publish_region", ctypes.addressof(words))
         if result != DONE:
             self._starts.pop()
@@ -138,14 +139,14 @@ class Regions:
             content += compare_pages(pages, entered, code, base + behind, self.engine.image.symbols["region_entry"])
         return content, entries
 
-    def guest_pc(self, host_pc: int) -> int:
-        """Of the instruction whose host code is at this address in region code; 0 if that cannot fault."""
+    def guest_pc(self, host_pc: int) -> tuple[int, bool]:
+        """Of the instruction whose host code is at this address in region code, 0 if that cannot fault; whether the region is LAZY."""
         n = bisect_right(self._starts, host_pc) - 1
         if n < 0:
-            return NO_PC
-        sites, offset = self._sites[n], host_pc - self._starts[n]
+            return NO_PC, False
+        (sites, lazy), offset = self._sites[n], host_pc - self._starts[n]
         found = bisect_right(sites, (offset, 1 << 64)) - 1
-        return sites[found][1] if found >= 0 else NO_PC
+        return sites[found][1] if found >= 0 else NO_PC, lazy
 
     def drop_all(self) -> None:
         """The guest runs on the tiers below until new ones are there."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from collections import namedtuple
 
+from dragoman.dbt.state import EAGER, LAZY, NOT_PRECISE
+
 # Bits of RegionRequest.options; above them the model of memory, and what decodes.
-PRECISE, SHARED, MODEL, DECODER = 1, 2, 1 << 2, 1 << 4
+LAZILY, SHARED, MODEL, DECODER = 1, 2, 1 << 2, 1 << 4
+EAGERLY = 1 << 31
 FLAT, PAGED, STRICT, BOUNDED = range(4)  # models of memory (memory_model.py)
 OF_PROCESSES = (FLAT, BOUNDED)
 PLAIN = 1 << 12                 # of a machine's decoder: sensitive instructions all trap
@@ -16,10 +19,11 @@ _HEAD = struct.Struct("<QIIIII")
 
 
 class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared model decoder traps",
-                               defaults=((), (), False, False, FLAT, 0, ()))):
+                               defaults=((), (), NOT_PRECISE, False, FLAT, 0, ()))):
     """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
-    `precise`: registers are exact at faults. `shared`: memory is seen by other threads. `decoder`: BASE_LEVEL, and of a
+    `precise`: EAGER: registers are exact at each access; LAZY: as of an instruction before it, from which on all can be done again,
+    and which the state's pc names. `shared`: memory is seen by other threads. `decoder`: BASE_LEVEL, and of a
     machine: the context of its code, PLAIN, COUNTED. `traps`: instructions at which inline code would be of no use (adapted.py)."""
     __slots__ = ()
 
@@ -30,7 +34,7 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
     @property
     def options(self) -> int:
         """The number by which the store tells kinds of regions apart."""
-        return PRECISE * self.precise | SHARED * self.shared | MODEL * self.model | DECODER * self.decoder
+        return (0, LAZILY, EAGERLY)[self.precise] | SHARED * self.shared | MODEL * self.model | DECODER * self.decoder
 
     def pack(self) -> bytes:
         """As bytes, for the compiler process."""
@@ -63,4 +67,5 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
         if at != len(data) or head not in {pc for pc, _ in found} or model > BOUNDED:
             raise ValueError("not a region request")
         indirect, entries, traps = lists
-        return cls(head, tuple(found), indirect, entries, bool(options & PRECISE), bool(options & SHARED), model, options // DECODER, traps)
+        precise = EAGER if options & EAGERLY else LAZY if options & LAZILY else NOT_PRECISE
+        return cls(head, tuple(found), indirect, entries, precise, bool(options & SHARED), model, options % EAGERLY // DECODER, traps)

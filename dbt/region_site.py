@@ -20,6 +20,8 @@ TYPES = {"x": "i64", "f": "double", "single": "float"}
 _LABEL = "\1label\2"
 _ACCESSES = ("load", "store", "atomicrmw", "cmpxchg")
 REFUSED = "region_refused"
+# Ops that change, or read, what is not a register, other than loads and raised flags.
+FINAL = frozenset(("store", "atomic", "cas", "set_field", "get_field", "set_flags", "get_flags", "set_rounding", "clock"))
 _CONVERSIONS = ("zext ", "sext ", "bitcast ")
 
 
@@ -152,6 +154,7 @@ class Use(NamedTuple):
     other: int
     leaves: bool                # has ways out in the middle
     accesses: bool              # may trap: loads, stores, trap_if
+    final: bool                 # cannot be done a second time with the same result
 
 
 @functools.cache
@@ -166,4 +169,5 @@ def use(form: Form, rs2_is_rs1: bool) -> Use:
                 other = op.attribute[2]                                  # type: ignore[index]
     writes = tuple(op.attribute for op in recipe.ops if op.name == "set")
     return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, other,  # type: ignore
-               any(op.name in ("trap_if", "trap") for op in recipe.ops), recipe.may_trap)
+               any(op.name in ("trap_if", "trap") for op in recipe.ops), recipe.may_trap,
+               not FINAL.isdisjoint(op.name for op in recipe.ops))

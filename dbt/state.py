@@ -13,6 +13,9 @@ STATE_SIZE = 0x1000            # the signal stack is the rest
 # --- registers: file "x" has a sink behind its 32, where writes to the zero register go (record field rd = SINK)
 X, SINK, F = 0, 32, 264        # x[n] at X + 8*n, n = 32 is the sink; f[n] at F + 8*n
 
+# --- how exact regions have registers at faults: see RegionRequest
+NOT_PRECISE, LAZY, EAGER = range(3)
+
 # --- engine fields
 _FIELDS = """
 pc              guest pc: where to go on (on entry), where it stopped (after an exit)

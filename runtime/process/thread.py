@@ -214,6 +214,8 @@ class Thread:
 
     def on_fault(self) -> None:
         """A host fault in guest code."""
+        if self.cpu.behind and not self.catch_up():
+            return
         number, _, code = (ctypes.c_int32 * 3).from_address(self.cpu.address + FAULT_INFO)
         address, doing = self.cpu.exit_data, "writing" if self.cpu.fault_error & 2 else "reading"
         self.cpu.host_pc = 0
@@ -235,6 +237,16 @@ class Thread:
         elif number != SIGBUS:
             raise RuntimeError(f"host signal {number} in guest code at {self.cpu.pc:#x}")
         signals.fault(self, number, code, address, doing)
+
+    def catch_up(self) -> bool:
+        """After a fault in a LAZY region; False: it does not fault where it did, go on."""
+        with IMPORTS:
+            from dragoman.dbt import emulate
+        cpu, process = self.cpu, self.process
+        cpu.host_pc = 0
+        fault, steps = emulate.catch_up(cpu, process.oracle_memory, process.options.cpu)
+        process.engine.caught_up(steps)
+        return fault is not None and cpu.pc == cpu.fault_at
 
     def fault_number(self) -> int:
         return ctypes.c_int32.from_address(self.cpu.address + FAULT_INFO).value

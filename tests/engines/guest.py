@@ -20,13 +20,14 @@ from dragoman.dbt.pack import Entry
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE
 from dragoman.dbt.region_request import RegionRequest
-from dragoman.dbt.state import EXIT_NAMES, OFFSET, ROW, X
+from dragoman.dbt.state import EAGER, EXIT_NAMES, LAZY, NOT_PRECISE, OFFSET, ROW, X
 from dragoman.dbt.tiering import Tiering
 from dragoman.runtime.options import RunOptions
 
 BLOCK_KINDS = ("interpreter", "stencil", "stencil-full")
 # Regions are made as a test asks for them (RegionGuest.install), in the code of an engine of blocks, so that both meet.
-REGION_KINDS = {"region-fast": "stencil", "region-precise": "interpreter", "region-shared": "stencil"}
+REGION_KINDS = {"region-fast": "stencil", "region-precise": "interpreter", "region-lazy": "interpreter", "region-shared": "stencil"}
+PRECISE = {"region-precise": EAGER, "region-lazy": LAZY}
 KINDS = (*BLOCK_KINDS, *REGION_KINDS)
 SIGBUS, SIGSEGV = 7, 11
 NONE, READ, WRITE = 0, 1, 2
@@ -138,7 +139,7 @@ class RegionGuest(Guest):
         if self.engine._tiering is None:
             self.engine._tiering = Tiering(self.engine)
         self.regions = self.engine._tiering.regions
-        self.options = kind == "region-precise", kind == "region-shared"
+        self.options = PRECISE.get(kind, NOT_PRECISE), kind == "region-shared"
 
     def _engine(self) -> Engine:
         return guest(REGION_KINDS[self.kind]).engine
@@ -150,6 +151,7 @@ class RegionGuest(Guest):
         request = RegionRequest(head, found, tuple(indirect), tuple(entries), *self.options)
         entry = Entry(_compiler()(request.pack()))
         image = RegionImage.parse(entry.code)
+        self.engine.precise = self.options[0]       # several kinds share it
         if self.regions.install(image, entry.pieces) != DONE:
             self.engine.flush(self.cpu)         # it was full
             assert self.regions.install(image, entry.pieces) == DONE

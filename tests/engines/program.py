@@ -134,6 +134,8 @@ def run_emulating(guest: Guest, program: Program) -> tuple[str, int]:
     cpu.pc, reason = program.at, "emulate" if program.frm >= FIRST_MODE_HOSTS_LACK else None
     while True:
         reason = reason or guest.run(cpu.pc)
+        if cpu.behind:                          # of a LAZY region: it faults again where it did
+            assert emulate.catch_up(cpu, pages)[0] is not None and cpu.pc == cpu.fault_at
         if reason != "emulate":
             return reason, value_of(guest, reason, pages)
         try:

@@ -9,7 +9,7 @@ from dragoman.dbt.compiler_client import Answer
 from dragoman.dbt.pack import request_key
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, STALE
-from dragoman.dbt.state import STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
+from dragoman.dbt.state import LAZY, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 from dragoman.dbt.store import Store
 from tests.engines.guest import PAGE
 from tests.isa import assemble
@@ -286,7 +286,7 @@ def test_what_an_earlier_run_has_left_comes_again_after_a_flush(store):
 def test_regions_of_other_options_are_not_for_this_run(store):
     machine = only_machine().fresh(store)
     request = asked_once(machine)
-    keep(machine, store, request._replace(precise=True), request._replace(shared=True))
+    keep(machine, store, request._replace(precise=LAZY), request._replace(shared=True))
     machine.engine.start_anew(machine.cpu)
     machine.call(x5=TIMES)
     assert machine.row(CODE, "region") == 0 and len(machine.compiler.asked) == 2
