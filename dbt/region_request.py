@@ -64,7 +64,7 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
         except struct.error as error:
             raise ValueError(f"not a region request: {error}") from None
         model = options // MODEL % (DECODER // MODEL)
-        if at != len(data) or head not in {pc for pc, _ in found} or model > BOUNDED:
+        if at != len(data) or head not in {pc for pc, _ in found}:
             raise ValueError("not a region request")
         indirect, entries, traps = lists
         precise = EAGER if options & EAGERLY else LAZY if options & LAZILY else NOT_PRECISE

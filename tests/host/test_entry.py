@@ -50,7 +50,7 @@ def test_a_fault_ends_the_run(tier, x14):
     def case(host):
         cpu = start(host, "guest_keep")
         host.tier(tier)
-        cpu._region_pc = lambda host_pc: 0x1000 + GUEST.index("guest_keep")
+        cpu._region_pc = lambda host_pc: (0x1000 + GUEST.index("guest_keep"), False)
         record = (host.control._type_ * 4)(0, 0, 0, 0x1000 + GUEST.index("guest_keep"))
         import ctypes
         cpu.record = ctypes.addressof(record)

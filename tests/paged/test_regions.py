@@ -288,7 +288,7 @@ def test_a_request_names_model_and_decoder():
     request = RegionRequest(RAM, ((RAM, b"\1\0"),), (), (), False, True, region_request.STRICT, 5 | region_request.PLAIN, (RAM,))
     assert RegionRequest.parse(request.pack()) == request
     with pytest.raises(ValueError, match="not a region request"):
-        RegionRequest.parse(request._replace(model=3).pack())
+        RegionRequest.parse(request._replace(head=RAM + 2).pack())
 
 
 def test_what_is_of_no_use_inline_is_a_trap_in_regions(guest):
