@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from dragoman.runtime.gdb.protocol import Malformed
+
 NAMES = """zero ra sp gp tp t0 t1 t2 fp s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6""".split()
 FLOAT_NAMES = """ft0 ft1 ft2 ft3 ft4 ft5 ft6 ft7 fs0 fs1 fa0 fa1 fa2 fa3 fa4 fa5 fa6 fa7 fs2 fs3 fs4 fs5 fs6 fs7 fs8 fs9 fs10 fs11
     ft8 ft9 ft10 ft11""".split()
@@ -20,6 +22,18 @@ class Register(NamedTuple):
     type: str
     read: Callable[[Any], int]
     write: Callable[[Any, int], bool]
+
+
+def parts_of(registers: Sequence[Register], data: bytes) -> list[tuple[int, bytes]]:
+    """(number, bytes) of the registers that come before the end of the data. Raises Malformed if that is not between two."""
+    parts, at = [], 0
+    for number, row in enumerate(registers):
+        if at + row.size <= len(data):
+            parts.append((number, data[at:at + row.size]))
+        at += row.size
+    if sum(len(part) for _, part in parts) != len(data):
+        raise Malformed
+    return parts
 
 
 def set_pc(owner: Any, address: int) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,12 @@ def check_source(name: str, folder: Path, here: Path = HERE) -> None:
     words = command.strip(" */").split()
     subprocess.run([*words, "-w", "-o", folder / name, here / f"{name}.c"], check=True)
     assert hashlib.sha256((folder / name).read_bytes()).digest() == hashlib.sha256((here / name).read_bytes()).digest()
+
+
+def check_native(name: str, families: Mapping[str, str], missing: int, folder: Path) -> None:
+    """A native build of NAME.c prints what is expected of each family; status `missing`: the host has no such calls."""
+    subprocess.run(["gcc", "-std=gnu17", "-static", "-pthread", "-w", "-o", folder / name, HERE / f"{name}.c"], check=True)
+    for family in families:
+        done = subprocess.run([folder / name, family], capture_output=True, text=True, check=False)
+        if done.returncode != missing:
+            assert (family, done.returncode, done.stdout) == (family, 0, families[family])

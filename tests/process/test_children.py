@@ -1,13 +1,12 @@
 """Processes and what they know of each other: `children.c` prints here what it prints natively."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.command import dragoman
-from tests.process.binaries import check_source, needs_compiler
+from tests.process.binaries import check_native, check_source, needs_compiler
 
 HERE = Path(__file__).parent
 NOT_HERE = 77
@@ -26,11 +25,7 @@ def test_family(family):
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="no native compiler is here")
 def test_what_is_expected_is_native(tmp_path):
-    subprocess.run(["gcc", "-std=gnu17", "-static", "-pthread", "-w", "-o", tmp_path / "children", HERE / "children.c"], check=True)
-    for family in EXPECTED:
-        done = subprocess.run([tmp_path / "children", family], capture_output=True, text=True, check=False)
-        if done.returncode != NOT_HERE:
-            assert (family, done.returncode, done.stdout) == (family, 0, EXPECTED[family])
+    check_native("children", EXPECTED, NOT_HERE, tmp_path)
 
 
 @needs_compiler

@@ -1,7 +1,6 @@
 """System calls that few programs make: `rare.c` prints here what it prints natively, and every call has a state."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from dragoman.runtime.options import ENGINES
 from dragoman.runtime.process import coverage
 from tests.command import ROOT, dragoman
-from tests.process.binaries import check_source, needs_compiler
+from tests.process.binaries import check_native, check_source, needs_compiler
 
 HERE = Path(__file__).parent
 NOT_HERE = 77
@@ -41,11 +40,7 @@ def test_nothing_is_missed_where_no_file_is_in_reach(family, engine):
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="no native compiler is here")
 def test_what_is_expected_is_native(tmp_path):
-    subprocess.run(["gcc", "-std=gnu17", "-static", "-pthread", "-w", "-o", tmp_path / "rare", HERE / "rare.c"], check=True)
-    for family in EXPECTED:
-        done = subprocess.run([tmp_path / "rare", family], capture_output=True, text=True, check=False)
-        if done.returncode != NOT_HERE:
-            assert (family, done.returncode, done.stdout) == (family, 0, EXPECTED[family])
+    check_native("rare", EXPECTED, NOT_HERE, tmp_path)
 
 
 @needs_compiler

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from dragoman.runtime.machine.stepper import Stepper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dragoman.runtime.gdb.watch import Watch
     from dragoman.runtime.machine.gdb.target import MachineTarget
     from dragoman.runtime.machine.vcpu import Vcpu
 
 HOLD, RUN, STEP = "hold", "run", "step"
-
-
-class Watch(NamedTuple):
-    """Bytes of guest memory, by the address that the guest uses."""
-    kind: str
-    address: int
-    size: int
-
-    def meets(self, address: int, size: int, write: bool) -> bool:
-        """Whether an access of `size` bytes is one that is watched for."""
-        wanted = self.kind == "awatch" or write == (self.kind == "watch")
-        return wanted and address < self.address + self.size and self.address < address + size
 
 
 class HartControl:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 
 from dragoman.dbt.state import PAGE_SIZE
 from dragoman.runtime.gdb.protocol import Malformed
+from dragoman.runtime.gdb.riscv_registers import parts_of
 from dragoman.runtime.gdb.session import INTERRUPTED, TRAPPED
 from dragoman.runtime.gdb.target import CONTINUE, NO_MEMORY, Action, Stop, Target
 from dragoman.runtime.gdb.target import STEP as STEPS
+from dragoman.runtime.gdb.watch import Watch
 from dragoman.runtime.machine.gdb import monitor
-from dragoman.runtime.machine.gdb.control import HOLD, RUN, STEP, HartControl, Watch
+from dragoman.runtime.machine.gdb.control import HOLD, RUN, STEP, HartControl
 from dragoman.runtime.memory.physical import BusError
 
 TYPE_CHECKING = False
@@ -165,14 +167,7 @@ class MachineTarget(Target):
 
     def write_registers(self, thread: int, data: bytes) -> None:
         """Of all that come before the end of the data; none, if that is not between two."""
-        parts, at = [], 0
-        for register, row in enumerate(self.registers.REGISTERS[:self.registers.GENERAL]):
-            if at + row.size <= len(data):
-                parts.append((register, data[at:at + row.size]))
-            at += row.size
-        if sum(len(part) for _, part in parts) != len(data):
-            raise Malformed
-        for register, part in parts:
+        for register, part in parts_of(self.registers.REGISTERS[:self.registers.GENERAL], data):
             self.write_register(thread, register, part)
 
     # --- memory

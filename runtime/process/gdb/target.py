@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dragoman.runtime.gdb.protocol import Malformed, number
-from dragoman.runtime.gdb.riscv_registers import OF_PROGRAMS, description
+from dragoman.runtime.gdb.riscv_registers import OF_PROGRAMS, description, parts_of
 from dragoman.runtime.gdb.target import Action, Stop, Target
 from dragoman.runtime.process.gdb.link import GONE, Peer
 from dragoman.runtime.process.gdb.numbers import from_gdb
@@ -95,14 +95,7 @@ class ProcessesTarget(Target):
 
     def write_registers(self, thread: int, data: bytes) -> None:
         """Of all that come before the end of the data; none, if that is not between two."""
-        parts, at = [], 0
-        for register, row in enumerate(OF_PROGRAMS):
-            if at + row.size <= len(data):
-                parts.append((register, data[at:at + row.size]))
-            at += row.size
-        if sum(len(part) for _, part in parts) != len(data):
-            raise Malformed
-        for register, part in parts:
+        for register, part in parts_of(OF_PROGRAMS, data):
             self.write_register(thread, register, part)
 
     def read_memory(self, thread: int, address: int, size: int) -> bytes:

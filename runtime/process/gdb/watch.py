@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from dragoman.runtime.gdb.protocol import Malformed
+from dragoman.runtime.gdb.watch import Watch
 from dragoman.runtime.memory.space import host_prot
 from dragoman.runtime.memory.window import PAGE, PROT_NONE
 
@@ -24,18 +24,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 1000               # that all watchpoints together may span
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.mprotect.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_int]
-
-
-class Watch(NamedTuple):
-    """Bytes of guest memory. kind: watch (writes), rwatch (reads) or awatch (both)."""
-    kind: str
-    address: int
-    size: int
-
-    def meets(self, address: int, size: int, write: bool) -> bool:
-        """Whether an access of `size` bytes is one that is watched for."""
-        wanted = self.kind == "awatch" or write == (self.kind == "watch")
-        return wanted and address < self.address + self.size and self.address < address + size
 
 
 class Watches:

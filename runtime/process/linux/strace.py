@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 from _struct import Struct
-from errno import errorcode
-from os import strerror
 
 from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process.linux import strace_names as names
@@ -212,12 +210,3 @@ PLAIN: dict[str, Callable[[int], str]] = {
     "openflags": lambda value: open_flags(value),
     "at": lambda value: flags(value & 0xFFFF_FFFF, names.FLAGS["at"]),
 }
-
-
-def outcome(entry: Syscall | None, result: int | None) -> str:
-    """What stands behind the =."""
-    if result is None:
-        return "?"
-    if -4096 < result < 0:
-        return f"-1 {errorcode.get(-result, -result)} ({strerror(-result)})"
-    return hex(result) if entry is not None and entry.result == "ptr" else str(signed(result & MASK))
