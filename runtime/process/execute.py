@@ -139,8 +139,8 @@ def execute(thread: Thread, name: bytes, arguments: tuple[bytes, ...], environme
 
 def execute_natively(process: Process, start: Start, environment: tuple[bytes, ...]) -> int:
     """Returns only if it fails: -errno. Limits that were the guest's only become real."""
-    before = {resource: host_limit(resource) for resource in process.limits.virtual}
-    for resource, limit in process.limits.virtual.items():
+    before = {resource: host_limit(resource) for resource in list(process.limits.virtual)}
+    for resource, limit in list(process.limits.virtual.items()):
         set_host_limit(resource, *limit)
     path, vectors = start.path, []
     for texts in (start.arguments, environment):

@@ -59,6 +59,8 @@ class Agent:
                     self._answer()
         except Gone:
             self.debugger.detach()
+        except BaseException:                           # ours; the hub would wait for an answer
+            self.process.internal_error()
         self.files.close()
 
     def _tell(self) -> None:
@@ -153,7 +155,7 @@ class Agent:
     def begin(self) -> None:
         """Returns when the program's first thread stands before its first instruction."""
         with self.debugger.changed:
-            self.debugger.changed.wait_for(lambda: any(thread.parked for thread in self.process.threads.values()))  # type: ignore
+            self.debugger.changed.wait_for(self.debugger.any_parked)
 
     def threads(self) -> list[tuple[int, str]]:
         found = []
@@ -228,6 +230,9 @@ class Agent:
     def pass_signals(self, numbers: list[int]) -> None:
         self.debugger.passed = frozenset(numbers)
 
+    def complain(self, text: str) -> None:
+        self.process.complain(text)
+
     def detach(self) -> None:
         self.debugger.detach()
 
@@ -240,7 +245,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "set_pc": Agent.set_pc, "read": Agent.read, "write": Agent.write, "object": Agent.object, "file": Agent.file,
     "insert": lambda agent, *point: agent.debugger.insert(*point), "remove": lambda agent, *point: agent.debugger.remove(*point),
     "resume": lambda agent, actions: agent.debugger.resume(actions), "halt": lambda agent: agent.debugger.halt(),
-    "pass_signals": Agent.pass_signals, "detach": Agent.detach, "kill": Agent.kill,
+    "pass_signals": Agent.pass_signals, "detach": Agent.detach, "complain": Agent.complain, "kill": Agent.kill,
 }
 
 

@@ -85,7 +85,11 @@ class Debugger:
             each.mode = HOLD
 
     def _threads(self) -> list[Any]:
+        """A copy: threads come and go meanwhile."""
         return list(self.process.threads.values())
+
+    def any_parked(self) -> bool:
+        return any(thread.parked for thread in self._threads())
 
     def nobody_left(self) -> None:
         """A thread has ended: if all others hold still, there is nothing to wait for."""

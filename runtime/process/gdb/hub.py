@@ -6,6 +6,7 @@ it ends. When gdb is gone, the processes go on without it.
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 
@@ -40,6 +41,10 @@ class Hub:
                 self._turn()
         except OSError:
             pass                                        # the client is gone
+        except Exception as error:                      # ours; the hub has no stream to say it on
+            for peer in self.target.peers.values():
+                with contextlib.suppress(Malformed):
+                    peer.request("complain", f"internal error in -g: {type(error).__name__}: {error}; it goes on without debugger")
         for peer in list(self.target.peers.values()):
             self.target.let_go(peer)
 

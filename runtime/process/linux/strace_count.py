@@ -49,7 +49,7 @@ class Counts:
 
     def end(self) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_EX)          # a lock of this process, not of the open file, which all share
-        for number, row in self._own.items():
+        for number, row in list(self._own.items()):      # another thread may be in a call still
             for column, value in enumerate(row):
                 self._shared[3 * number + column] += value
         self._own = {}
