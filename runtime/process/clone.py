@@ -42,7 +42,7 @@ OF_THREAD = EITHER | FS | FILES | SIGHAND | THREAD
 OF_PROCESS = EITHER | EXIT_SIGNAL | VFORK | PIDFD | CLEAR_SIGHAND | ENTERED | NEWPID
 SP, TP, A0 = 2, 4, 10
 SIGCHLD = 17
-E2BIG, EAGAIN, ENOMEM, EINVAL = 7, 11, 12, 22
+E2BIG, EAGAIN, ENOMEM, EINVAL, EMFILE = 7, 11, 12, 22, 24
 HOST_STACK = 1 << 20                # of a thread's host thread: Python and handlers run there, guest code hardly
 ARGUMENTS = Struct("<11Q")          # struct clone_args
 SMALLEST = 64                       # CLONE_ARGS_SIZE_VER0
@@ -220,13 +220,14 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     IMPORTS.acquire()
     lock.acquire()
     try:
-        with process.files.room:
-            process.engine.before_fork()
-            try:
-                pid = os.fork()
-            except OSError:
-                process.engine.after_fork()
+        try:
+            with process.files.room.unchanged:
+                pid = _fork(process)
+        except OSError as error:
+            if error.errno != EMFILE:
                 raise
+            with process.files.room:
+                pid = _fork(process)
     except OSError as error:
         lock.release()
         IMPORTS.release()
@@ -280,6 +281,16 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         hook.child(thread)
     thread.apply_mask()
     return None
+
+
+def _fork(process: Process) -> int:
+    """Raises OSError."""
+    process.engine.before_fork()
+    try:
+        return os.fork()
+    except OSError:
+        process.engine.after_fork()
+        raise
 
 
 def _take_over(process: Process, outlet: int) -> None:

@@ -74,6 +74,9 @@ def begin(process: Process, enter: Callable[[Process], None] | None = None) -> N
     if options.stats:
         from dragoman.runtime.process import statistics
         statistics.attach(process)
+    import gc
+    gc.freeze()
+    gc.enable()
     process.live(thread)
 
 

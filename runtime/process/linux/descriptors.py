@@ -16,10 +16,11 @@ PAIR = Struct("<QQ")
 
 class Room:
     """While it is held the runtime can open descriptors although the guest has reached its limit. The hard limit stays the
-    host's, whatever the guest has made of its own (limits.py). Whoever forks holds it."""
+    host's, whatever the guest has made of its own (limits.py). `unchanged` is for who forks: nobody holds it meanwhile."""
 
     def __init__(self) -> None:
         self._lock, self._before = _thread.allocate_lock(), b""
+        self.unchanged = self._lock
 
     def __enter__(self) -> tuple[int, int]:
         """The limits until now, soft and hard."""
