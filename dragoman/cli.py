@@ -254,8 +254,6 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
     for option in RUN_OPTIONS:
         if option.field in OF_ROOTFS and option.field in fields and "rootfs" not in fields:
             raise UsageError(f"run: {option.names[0]} is for --rootfs")
-    if "rootfs" in fields and "debugger" in fields:
-        raise UsageError("run: -g does not go with --rootfs: the debugger's side would be inside")
     if "rootfs" in fields and "sysroot" in fields:
         raise UsageError("run: --rootfs DIR has all that the guest sees; leave -L away")
     fields["binds"] = tuple(fields.get("binds", ()))    # type: ignore[arg-type]

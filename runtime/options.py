@@ -74,6 +74,8 @@ class RunOptions:
 
     debugger: bytes | None = None
     """Where to wait for gdb: a port of TCP, or the path of a socket."""
+    debugger_line: int | None = None
+    """A descriptor: where the keeper of a root has started the debugger's hub already."""
     crash_report: bytes | None = None
     """Where a report goes when the guest dies of a fatal signal; empty: standard error."""
     perfmap: bool = False

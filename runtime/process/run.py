@@ -64,8 +64,9 @@ def begin(process: Process, enter: Callable[[Process], None] | None = None) -> N
         raise elf.LoadError(f"{elf.printable(start.name)}: has changed meanwhile", errno.ENOEXEC)
     keep_core_limit(process)
     if options.debugger is not None:
-        from dragoman.runtime.process.gdb.start import start as start_debugger
-        start_debugger(process, options.debugger)
+        from dragoman.runtime.process.gdb import start as debugging
+        line = options.debugger_line
+        debugging.start(process, debugging.open_line(options.debugger) if line is None else line)
     thread = process.first_thread()
     thread.mask = process.host.mask()
     process.host.block_all()

@@ -13,7 +13,7 @@ from dragoman.runtime.options import RunOptions
 from dragoman.runtime.process.linux.host import NR, call
 from dragoman.runtime.process.linux.relatives import AT_RANDOM, SIZE, _getauxval
 from dragoman.runtime.rootfs import messages
-from dragoman.runtime.rootfs.keeper import SIGKILL, keep, refuse
+from dragoman.runtime.rootfs.keeper import SIGKILL, close_line, keep, refuse
 from dragoman.runtime.rootfs.process_one import collect
 
 TYPE_CHECKING = False
@@ -42,6 +42,7 @@ def main(options: RunOptions, problem: OSError | None) -> int:
         ours.end.close()
         oversee(options, theirs, mask)
     theirs.end.close()
+    close_line(options)
     return keep(child, ours, options.time_limit, kill=False)
 
 
@@ -56,6 +57,7 @@ def oversee(options: RunOptions, line: Line, mask: set[int]) -> None:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
             from dragoman.runtime.process import run
             os._exit(run.run(RunOptions(**{**vars(options), "bounded": True, "containment": "descriptors"}), enter))
+        close_line(options)
         collect(guest, line)
         kill_children()
     finally:

@@ -33,6 +33,13 @@ NOT_PERMITTED = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS, errno.EN
 
 def main(options: RunOptions) -> int:
     """Run the guest in its root, one way or the other; exit status, or the end by the guest's own signal."""
+    if options.debugger is not None:
+        from dragoman.runtime.options import RunOptions
+        from dragoman.runtime.process.gdb.start import open_line
+        try:
+            options = RunOptions(**vars(options), debugger_line=open_line(options.debugger))
+        except OSError as error:
+            return refuse(f"{os.fsdecode(error.filename)}: {error.strerror}")
     problem = None
     if options.containment != "descriptors":
         status, problem = by_namespaces(options)
@@ -77,7 +84,14 @@ def by_namespaces(options: RunOptions) -> tuple[int, OSError | None]:
         end(child)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         return 0, problem
+    close_line(options)
     return keep(child, ours, options.time_limit), None
+
+
+def close_line(options: RunOptions) -> None:
+    """The debugger's hub is the guest's business alone: it hears of its end by the end of the line."""
+    if options.debugger_line is not None:
+        os.close(options.debugger_line)
 
 
 def end(child: int) -> None:

@@ -48,6 +48,8 @@ def prepare(options: RunOptions) -> dict[str, object]:
             descriptor = os.open(fields[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o666)  # type: ignore[arg-type]
             os.set_inheritable(descriptor, True)
             fields[name] = descriptor
+    if options.debugger_line is not None:
+        os.set_inheritable(options.debugger_line, True)
     return fields
 
 
@@ -64,6 +66,7 @@ def main(options: RunOptions, line: Line, fields: dict[str, object], mask: set[i
         message = line.hear()
         if message is not None and message[0] == messages.GO:
             from dragoman.runtime.rootfs.assemble import assemble
+            from dragoman.runtime.rootfs.keeper import close_line
             try:
                 assemble(options)
             except OSError as error:
@@ -74,6 +77,7 @@ def main(options: RunOptions, line: Line, fields: dict[str, object], mask: set[i
             call(NR["prctl"], PR_SET_DUMPABLE, 0)
             line.tell(messages.READY)
             guest = start(fields, mask)
+            close_line(options)
             collect(guest, line)
             status = 0
     finally:

@@ -13,16 +13,16 @@ import pytest
 from tests.command import DRAGOMAN
 
 GDB, COMPILER = (shutil.which(name) for name in ("gdb-multiarch", "riscv64-linux-gnu-gcc"))
-FLAGS = "-g -O1 -static -pthread -fno-omit-frame-pointer -w".split()
+FLAGS = "-g -O1 -pthread -fno-omit-frame-pointer -w".split()
 PATIENCE = 120                  # seconds: on a busy host
 
 
-def guest(folder: Path) -> Path:
+def guest(folder: Path, static: bool = True) -> Path:
     """The test guest, compiled."""
     if COMPILER is None:
         pytest.skip("riscv64-linux-gnu-gcc is not installed")
     binary = folder / "guest"
-    subprocess.run([COMPILER, *FLAGS, Path(__file__).with_name("guest.c"), "-o", binary], check=True)
+    subprocess.run([COMPILER, *FLAGS, *(["-static"] if static else []), Path(__file__).with_name("guest.c"), "-o", binary], check=True)
     return binary
 
 

@@ -212,6 +212,38 @@ def test_it_can_be_interrupted(binary, part, tmp_path):
     assert lines == [". 1", ". 5 7"]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_code_can_be_written(debug, engine):
+    """Its page is not writable for the guest: `scale` becomes `ret`, after it has run once, and does nothing."""
+    lines, _ = debug("calls", r'''
+        break reached
+        continue
+        printf ". %g\n", half
+        set var {short}&scale = 0x8082
+        printf ". %x\n", {unsigned short}&scale
+        printf ". %g %g\n", scale(3.0), half
+        kill
+        ''', options=("--engine", engine))
+    assert lines[:2] == [". 1.5", ". 8082"] and lines[2].endswith(" 1.5")
+
+
+def test_memory_that_the_guest_may_not_read(debug):
+    """The guard page below a thread's stack (glibc maps it with PROT_NONE) is zeroes."""
+    lines, _ = debug("threads", r'''
+        break reached
+        continue
+        python
+        areas = [line.split() for line in gdb.execute("info proc mappings", to_string=True).splitlines()]
+        guard = next(int(area[0], 16) for area in areas if len(area) > 4 and area[4] == "---p")
+        print(". " + bytes(gdb.selected_inferior().read_memory(guard, 8)).hex())
+        gdb.selected_inferior().write_memory(guard, b"seen")
+        print(". " + bytes(gdb.selected_inferior().read_memory(guard, 8)).hex())
+        end
+        kill
+        ''')
+    assert lines == [". " + bytes(8).hex(), ". " + b"seen\0\0\0\0".hex()]
+
+
 def test_no_memory_is_an_error_and_no_crash(debug):
     lines, _ = debug("calls", r'''
         python

@@ -12,11 +12,10 @@ from typing import Any
 
 from dragoman.runtime.gdb.protocol import Malformed
 from dragoman.runtime.gdb.riscv_registers import OF_PROGRAMS, set_pc
-from dragoman.runtime.gdb.target import NO_MEMORY
-from dragoman.runtime.memory.window import PAGE
 from dragoman.runtime.process.gdb.debugger import HOLD, Debugger, always
 from dragoman.runtime.process.gdb.files import Files
 from dragoman.runtime.process.gdb.link import EVENT, Gone, Link
+from dragoman.runtime.process.gdb.memory import DebuggedMemory
 from dragoman.runtime.process.gdb.numbers import to_gdb
 from dragoman.runtime.process.gdb.thread import DebuggedThread
 from dragoman.runtime.process.process import Process
@@ -36,7 +35,7 @@ class Agent:
         self.process, self.debugger, self.end = process, debugger, end
         self.link = Link(socket.socket(fileno=end))
         self.files = Files(process)
-        self.mem = process.files.keep(os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC))
+        self.memory = DebuggedMemory(process, debugger.watches)
         self._next: tuple[int, int] | None = None       # of a fork: both ends for the child
         self._child = False
 
@@ -118,7 +117,7 @@ class Agent:
         if self._next is None:
             return
         mine, others = self._next
-        for descriptor in (others, debugger.wake, self.mem):
+        for descriptor in (others, debugger.wake):
             process.files.drop(descriptor)
         self.link.socket.detach()
         process.files.drop(self.end)
@@ -152,10 +151,11 @@ class Agent:
         thread.left = None
         return thread
 
-    def begin(self) -> None:
-        """Returns when the program's first thread stands before its first instruction."""
+    def begin(self) -> int:
+        """The process's number, when the program's first thread stands before its first instruction."""
         with self.debugger.changed:
             self.debugger.changed.wait_for(self.debugger.any_parked)
+        return os.getpid()
 
     def threads(self) -> list[tuple[int, str]]:
         found = []
@@ -184,34 +184,9 @@ class Agent:
     def set_pc(self, tid: int, address: int) -> None:
         set_pc(self._still(tid), address)
 
-    def _mapped(self, address: int, size: int) -> int:
-        """Bytes from there on that are mapped."""
-        memory = self.process.memory
-        return max(0, memory.table.covered_to(address, min(address + size, memory.size)) - address) if address < memory.size else 0
-
-    def read(self, address: int, size: int) -> bytes:
-        """As far as there is memory, whatever its protection."""
-        data = b""
-        size = self._mapped(address, size)
-        while len(data) < size:
-            try:
-                part = os.pread(self.mem, min(size - len(data), PAGE - (address + len(data)) % PAGE),
-                                self.process.memory.base + address + len(data))
-            except OSError:
-                break                                   # a file's mapping beyond its end
-            data += part
-        if not data:
-            raise Malformed(NO_MEMORY)
-        return data
-
     def write(self, address: int, data: bytes) -> None:
-        """All or nothing, as far as the host can tell. Code that was there is translated anew."""
-        if self._mapped(address, len(data)) != len(data):
-            raise Malformed(NO_MEMORY)
-        try:
-            os.pwrite(self.mem, data, self.process.memory.base + address)
-        except OSError:
-            raise Malformed(NO_MEMORY) from None
+        """Code that was there is translated anew."""
+        self.memory.write(address, data)
         self.process.engine.locked("invalidate_code", address, address + len(data))
 
     def object(self, name: str, tid: int) -> bytes:
@@ -242,7 +217,7 @@ class Agent:
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "begin": Agent.begin, "threads": Agent.threads, "registers": Agent.registers, "register": Agent.register, "set_register": Agent.set_register,
-    "set_pc": Agent.set_pc, "read": Agent.read, "write": Agent.write, "object": Agent.object, "file": Agent.file,
+    "set_pc": Agent.set_pc, "read": lambda agent, *span: agent.memory.read(*span), "write": Agent.write, "object": Agent.object, "file": Agent.file,
     "insert": lambda agent, *point: agent.debugger.insert(*point), "remove": lambda agent, *point: agent.debugger.remove(*point),
     "resume": lambda agent, actions: agent.debugger.resume(actions), "halt": lambda agent: agent.debugger.halt(),
     "pass_signals": Agent.pass_signals, "detach": Agent.detach, "complain": Agent.complain, "kill": Agent.kill,

@@ -7,6 +7,7 @@ it ends. When gdb is gone, the processes go on without it.
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 
@@ -28,8 +29,8 @@ class Hub:
         self.target = ProcessesTarget()
         self.session = Session(self.target)
         self.talk = Conversation(client, self.session, self._interrupt)
+        first.process = first.request("begin")
         self.target.add(first)
-        first.request("begin")
         self.target.look()
         self.session.stop = Stop(first.process)
         self._client = client
@@ -105,12 +106,14 @@ class Hub:
         self.talk.send(self.session.stopped(stop))
 
 
-def serve(listener: socket.socket, end: socket.socket, process: int) -> None:
-    """The hub's whole life: wait for a client, or for the end of the process that would be debugged."""
+def serve(listener: socket.socket, end: socket.socket, path: bytes | None) -> None:
+    """The hub's whole life: wait for a client, or for the end of the process that would be debugged. path: the listener's."""
     with selectors.DefaultSelector() as waiting:
         waiting.register(listener, selectors.EVENT_READ)
         waiting.register(end, selectors.EVENT_READ)
         ready = [key.fileobj for key, _ in waiting.select()]
+    if path is not None:
+        os.unlink(path)
     if listener not in ready:
         return
     client = listener.accept()[0]
@@ -118,7 +121,7 @@ def serve(listener: socket.socket, end: socket.socket, process: int) -> None:
     with client:
         end.send(b"go")
         try:
-            hub = Hub(client, Peer(end, process))
+            hub = Hub(client, Peer(end))
         except (Malformed, OSError):
             return
         hub.run()

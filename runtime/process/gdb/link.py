@@ -1,8 +1,11 @@
-"""Messages between the hub and a process's agent: plain Python values, each a packet of a socket, some with descriptors."""
+"""Messages between the hub and a process's agent: plain values, each a packet of a socket, some with descriptors.
+
+They are JSON since a guest that has taken its emulator over can send what it wants, to a hub that may be outside its --rootfs.
+"""
 
 from __future__ import annotations
 
-import marshal
+import json
 import socket
 from typing import Any
 
@@ -15,7 +18,15 @@ EVENT = 0                       # number of a message that answers no request
 
 
 class Gone(Exception):
-    """The other end is closed."""
+    """The other end is closed, or does not keep to the form."""
+
+
+def _bytes(value: bytes) -> dict[str, str]:
+    return {"hex": value.hex()}
+
+
+def _value(found: dict[str, Any]) -> Any:
+    return bytes.fromhex(found["hex"]) if found.keys() == {"hex"} else {int(key): value for key, value in found.items()}
 
 
 class Link:
@@ -27,19 +38,25 @@ class Link:
     def send(self, *message: Any, descriptors: tuple[int, ...] = ()) -> None:
         """Raises Gone."""
         try:
-            socket.send_fds(self.socket, [marshal.dumps(message)], descriptors)
+            socket.send_fds(self.socket, [json.dumps(message, default=_bytes).encode()], descriptors)
         except OSError:
             raise Gone from None
 
-    def receive(self) -> tuple[tuple, list[int]]:
-        """A message, and descriptors that came with it. Raises Gone."""
+    def receive(self) -> tuple[list, list[int]]:
+        """A message, and descriptors that came with it. Dictionaries have numbers as keys. Raises Gone."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self.socket, MOST, 4, socket.MSG_CMSG_CLOEXEC)
         except OSError:
             raise Gone from None
         if not data:
             raise Gone
-        return marshal.loads(data), descriptors
+        try:
+            message = json.loads(data, object_hook=_value)
+        except (ValueError, RecursionError, TypeError, AttributeError):
+            raise Gone from None
+        if not isinstance(message, list) or not message:
+            raise Gone
+        return message, descriptors
 
     def close(self) -> None:
         self.socket.close()
@@ -48,7 +65,7 @@ class Link:
 class Peer(Link):
     """An agent, as the hub sees it. `events` are its messages that have not been looked at."""
 
-    def __init__(self, end: socket.socket, process: int) -> None:
+    def __init__(self, end: socket.socket, process: int = 0) -> None:
         super().__init__(end)
         end.settimeout(PATIENCE)
         self.process = process

@@ -1,4 +1,7 @@
-"""`dragoman run -g`: the hub is started, the first client waited for, and the process made one that can be debugged."""
+"""`dragoman run -g`: the hub is started, the first client waited for, and the process made one that can be debugged.
+
+With --rootfs the keeper starts the hub outside, where gdb is, and the guest's process gets only its end of the hub's line.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +34,21 @@ def listen(place: bytes) -> socket.socket:
     return made
 
 
-def start(process: Process, place: bytes) -> None:
-    """Returns when a client is there; the process's threads hold still then. Raises OSError."""
+def open_line(place: bytes) -> int:
+    """Start a hub that waits for gdb: a descriptor for `start`. Raises OSError."""
     listener = listen(place)
     ours, hubs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    _start_hub(listener, hubs)
+    _start_hub(listener, hubs, None if place.isdigit() else place.removeprefix(UNIX))
     hubs.close()
     listener.close()
-    waited = ours.recv(2)
-    if not place.isdigit():
-        os.unlink(place.removeprefix(UNIX))
-    if not waited:
-        raise OSError(EPIPE, "the debugger's hub has ended", b"-g " + place)
+    return ours.detach()
+
+
+def start(process: Process, line: int) -> None:
+    """Returns when a client is there; the process's threads hold still then. Raises OSError."""
+    ours = socket.socket(fileno=line)
+    if not ours.recv(2):
+        raise OSError(EPIPE, "the debugger's hub has ended", b"-g")
     mask = process.host.mask()
     debugger = process.debugger = Debugger(process)
     process.make_thread = DebuggedThread
@@ -53,9 +59,8 @@ def start(process: Process, place: bytes) -> None:
     process.host.set_mask(mask)
 
 
-def _start_hub(listener: socket.socket, end: socket.socket) -> None:
+def _start_hub(listener: socket.socket, end: socket.socket, path: bytes | None) -> None:
     """A process that is nobody's child, so that the guest cannot wait for it."""
-    guest = os.getpid()
     middle = os.fork()
     if middle:
         os.waitpid(middle, 0)
@@ -75,6 +80,6 @@ def _start_hub(listener: socket.socket, end: socket.socket) -> None:
                 continue                                # the one that the list was read from
     from dragoman.runtime.process.gdb.hub import serve
     try:
-        serve(listener, end, guest)
+        serve(listener, end, path)
     finally:
         os._exit(0)

@@ -191,6 +191,8 @@ def settle(options: RunOptions) -> None:
                 __import__(name)
             from dragoman.dbt import listing
             listing.decode(NOP, 0, level=options.cpu)       # the oracle's decoder is made with the first instruction
+            if options.debugger is not None:
+                from dragoman.runtime.process.gdb import start  # noqa: F401
             if options.stats:
                 from dragoman.runtime.process import statistics
                 statistics.table({"seconds": {"cpu": 0.0}, "counts": {}}, "")   # what prints tables imports as it goes
