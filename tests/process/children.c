@@ -254,6 +254,34 @@ static void usage(void) {
     show("it is", is);
 }
 
+/* What a folder of descriptors lists, read with a buffer of so many bytes. */
+static void listed(const char *path, size_t room) {
+    char found[4096];
+    int folder = open(path, O_RDONLY | O_DIRECTORY);
+    must(folder >= 0 && room <= sizeof found);
+    printf("%s:", path);
+    for (long size; (size = syscall(SYS_getdents64, folder, found, room)) > 0;)
+        for (long at = 0; at < size; at += *(unsigned short *)(found + at + 16))
+            if (found[at + 19] != '.') printf(" %s", found + at + 19);
+    printf("\n");
+    must(close(folder) == 0);
+}
+
+static void descriptors(void) {
+    char path[64];
+    must(syscall(SYS_close_range, 3, ~0U, 0) == 0);
+    must(dup2(1, 5) == 5 && dup2(1, 300) == 300);
+    listed("/proc/self/fd", 4096);
+    listed("/proc/self/fd", 48);                    /* two entries a time */
+    listed("/proc/thread-self/fdinfo", 4096);
+    listed("/dev/fd", 64);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/fd", getpid(), getpid());
+    int folder = open(path, O_RDONLY | O_DIRECTORY);
+    char found[64];
+    show("no room", syscall(SYS_getdents64, folder, found, 8));
+    show("nowhere", syscall(SYS_getdents64, folder, (void *)(1L << 46), 64));
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 4096);
     must(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
@@ -262,7 +290,8 @@ int main(int argc, char **argv) {
     if (!strcmp(argv[1], "second_life")) return second_life(argv);
     if (!strcmp(argv[1], "some words")) write(9, "x", 1), pause();
     const struct { const char *name; void (*function)(); } families[] = {
-        {"groups", groups}, {"waits", waits}, {"arguments", arguments}, {"spaces", spaces}, {"usage", usage}};
+        {"groups", groups}, {"waits", waits}, {"arguments", arguments}, {"spaces", spaces}, {"usage", usage},
+        {"descriptors", descriptors}};
     if (!strcmp(argv[1], "titles")) return titles(argv), 0;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (!strcmp(argv[1], families[i].name)) return families[i].function(), 0;

@@ -6,7 +6,7 @@ from _struct import Struct
 
 from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.process.linux.host import NR, address_of
-from dragoman.runtime.process.linux.paths import HOW, RESOLVE_IN_ROOT
+from dragoman.runtime.process.linux.paths import HOW, RESOLVE_IN_ROOT, lists_descriptors
 from dragoman.runtime.process.linux.table import Thread, passed, signed32, syscall
 from dragoman.runtime.process.linux.vectors import iovec, vector_count
 
@@ -21,10 +21,11 @@ F_POINTERS = {*range(F_GETLK, F_SETLKW + 1), *range(F_OFD_GETLK, F_OFD_SETLKW + 
               *range(F_SETOWN_EX, F_GETOWNER_UIDS + 1), *range(F_GET_RW_HINT, F_SET_FILE_RW_HINT + 1)}
 CLOSE_RANGE_UNSHARE = 2
 OPEN_HOW = Struct("<QQQ")
+ENTRY, NAME_AT = Struct("<16xH"), 19        # struct linux_dirent64: its length behind inode and offset, type, name
 
 passed("""
     lseek fd offset enum:whence -> size | pipe2 ptr flags:open | ftruncate fd size | fallocate fd int size size
-    getdents64 fd out size | flock fd flags:flock | fsync fd | fdatasync fd | sync | syncfs fd | dup fd -> fd
+    flock fd flags:flock | fsync fd | fdatasync fd | sync | syncfs fd | dup fd -> fd
     sendfile fd fd ptr size | splice fd ptr fd ptr size flags:splice | tee fd fd size flags:splice
     copy_file_range fd ptr fd ptr size int | fadvise64 fd size size int | readahead fd size size
     sync_file_range fd size size int | fchdir fd | fchmod fd mode | fchown fd uint uint
@@ -41,6 +42,27 @@ def read(thread: Thread, fd: int, buffer: int, count: int) -> int:
 @syscall("write", "fd buffer:2 size")
 def write(thread: Thread, fd: int, buffer: int, count: int) -> int:
     return thread.call(_WRITE, fd, thread.process.memory.host(buffer), count)
+
+
+@syscall("getdents64", "fd out size")
+def getdents64(thread: Thread, fd: int, buffer: int, count: int) -> int:
+    """The runtime's own descriptors are in no list."""
+    memory = thread.process.memory
+    while True:
+        result = thread.call(NR["getdents64"], fd, memory.host(buffer), count)
+        if result <= 0 or result > count or not lists_descriptors(fd):
+            return result
+        entries, at = memory.read(buffer, result), 0
+        kept = []
+        while at + NAME_AT <= result:               # another thread may have written there
+            entry = entries[at:at + max(ENTRY.unpack_from(entries, at)[0], NAME_AT)]
+            name = entry[NAME_AT:].partition(b"\0")[0]
+            if not (name.isdigit() and int(name) in thread.process.files.own):
+                kept.append(entry)
+            at += len(entry)
+        if kept:                                        # else it is not the end yet
+            memory.write(buffer, b"".join(kept))
+            return sum(map(len, kept))
 
 
 passed("pread64 fd out size size | pwrite64 fd buffer:2 size size")

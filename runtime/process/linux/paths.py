@@ -87,6 +87,15 @@ class Paths:
         return len(parts) == 4 and parts[3] == b"exe" and is_self(parts[2])
 
 
+def lists_descriptors(fd: int) -> bool:
+    """Whether a folder is /proc/self/fd or fdinfo, by whatever name, or of one of this process's threads."""
+    try:
+        parts = os.readlink(b"/proc/self/fd/%d" % fd).split(b"/")
+    except OSError:
+        return False                                    # no /proc here
+    return len(parts) in (4, 6) and parts[1] == b"proc" and parts[-1] in (b"fd", b"fdinfo") and is_self(parts[2])
+
+
 def is_self(name: bytes) -> bool:
     """Whether a name in /proc is this process's."""
     return name in (b"self", b"thread-self") or name == b"%d" % os.getpid()
