@@ -52,6 +52,11 @@ _local = _thread._local()
 Machine = tuple[int, bool]      # context, inline: how a machine's code is decoded (decode.tables)
 
 
+def prepare() -> None:
+    """Import what the first instruction of a process needs: for who holds a lock while it imports (imports.py)."""
+    _tables()
+
+
 def _decoder(machine: Machine | None = None, level: str = WITH_BITS) -> decoder.Decoder:
     """The calling thread's: what one leaves about an instruction another one would overwrite."""
     if not hasattr(_local, "decoders"):

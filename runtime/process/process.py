@@ -126,7 +126,9 @@ class Process:
     def oracle_memory(self) -> Any:
         """Guest memory as the oracle wants it."""
         with IMPORTS:
+            from dragoman.dbt import listing
             from dragoman.dbt.emulate import Bytes
+            listing.prepare()
         return Bytes(self._read, self._write)
 
     def _read(self, address: int, length: int) -> bytes:
