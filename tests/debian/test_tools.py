@@ -8,9 +8,11 @@ import subprocess
 import pytest
 
 from dragoman.runtime.options import ENGINES
-from tests.debian.roots import ARCHITECTURE, SUITE, debian_root, run
+from tests.command import DRAGOMAN
+from tests.debian.roots import ARCHITECTURE, SUITE, debian_root, finished, run
 from tests.debian.scripts import SCRIPTS
 from tests.real.fetch import index, package_file
+from tests.rootfs.contained import need
 
 pytestmark = pytest.mark.debian
 PACKAGES = "git perl sqlite3 xz-utils dpkg procps".split()
@@ -58,3 +60,18 @@ def test_dpkg_unpacks_what_dpkg_deb_unpacks_natively(root, tmp_path):
     assert len(files) > 10 and filecmp.cmpfiles(expected, target, files, shallow=False) == (list(files), [], [])
     for path in files:
         assert (expected / path).lstat().st_mode == (target / path).lstat().st_mode
+
+
+def test_ip_lists_what_interfaces_there_are():
+    """By netlink; with --net none there is loopback alone."""
+    root = debian_root(["iproute2"])
+
+    def listed(words):
+        done = finished([*DRAGOMAN, "run", *words, "-o", "address"], 120, None)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return [line.split()[1:4] for line in done.stdout.decode().splitlines()]
+    rows = listed(["-L", str(root), f"{root}/usr/bin/ip"])
+    assert ["lo", "inet", "127.0.0.1/8"] in rows and {row[0] for row in rows} <= {name for _, name in socket.if_nameindex()}
+    need("namespaces")
+    inside = ["--rootfs", str(root), "--containment", "namespaces", "--net", "none", "/usr/bin/ip"]
+    assert listed(inside) == [["lo", "inet", "127.0.0.1/8"], ["lo", "inet6", "::1/128"]]
