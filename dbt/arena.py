@@ -11,7 +11,7 @@ _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXE
 # Below 2 GiB, behind the engine's images: rel32 reaches everything, and addresses fit 32 bits.
 _FIRST, _LAST, _STEP = 0x6000_0000, 0x7800_0000, 0x0100_0000
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.PyDLL(None)
 _mmap = _libc.mmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
