@@ -90,6 +90,7 @@ class Process:
         self.perform: Any = table.perform
         self.strace_fd = self.log_fd
         if options.strace:
+            from dragoman.runtime.process import log  # noqa: F401  (for `trace`, which holds no lock of imports)
             from dragoman.runtime.process.linux import strace_lines
             if options.strace_file is not None:
                 self.strace_fd = self._log_file(options.strace_file)
@@ -314,6 +315,7 @@ class Process:
 
     def end(self, status: int) -> None:
         """exit_group."""
+        IMPORTS.acquire()                               # for good: what is imported from here on has no lock of its own
         for hook in self.end_hooks:
             hook(status)
         self.finish()
@@ -334,6 +336,7 @@ class Process:
     def die(self, number: int, thread: Thread | None = None, info: bytes = b"") -> None:
         """End of this signal, which `thread` has got, as the program would natively."""
         if thread is not None and self.death_hooks:
+            IMPORTS.acquire()                           # as above, and before the world, as whoever forks
             self.engine.stop_world(thread.cpu)          # for good: what is left of the process is to hold still
             for hook in self.death_hooks:
                 hook(thread, number, info)
