@@ -90,7 +90,7 @@ class Process:
         self.perform: Any = table.perform
         self.strace_fd = self.log_fd
         if options.strace:
-            from dragoman.runtime.process import log  # noqa: F401  (for `trace`, which holds no lock of imports)
+            from dragoman.runtime.process import log  # for `trace`, which holds no lock of imports
             from dragoman.runtime.process.linux import strace_lines
             if options.strace_file is not None:
                 self.strace_fd = self._log_file(options.strace_file)
