@@ -9,7 +9,7 @@ from _struct import error as StructError  # type: ignore[attr-defined]
 from dragoman.runtime.process.elf import HEADER, PT_LOAD, SEGMENT
 
 SECTION, SYMBOL = Struct("<IIQQQQIIQQ"), Struct("<IBBHQQ")
-SYMTAB, DYNSYM = 2, 11
+PROGBITS, SYMTAB, DYNSYM, ALLOCATED = 1, 2, 11, 2
 NOTYPE, FUNCTION = 0, 2
 
 
@@ -18,6 +18,7 @@ class Table:
 
     def __init__(self, path: bytes) -> None:
         self.loads: list[tuple[int, int, int]] = []         # offset, its end, address
+        self.frames: tuple[int, int] | None = None          # offsets where .eh_frame begins and ends
         found: dict[int, tuple[str, int]] = {}              # address: name, size
         try:
             with open(path, "rb") as file:
@@ -29,7 +30,7 @@ class Table:
         self.names = [found[start] for start in self.starts]
 
     def _read(self, data: bytes, found: dict[int, tuple[str, int]]) -> None:
-        ident, _, _, _, _, phoff, shoff, _, _, _, phnum, _, shnum, _ = HEADER.unpack_from(data)
+        ident, _, _, _, _, phoff, shoff, _, _, _, phnum, _, shnum, names = HEADER.unpack_from(data)
         if ident[:6] != b"\x7fELF\x02\x01":
             return
         for n in range(phnum):
@@ -37,6 +38,10 @@ class Table:
             if kind == PT_LOAD:
                 self.loads.append((offset & -4096, offset + size, address & -4096))
         sections = [SECTION.unpack_from(data, shoff + n * SECTION.size) for n in range(shnum)]
+        texts = sections[names][4] if names < len(sections) else 0
+        for name, kind, flags, _, offset, size, *_ in sections:
+            if kind == PROGBITS and flags & ALLOCATED and data.startswith(b".eh_frame\0", texts + name):
+                self.frames = offset, offset + size
         for wanted in (DYNSYM, SYMTAB):
             for _, kind, _, _, offset, size, link, _, _, _ in sections:
                 if kind == wanted:
@@ -83,16 +88,33 @@ class Symbols:
         self._areas = []
 
     def __call__(self, address: int) -> str:
+        found = self._table(address)
+        return found[0].name(found[1]) if found else ""
+
+    def frames(self, address: int) -> tuple[int, int] | None:
+        """Guest addresses between which .eh_frame of the file there is mapped."""
+        found = self._table(address)
+        if found is None or found[0].frames is None:
+            return None
+        first, last = found[0].frames
+        path = self._find(address)[2]                   # type: ignore[index]
+        for start, end, name, offset in self._areas:
+            if name == path and offset <= first and last <= offset + end - start:
+                return start - offset + first, start - offset + last
+        return None
+
+    def _table(self, address: int) -> tuple[Table, int] | None:
+        """Of the file that is mapped there, and the place in it."""
         area = self._find(address)
         if area is None:
             self._look()
             area = self._find(address)
         if area is None or not area[2].startswith(b"/"):
-            return ""
+            return None
         start, _, path, offset = area
         if path not in self._tables:
             self._tables[path] = Table(path)
-        return self._tables[path].name(address - start + offset)
+        return self._tables[path], address - start + offset
 
     def _find(self, address: int) -> tuple[int, int, bytes, int] | None:
         n = bisect_right(self._areas, (address, 1 << 64)) - 1

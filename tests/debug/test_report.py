@@ -1,6 +1,12 @@
 """--crash-report: registers, code, backtrace, mapping, siginfo."""
 
+import os
+import subprocess
+
 import pytest
+
+from tests.command import dragoman
+from tests.debug.conftest import COMPILER
 
 
 @pytest.mark.parametrize("engine", ["auto", "interpreter", "region"])
@@ -29,3 +35,35 @@ def test_report_of_an_abort_into_a_file(run, tmp_path):
 
 def test_no_report_of_a_good_end(run):
     assert run("", "--crash-report").stderr == ""
+
+
+SOURCE = """
+#include <alloca.h>
+#include <string.h>
+__attribute__((noinline)) int deep(int left)
+{
+    char *room = alloca(16 * left + 16);            /* how large its frame is can be seen in no instruction */
+    memset(room, left, 16 * left + 16);
+    if (!left)
+        *(volatile int *)16 = room[0];
+    return deep(left - 1) + room[left];
+}
+int main(void) { return deep(3); }
+"""
+
+
+LIBRARIES = "/usr/riscv64-linux-gnu"             # of Debian's libc6-riscv64-cross
+
+
+@pytest.mark.parametrize("flags", ["-static", "-static -s", ""], ids=["static", "stripped", "dynamic"])
+def test_calls_are_found_by_unwind_tables(tmp_path, flags):
+    """As code of C++, Rust and Go's cgo has them; not by a guess at the code, and down to the first function, which has no caller."""
+    if COMPILER is None or not os.path.exists(f"{LIBRARIES}/lib/libc.so.6"):
+        pytest.skip("riscv64-linux-gnu-gcc or libc6-riscv64-cross is not installed")
+    options = "-x c - -O2 -w -fasynchronous-unwind-tables -fno-optimize-sibling-calls".split()
+    subprocess.run([COMPILER, *options, *flags.split(), "-o", tmp_path / "guest"], input=SOURCE, text=True, check=True)
+    done = dragoman("run", "-L", LIBRARIES, "--crash-report", str(tmp_path / "guest"))
+    calls = [line for line in done.stderr.splitlines() if line.startswith("  #")]
+    assert done.returncode == -11 and len(calls) == 8 and not any("(by" in line for line in calls)
+    names = [line.split()[2].partition("+")[0] for line in calls]
+    assert flags == "-static -s" or (names[:5], names[7]) == (["deep", "deep", "deep", "deep", "main"], "_start")

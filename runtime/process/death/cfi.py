@@ -23,6 +23,10 @@ class Damaged(Exception):
     """No call frame information that can be understood."""
 
 
+class Elsewhere(Damaged):
+    """An entry that is good, and of other code."""
+
+
 class Reader:
     """Numbers one after the other from guest memory."""
 
@@ -57,11 +61,14 @@ class Reader:
 
 
 class Rules(NamedTuple):
-    """At one pc: the frame's address is register + offset; where registers are saved, as offsets from it; of a signal's frame."""
+    """At one pc: the frame's address is register + offset; where registers are saved, as offsets from it; of a signal's frame.
+
+    outermost: it has no caller (the rule of ra is "undefined")."""
     register: int
     offset: int
     saved: dict[int, int]
     of_signal: bool
+    outermost: bool = False
 
 
 def find(read: Callable[[int, int], bytes], header: int, pc: int) -> Rules:
@@ -84,6 +91,23 @@ def find(read: Callable[[int, int], bytes], header: int, pc: int) -> Rules:
     return _of_entry(read, header + Reader(read, first + 8 * (low - 1) + 4).number(4, True), pc)
 
 
+def search(read: Callable[[int, int], bytes], start: int, end: int, pc: int) -> Rules:
+    """The same by .eh_frame alone, from its first entry on. Raises Damaged."""
+    at = start
+    while at + 8 <= end:
+        place = Reader(read, at)
+        length = place.number(4)
+        if not length:
+            break
+        if place.number(4):                             # no common entry
+            try:
+                return _of_entry(read, at, pc)
+            except Elsewhere:
+                pass
+        at += 4 + length
+    raise Damaged
+
+
 def _of_entry(read: Callable[[int, int], bytes], at: int, pc: int) -> Rules:
     place = Reader(read, at)
     end = place.number(4) + at + 4
@@ -93,7 +117,7 @@ def _of_entry(read: Callable[[int, int], bytes], at: int, pc: int) -> Rules:
     start = place.pointer(encoding, 0)
     length = place.number(SIZES[encoding & 0x0F][0])
     if not start <= pc < start + length:
-        raise Damaged
+        raise Elsewhere
     if has_length:
         place.at += place.leb()
     return _run(place, end, code, data, start, pc, rules, rules)._replace(of_signal=of_signal)
@@ -129,7 +153,8 @@ def _common(read: Callable[[int, int], bytes], at: int) -> tuple[int, int, int, 
 def _run(place: Reader, end: int, code: int, data: int, location: int, pc: int, rules: Rules, initial: Rules | None) -> Rules:
     """Execute a program of call frame instructions up to `pc`; all of it, where there are no first rules."""
     register, offset, saved = rules.register, rules.offset, dict(rules.saved)
-    stack: list[tuple[int, int, dict[int, int]]] = []
+    undefined = rules.outermost
+    stack: list[tuple[int, int, dict[int, int], bool]] = []
     for _ in range(MOST_STEPS):
         if place.at >= end:
             break
@@ -151,13 +176,16 @@ def _run(place: Reader, end: int, code: int, data: int, location: int, pc: int, 
             number = place.leb()
             saved[number] = place.leb(byte == 0x11) * data
         elif byte in (0x07, 0x08):                      # undefined, same_value
-            saved.pop(place.leb(), None)
+            number = place.leb()
+            saved.pop(number, None)
+            if number == RA:
+                undefined = byte == 0x07
         elif byte == 0x0A:
-            stack.append((register, offset, dict(saved)))
+            stack.append((register, offset, dict(saved), undefined))
         elif byte == 0x0B:
             if not stack:
                 raise Damaged
-            register, offset, saved = stack.pop()
+            register, offset, saved, undefined = stack.pop()
         elif byte == 0x0C:
             register, offset = place.leb(), place.leb()
         elif byte == 0x12:
@@ -170,4 +198,4 @@ def _run(place: Reader, end: int, code: int, data: int, location: int, pc: int, 
             place.leb()
         elif byte and high != 0x40 and not 2 <= byte <= 4:
             raise Damaged                               # expressions, which compilers use for few frames
-    return Rules(register, offset, saved, False)
+    return Rules(register, offset, saved, False, undefined and RA not in saved)

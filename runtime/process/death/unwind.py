@@ -9,14 +9,13 @@ from typing import NamedTuple
 from dragoman.dbt import listing
 from dragoman.runtime.process import riscv64_frame as signal_frame
 from dragoman.runtime.process.death.areas import Mapped
-from dragoman.runtime.process.death.cfi import Damaged, Rules, find
+from dragoman.runtime.process.death.cfi import Damaged, Rules, find, search
 from dragoman.runtime.process.elf import HEADER, PT_LOAD, SEGMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dragoman.runtime.process.process import Process
+    from dragoman.runtime.process.symbols import Symbols
 
 MOST_FRAMES = 64
 MOST_CODE = 1 << 14             # bytes of a function up to pc
@@ -38,7 +37,7 @@ class Frame(NamedTuple):
 class Unwinder:
     """Of a process that holds still."""
 
-    def __init__(self, process: Process, areas: list[Mapped], symbols: Callable[[int], str]) -> None:
+    def __init__(self, process: Process, areas: list[Mapped], symbols: Symbols) -> None:
         self.process, self.areas, self._symbols = process, areas, symbols
         self._headers: dict[bytes, int] = {}            # of a file: guest address of its .eh_frame_hdr, 0: none
 
@@ -74,14 +73,18 @@ class Unwinder:
         return words[0], "signal"
 
     def _by_rules(self, pc: int, x: list[int], exact: bool) -> tuple[int, str] | None:
-        header = self._header(pc)
-        if not header:
-            return None
+        header, read, at = self._header(pc), self.process.memory.read_some, pc if exact else pc - 1
+        frames = None if header else self._symbols.frames(pc)       # a static program's, which has no such table
         try:
-            rules = find(self.process.memory.read_some, header, pc if exact else pc - 1)
+            if header:
+                rules = find(read, header, at)
+            elif frames is not None:
+                rules = search(read, *frames, at)
+            else:
+                return None
         except Damaged:
             return None
-        return self._apply(rules, x)
+        return (0, "cfi") if rules.outermost else self._apply(rules, x)
 
     def _apply(self, rules: Rules, x: list[int]) -> tuple[int, str] | None:
         if rules.register >= 32:
