@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import _thread
 
-from dragoman.runtime.memory.mappings import GROWS, HEAP, PLAIN, Area, Mappings
+from dragoman.runtime.memory.mappings import GROWS, HEAP, PLAIN, STACK, Area, Mappings
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -39,6 +39,7 @@ LOWEST = 0x1_0000                # vm.mmap_min_addr: below it is never mapped
 MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+UNLIMITED = (1 << 64) - 1        # RLIM_INFINITY
 EMPTYING = frozenset({4, 9})     # MADV_DONTNEED, MADV_REMOVE; MADV_FREE (8) empties at some later time, or not
 STACK_GAP = 1 << 20              # kept free below stacks that can grow, as the kernel's stack_guard_gap
 
@@ -55,6 +56,11 @@ def pages(length: int) -> int:
     return (length + PAGE - 1) & -PAGE
 
 
+def _is_data(area: Area, prot: int) -> bool:
+    """Whether it counts for RLIMIT_DATA with this protection."""
+    return bool(prot & PROT_WRITE) and not area.shared and area.kind not in (STACK, GROWS)
+
+
 def host_prot(prot: int) -> int:
     """Host protection of guest pages: executable ones must be readable, for the decoder."""
     return prot & (PROT_READ | PROT_WRITE) | (PROT_READ if prot & PROT_EXEC else 0)
@@ -66,7 +72,7 @@ class AddressSpace(Window):
     def __init__(self, size: int | None = None):
         super().__init__(size)
         self.engine: Any = None     # set_executable, clear_executable; None: nobody needs to know
-        self.limit = 1 << 64        # RLIMIT_AS of the guest
+        self.limit = self.data_limit = UNLIMITED        # RLIMIT_AS and RLIMIT_DATA of the guest
         self.budget: Any = None    # limits.Budget, told of all that is writable
         self._empty()
 
@@ -150,6 +156,15 @@ class AddressSpace(Window):
             return True
         return self.budget.hold(self._writable(0, self.size) - self._writable(start, end) + more)
 
+    def _affords_data(self, more: int, start: int = 0, end: int = 0) -> bool:
+        """The same for private writable memory, the stack left out (RLIMIT_DATA)."""
+        if self.data_limit >= UNLIMITED or not more:
+            return True
+        return self._data(0, self.size) - self._data(start, end) + more <= self.data_limit
+
+    def _data(self, start: int, end: int) -> int:
+        return sum(area.end - area.start for area in self.table.within(start, end) if _is_data(area, area.prot))
+
     def _tell_budget(self) -> None:
         if self.budget is not None:
             self.budget.hold(self._writable(0, self.size))
@@ -190,7 +205,8 @@ class AddressSpace(Window):
             return -ENOMEM
         with _LOCK:
             replaced = (address, min(address + length, self.size)) if flags & MAP_FIXED else (0, 0)
-            if not self._affords(length, prot, *replaced):
+            data = prot & PROT_WRITE and flags & MAP_TYPE == MAP_PRIVATE and not flags & MAP_GROWSDOWN and kind != STACK
+            if not self._affords(length, prot, *replaced) or (data and not self._affords_data(length, *replaced)):
                 return -ENOMEM
             if not fixed:
                 address = self._room(length, address)
@@ -267,6 +283,10 @@ class AddressSpace(Window):
             reach = self.table.covered_to(address, end)
             if self.budget is not None and prot & PROT_WRITE and not self._affords(reach - address, prot, address, reach):
                 return -ENOMEM
+            if self.data_limit < UNLIMITED and prot & PROT_WRITE and not self._affords_data(sum(
+                    area.end - area.start for area in self.table.within(address, reach)
+                    if not area.prot & PROT_WRITE and _is_data(area, prot))):
+                return -ENOMEM
             if reach > address:
                 result = call(NR["mprotect"], self.base + address, reach - address, host_prot(prot))
                 if result < 0:
@@ -305,7 +325,8 @@ class AddressSpace(Window):
                 return old
             if area.end < old + old_length:
                 return -EFAULT
-            if not self._affords(max(0, new_length - old_length), area.prot):
+            more = max(0, new_length - old_length)
+            if not self._affords(more, area.prot) or (_is_data(area, area.prot) and not self._affords_data(more)):
                 return -ENOMEM
             if flags & MREMAP_FIXED:
                 if address & (PAGE - 1) or (address < old + old_length and old < address + new_length):
@@ -429,7 +450,7 @@ class AddressSpace(Window):
             if self.brk_start <= address and self._inside(0, new):
                 if new > old:
                     if (not self.table.is_free(old, new + PAGE) or not self._affords(new - old, PROT_WRITE)
-                            or host_mmap(self.base + old, new - old, PROT_READ | PROT_WRITE,
+                            or not self._affords_data(new - old) or host_mmap(self.base + old, new - old, PROT_READ | PROT_WRITE,
                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) < 0):
                         return self.brk_now
                     self._enter(Area(old, new, PROT_READ | PROT_WRITE, False, HEAP))

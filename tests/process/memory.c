@@ -167,6 +167,20 @@ static void limits(void) {
     few = (struct rlimit){0, 0}, show("soft over hard", setrlimit(RLIMIT_AS, &(struct rlimit){2, 1})), show("no such", setrlimit(99, &few)), show("nowhere", syscall(SYS_prlimit64, 0, RLIMIT_AS, 8, 0));
     few = (struct rlimit){100, 100}, show("stack", setrlimit(RLIMIT_STACK, &(struct rlimit){4 * MIB, RLIM_INFINITY})), getrlimit(RLIMIT_STACK, &few), printf("%ld\n", (long)few.rlim_cur / MIB);
 }
+static void data(void) {
+    struct rlimit few = {64 * MIB, RLIM_INFINITY};
+    char *fixed = mmap(NULL, 32 * MIB, PROT_READ, PRIVATE, -1, 0), *shared, *grown;
+    must(fixed != MAP_FAILED);
+    show("set", setrlimit(RLIMIT_DATA, &few));
+    told("too much", mmap(NULL, 128 * MIB, RW, PRIVATE, -1, 0), 0);
+    shared = mmap(NULL, 128 * MIB, RW, SHARED, -1, 0), printf("shared %d, readable %d\n", shared != MAP_FAILED, mmap(NULL, 128 * MIB, PROT_READ, PRIVATE, -1, 0) != MAP_FAILED);
+    show("heap", brk((char *)sbrk(0) + 128L * MIB));
+    grown = mmap(NULL, 40 * MIB, RW, PRIVATE, -1, 0), must(grown != MAP_FAILED);
+    show("made writable", mprotect(fixed, 32 * MIB, RW)), show("a part of it", mprotect(fixed, 4 * MIB, RW)), show("once more", mprotect(fixed, 4 * MIB, RW));
+    told("larger", mremap(grown, 40 * MIB, 80 * MIB, MREMAP_MAYMOVE), 0), show("the same place", mmap(grown, 40 * MIB, RW, PRIVATE | MAP_FIXED, -1, 0) == grown);
+    printf("a stack %d\n", mmap(NULL, 128 * MIB, RW, PRIVATE | MAP_GROWSDOWN | MAP_NORESERVE, -1, 0) != MAP_FAILED);
+    munmap(grown, 40 * MIB), show("now", mprotect(fixed, 32 * MIB, RW));
+}
 static const Case cases[] = {
-    CASE(places), CASE(grows), CASE(protection), CASE(moves), CASE(advice), CASE(locks), CASE(files), CASE(maps), CASE(heap), CASE(limits), {0}};
+    CASE(places), CASE(grows), CASE(protection), CASE(moves), CASE(advice), CASE(locks), CASE(files), CASE(maps), CASE(heap), CASE(limits), CASE(data), {0}};
 int main(int argc, char **argv) { return run_cases(cases, argc, argv); }

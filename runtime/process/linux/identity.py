@@ -7,7 +7,7 @@ import os
 from dragoman.runtime.process.linux import riscv64
 from dragoman.runtime.process.linux.descriptors import PAIR
 from dragoman.runtime.process.linux.host import NR, address_of
-from dragoman.runtime.process.linux.limits import COUNT, RLIMIT_AS, RLIMIT_NOFILE, VIRTUAL
+from dragoman.runtime.process.linux.limits import COUNT, RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE, VIRTUAL
 from dragoman.runtime.process.linux.table import Thread, absent, hides, passed, settle, signed32, syscall
 
 EINVAL = 22
@@ -57,6 +57,8 @@ def prlimit64(thread: Thread, pid: int, resource: int, new: int, old: int) -> in
             return result
         if resource == RLIMIT_AS:
             memory.limit = soft
+        elif resource == RLIMIT_DATA:
+            memory.data_limit = soft
     if old:
         memory.write_struct(old, PAIR, *before)
     return 0
