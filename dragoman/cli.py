@@ -276,6 +276,8 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
 
 def run(words: list[str]) -> int:
     """dragoman run"""
+    import gc
+    gc.disable()                # nothing is garbage until the guest begins: run.begin enables it
     options = run_options(words, host_environment())
     if isinstance(options, str):
         return say(options)

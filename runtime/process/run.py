@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 
 from dragoman.dbt import engine
@@ -75,8 +76,7 @@ def begin(process: Process, enter: Callable[[Process], None] | None = None) -> N
     if options.stats:
         from dragoman.runtime.process import statistics
         statistics.attach(process)
-    import gc
-    gc.freeze()
+    gc.freeze()                 # a fork's child would copy pages only to look for garbage there
     gc.enable()
     process.live(thread)
 
