@@ -13,6 +13,7 @@ and a CPU without them (isa/levels.py) is one whose look-up begins behind them: 
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 from importlib.machinery import PathFinder
@@ -237,6 +238,7 @@ def names() -> tuple[int, int, dict[str, int]]:
     return capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC, ids
 
 
+@functools.cache                # a fork must not come into the midst of libc's loading: see imports.py
 def library() -> ctypes.CDLL:
     """libcapstone, without its Python binding (10 ms)."""
     spec = PathFinder.find_spec("capstone")

@@ -53,8 +53,9 @@ Machine = tuple[int, bool]      # context, inline: how a machine's code is decod
 
 
 def prepare() -> None:
-    """Import what the first instruction of a process needs: for who holds a lock while it imports (imports.py)."""
+    """Import and load what the first instruction of a process needs: for who holds a lock while it imports (imports.py)."""
     _tables()
+    decoder.library()
 
 
 def _decoder(machine: Machine | None = None, level: str = WITH_BITS) -> decoder.Decoder:
