@@ -113,7 +113,8 @@ def serve(listener: socket.socket, end: socket.socket, path: bytes | None) -> No
         waiting.register(end, selectors.EVENT_READ)
         ready = [key.fileobj for key, _ in waiting.select()]
     if path is not None:
-        os.unlink(path)
+        with contextlib.suppress(OSError):              # somebody was faster
+            os.unlink(path)
     if listener not in ready:
         return
     client = listener.accept()[0]
