@@ -15,6 +15,21 @@ from tests.command import DRAGOMAN
 GDB, COMPILER = (shutil.which(name) for name in ("gdb-multiarch", "riscv64-linux-gnu-gcc"))
 FLAGS = "-g -O1 -pthread -fno-omit-frame-pointer -w".split()
 PATIENCE = 120                  # seconds: on a busy host
+# Of the guest's part `fork`: parent and child are kept, and each goes to its end; what is seen, and the parent's status.
+BEFORE_BOTH = "set detach-on-fork off\nset schedule-multiple on\nset follow-fork-mode parent"
+BOTH_SIDES = r'''
+    break bump
+    continue
+    printf ". %ld %d\n", amount, $_inferior
+    continue
+    printf ". %d\n", $_exitcode
+    inferior 1
+    continue
+    printf ". %ld %d\n", amount, $_inferior
+    continue
+    printf ". %d\n", $_exitcode
+    '''
+BOTH_SEEN = [". 1000 2", ". 5", ". 1 1", ". 5"], 5
 
 
 def guest(folder: Path, static: bool = True) -> Path:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gdb_process.debugged import gdb, waiting
+from tests.gdb_process.debugged import BEFORE_BOTH, BOTH_SEEN, BOTH_SIDES, gdb, waiting
 
 ENGINES = ["auto", "interpreter", "region"]
 
@@ -150,19 +150,8 @@ def test_forks_are_followed(debug, part, mode, amount, code):
 
 
 def test_both_sides_of_a_fork_stay(debug):
-    lines, status = debug("fork", r'''
-        break bump
-        continue
-        printf ". %ld %d\n", amount, $_inferior
-        continue
-        printf ". %d\n", $_exitcode
-        inferior 1
-        continue
-        printf ". %ld %d\n", amount, $_inferior
-        continue
-        printf ". %d\n", $_exitcode
-        ''', before="set detach-on-fork off\nset schedule-multiple on\nset follow-fork-mode parent")
-    assert lines == [". 1000 2", ". 5", ". 1 1", ". 5"] and status == 5
+    lines, status = debug("fork", BOTH_SIDES, BEFORE_BOTH)
+    assert (lines, status) == BOTH_SEEN
 
 
 def test_exec_is_seen_and_breakpoints_go_with_the_program(debug):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.command import dragoman
-from tests.gdb_process.debugged import PATIENCE, gdb, waiting
+from tests.gdb_process.debugged import BEFORE_BOTH, BOTH_SEEN, BOTH_SIDES, PATIENCE, gdb, waiting
 from tests.rootfs.contained import WAYS, need
 
 
@@ -40,20 +40,8 @@ def test_a_guest_in_a_root(root, binary, way, tmp_path):
 def test_children_in_a_root(root, binary, way, tmp_path):
     need(way)
     with waiting("/guest", "fork", options=("--rootfs", str(root), "--containment", way), folder=tmp_path) as (place, process):
-        lines = gdb(binary, place, r'''
-            break bump
-            continue
-            printf ". %ld %d\n", amount, $_inferior
-            continue
-            printf ". %d\n", $_exitcode
-            inferior 1
-            continue
-            printf ". %ld %d\n", amount, $_inferior
-            continue
-            printf ". %d\n", $_exitcode
-            ''', before="set detach-on-fork off\nset schedule-multiple on\nset follow-fork-mode parent")
-        assert process.wait(PATIENCE) == 5
-    assert lines == [". 1000 2", ". 5", ". 1 1", ". 5"]
+        lines = gdb(binary, place, BOTH_SIDES, BEFORE_BOTH)
+        assert (lines, process.wait(PATIENCE)) == BOTH_SEEN
 
 
 def test_a_place_that_cannot_be_had(root, tmp_path):
