@@ -120,7 +120,7 @@ class Writer(RegisterTexts):
         lines.append(f"{self.label(block.pc)}:")
         values, dirty, label, end = Values(block, lines), block.dirty, self.label(block.pc), ()
         for one in block.code:
-            dirty, label, end = self.instruction(one, values, dirty, label, one.pc in block.stores)
+            dirty, label, end = self.instruction(one, values, dirty, label, one.pc in block.stores, one.pc != block.told)
         if block.pc == SHARED_JUMP:
             end = "jump_to", self.load_goto(lines), "jump"  # type: ignore
         if block.pc == COLD_EXIT:
@@ -130,8 +130,9 @@ class Writer(RegisterTexts):
             self.keep(block, values)
             self.end(block, values, dirty, end)
 
-    def instruction(self, one: Instruction, values: Values, dirty: int, label: str, stores: bool):  # type: ignore[no-untyped-def]
-        """Dirty registers and the basic block behind it, and how it ends. stores: registers and pc, before an access."""
+    def instruction(self, one: Instruction, values: Values, dirty: int, label: str,    # type: ignore[no-untyped-def]
+                    stores: bool, tells: bool):
+        """Dirty registers and the basic block behind it, and how it ends. stores: registers, before an access; tells: and its pc."""
         twice = named_twice(one)
         what = use(one.form, twice)
         texts = {"p": self.name("i"), "imm": one.imm, "rm": one.rm, "pc": one.pc, "next_pc": one.pc + one.size & ADDRESS,
@@ -159,7 +160,8 @@ class Writer(RegisterTexts):
                 site = Site(self.name("f"))
                 self.store(values, dirty, "%state", site)
                 if self.request.precise == LAZY:
-                    site.set_field("pc", str(one.pc))
+                    if tells:
+                        site.set_field("pc", str(one.pc))
                     values.lines += site.lines
                 dirty = 0
                 texts["flush"] = "\n".join(values.lines[before:])

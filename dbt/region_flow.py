@@ -17,6 +17,7 @@ from dragoman.dbt.state import EAGER, LAZY, SINK
 F_SHIFT = 32
 X_MASK, F_MASK = (1 << 32) - 1, (1 << 32) - 1 << F_SHIFT
 SHARED_JUMP = -1                # the node where all indirect jumps and calls meet
+NOWHERE = -3                    # no pc
 COLD_EXIT = -2                  # and the one of ways out that are hardly ever taken: one copy of the stores serves all
 ADDRESS = (1 << 64) - 1         # addresses are unsigned here
 SHIFT = {"x": 0, "f": F_SHIFT, "single": F_SHIFT, "low": F_SHIFT}
@@ -69,6 +70,7 @@ class Block:
         self.accesses = False
         self.synced = False                     # on entry; see Flow
         self.stores: set[int] = set()           # pcs of accesses before which registers are stored, in a precise region
+        self.told = NOWHERE                     # the first of those, if the state has its pc already
         self.writes_behind = 0                  # what is written from the last of those on
         self.ends_single = self.ends_raw = 0    # f registers by the kind of the last write
         self.single_first = self.single_not_first = 0     # by the kind of the first access
@@ -136,6 +138,8 @@ class Flow:
         if request.precise:
             self._find_syncs()
             self._find_stores()
+        if request.precise == LAZY:
+            self._find_told()
         self._find_dirty()
         self._find_live()
         self._find_singles()
@@ -274,6 +278,24 @@ class Flow:
                     if file != "x" or number != SINK:
                         block.writes_behind |= 1 << SHIFT[file] + number
                 synced = (synced or what.accesses) and lazy and not what.final
+
+    def _find_told(self) -> None:
+        """Forward: which pc the state has on entry to a block, if that is one and the same from wherever it is come to. A loop whose
+        first instruction is its first access has it from the way into the loop on."""
+        told = {pc: pc for pc in self.entries}
+        todo = list(told)
+        while todo:
+            block = self.blocks[todo.pop()]
+            out = max(block.stores, default=told[block.pc])
+            for pc in block.successors:
+                new = pc if (block.pc, pc) in self.syncs else out
+                if told.get(pc, new) != new:
+                    new = NOWHERE
+                if told.get(pc) != new:
+                    told[pc] = new
+                    todo.append(pc)
+        for pc, block in self.blocks.items():
+            block.told = told[pc] if block.stores and told[pc] == min(block.stores) else NOWHERE
 
     def _find_dirty(self) -> None:
         """Forward. A precise region knows nothing of what the state's words of pinned registers hold."""
