@@ -437,6 +437,11 @@ class AddressSpace(Window):
                 self._clear(address, address + length)
             return result
 
+    def area_at(self, address: int) -> Area | None:
+        """The area there. Not in the midst of a change, where another thread's mprotect has taken out what it will put back."""
+        with _LOCK:
+            return self.table.find(address)
+
     def is_mapped(self, address: int, length: int) -> bool:
         """Whether a range, made whole pages, has no hole."""
         start, end = address & -PAGE, pages(address + length)

@@ -208,7 +208,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     inlet = outlet = -1
     if wish.flags & VFORK:
         stack = cpu.x[SP] & -8
-        area = process.memory.table.find(stack)
+        area = process.memory.area_at(stack)
         length = min(area.end - stack, REPORTED) if area else 0
         with process.files.room:
             ends = os.pipe()

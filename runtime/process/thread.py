@@ -231,7 +231,7 @@ class Thread:
             address = found
         if number == SIGSEGV:
             memory = self.process.memory
-            code = MAPERR if memory.table.find(address) is None else ACCERR
+            code = MAPERR if memory.area_at(address) is None else ACCERR
             if code == MAPERR and memory.grow_down(address, self.process.limits.get(RLIMIT_STACK)[0]):
                 return
         elif number != SIGBUS:
@@ -263,17 +263,17 @@ class Thread:
 
     def on_fetch(self) -> None:
         """pc is not in executable memory, or its page cannot be read."""
-        cpu, area = self.cpu, self.process.memory.table.find(self.cpu.pc)
+        cpu, area = self.cpu, self.process.memory.area_at(self.cpu.pc)
         number, address, careful, cpu.careful = SIGSEGV, cpu.pc, cpu.careful, 0     # type: ignore[attr-defined]
         if cpu.host_pc:                         # the decoder met it
             number, address, cpu.host_pc = self.fault_number(), cpu.exit_data, 0
             if not careful:                     # perhaps ahead of what is executed
                 cpu.careful = 1                 # type: ignore[attr-defined]
                 return
-            area = self.process.memory.table.find(address)
+            area = self.process.memory.area_at(address)
         elif area is not None and area.prot & PROT_EXEC:
             address = area.end                  # an instruction that crosses the end
-            area = self.process.memory.table.find(address)
+            area = self.process.memory.area_at(address)
         code = MAPERR if area is None else ACCERR
         signals.fault(self, number, code if number == SIGSEGV else 2, address, "executing")
 
@@ -311,7 +311,7 @@ class Thread:
         try:
             outcome = emulate.step(cpu, self.process.oracle_memory, level=self.process.options.cpu)
         except oracle.GuestFault as fault:
-            area = self.process.memory.table.find(fault.address)
+            area = self.process.memory.area_at(fault.address)
             signals.fault(self, SIGSEGV, MAPERR if area is None else ACCERR, fault.address, "accessing")
         else:
             self.emulated(outcome.reason, outcome.value)

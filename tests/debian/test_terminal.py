@@ -48,8 +48,10 @@ class Terminal:
         return self.until(expected)
 
     def status(self) -> int:
+        """Of the command, which ends by itself: the terminal is there until then, since its end would be a SIGHUP."""
+        status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
         os.close(self.end)
-        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        return status
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)

@@ -68,7 +68,8 @@ class DebuggedMemory:
     def _mapped(self, address: int, size: int) -> int:
         """Bytes from there on that are mapped."""
         memory = self._memory
-        return max(0, memory.table.covered_to(address, min(address + size, memory.size)) - address) if address < memory.size else 0
+        with fork_lock():
+            return max(0, memory.table.covered_to(address, min(address + size, memory.size)) - address) if address < memory.size else 0
 
     @contextmanager
     def _opened(self, address: int, protection: int) -> Iterator[None]:

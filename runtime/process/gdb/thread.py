@@ -112,7 +112,7 @@ class DebuggedThread(Thread):
     def execute_one(self) -> None:
         """The instruction at pc, while no other thread executes any; tells of a watchpoint."""
         cpu, process, watches = self.cpu, self.process, self.debugger.watches
-        area = process.memory.table.find(cpu.pc)
+        area = process.memory.area_at(cpu.pc)
         if area is None or not area.prot & PROT_EXEC:
             cpu.host_pc = 0
             self.rest()
@@ -131,7 +131,7 @@ class DebuggedThread(Thread):
             process.engine.go_on()
         self.rest()
         if outcome is None:
-            area = process.memory.table.find(refused)
+            area = process.memory.area_at(refused)
             signals.fault(self, SIGSEGV, MAPERR if area is None else ACCERR, refused, "accessing")
             return
         self.emulated(outcome.reason, outcome.value)
