@@ -23,7 +23,7 @@ from dragoman.runtime.process.process import Process
 EIO, ESRCH = 5, 3
 SIGKILL = 9
 NOT_STILL = 16                  # error number: EBUSY
-PATIENCE = 2                    # seconds: for a thread to come out of a system call
+PATIENCE = 20                   # seconds: for a thread to come out of a system call, on a busy host
 VFORK = 0x4000                  # of clone's flags
 
 
