@@ -17,8 +17,8 @@ from dragoman.dbt.state import EAGER, LAZY, SINK
 F_SHIFT = 32
 X_MASK, F_MASK = (1 << 32) - 1, (1 << 32) - 1 << F_SHIFT
 SHARED_JUMP = -1                # the node where all indirect jumps and calls meet
-NOWHERE = -3                    # no pc
 COLD_EXIT = -2                  # and the one of ways out that are hardly ever taken: one copy of the stores serves all
+NOWHERE = -3                    # no pc
 ADDRESS = (1 << 64) - 1         # addresses are unsigned here
 SHIFT = {"x": 0, "f": F_SHIFT, "single": F_SHIFT, "low": F_SHIFT}
 

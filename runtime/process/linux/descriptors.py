@@ -19,12 +19,11 @@ class Room:
     host's, whatever the guest has made of its own (limits.py). `unchanged` is for who forks: nobody holds it meanwhile."""
 
     def __init__(self) -> None:
-        self._lock, self._before = _thread.allocate_lock(), b""
-        self.unchanged = self._lock
+        self.unchanged, self._before = _thread.allocate_lock(), b""
 
     def __enter__(self) -> tuple[int, int]:
         """The limits until now, soft and hard."""
-        self._lock.acquire()
+        self.unchanged.acquire()
         old = bytes(PAIR.size)
         call(NR["prlimit64"], 0, RLIMIT_NOFILE, 0, address_of(old))
         soft, hard = PAIR.unpack(old)
@@ -35,7 +34,7 @@ class Room:
 
     def __exit__(self, *error: object) -> None:
         call(NR["prlimit64"], 0, RLIMIT_NOFILE, address_of(self._before), 0)
-        self._lock.release()
+        self.unchanged.release()
 
 
 class Descriptors:
