@@ -14,8 +14,10 @@ run: $(INSTALLED)
 	$(BIN)/dragoman perf $(GUEST)
 
 # Each part in a process of its own: engines and images want the same addresses below 2 GiB. 5: no test selected there.
+# A test that hangs ends the run, with what its threads were doing.
+HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 test: lint
-	for part in tests/test_*.py $(wildcard tests/[a-z]*/); do $(BIN)/python -m pytest -q $$part || [ $$? = 5 ] || exit 1; done
+	for part in tests/test_*.py $(wildcard tests/[a-z]*/); do $(BIN)/python -m pytest -q $(HANGS) $$part || [ $$? = 5 ] || exit 1; done
 
 # Debian's programs alone.
 test-real: $(INSTALLED)

@@ -104,8 +104,10 @@ class Vcpu:
         machine, cpu, turn = self.machine, self.cpu, self.turn
         cpu.attach()
         turn.begin()
-        while not machine.ended:
+        while True:
             self.take_requests()
+            if machine.ended:                           # behind them: the kick that came with it is taken
+                break
             if machine.still.held:                      # before a debugger's wishes: nothing moves
                 self.stand()
                 continue
