@@ -75,12 +75,13 @@ def _new_buffer() -> _Buffer:
     return buffer
 
 
-def _in_child() -> None:
+def forget_buffers() -> None:
+    """In a child: their calls name the parent's process id."""
     global _local
-    _local = _thread._local()  # its calls name the parent's process id
+    _local = _thread._local()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(after_in_child=forget_buffers)
 
 
 class Window:

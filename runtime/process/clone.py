@@ -1,6 +1,6 @@
 """clone and clone3: threads of the process on host threads, and child processes by fork.
 
-os.fork() from the guest's own host thread is the fork that keeps Python and libc whole. vfork's child (CLONE_VM and
+It is the guest's own host thread that forks (host.fork), which keeps Python and libc whole. vfork's child (CLONE_VM and
 CLONE_VFORK: posix_spawn) gets a copy of memory as well; the parent waits until it has called exec or ended, and then
 takes over the words that the child changed on the stack above the caller: posix_spawn reports its error there. No others,
 since what lies above may be of other threads, which have not waited (Go's stacks are parts of its heap).
@@ -17,8 +17,8 @@ from _struct import Struct
 
 from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.memory.space import fork_lock
-from dragoman.runtime.memory.window import GuestFault
-from dragoman.runtime.process.linux.host import NR, call
+from dragoman.runtime.memory.window import GuestFault, forget_buffers
+from dragoman.runtime.process.linux.host import NR, call, fork
 from dragoman.runtime.process.linux.table import NOT_MADE, syscall
 from dragoman.runtime.process.process import Process
 from dragoman.runtime.process.thread import ALL_SIGNALS, CALL_SIZE, Thread
@@ -257,6 +257,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
             _put_word(process, wish.parent_tid, pid)
         thread.apply_mask()
         return pid
+    forget_buffers()
     process.forked(thread)
     process.memory.was_copied()
     process.engine.after_fork(cpu)
@@ -287,7 +288,7 @@ def _fork(process: Process) -> int:
     """Raises OSError."""
     process.engine.before_fork()
     try:
-        return os.fork()
+        return fork()
     except OSError:
         process.engine.after_fork()
         raise

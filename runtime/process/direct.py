@@ -9,11 +9,11 @@ from dragoman.runtime.process.linux.generic import NUMBER
 from dragoman.runtime.process.linux.host import NR
 from dragoman.runtime.process.thread import A0, A7, CALL_SIZE
 
-# Name, then for each argument: p a pointer, - not. What they write is data: no code, no structure that differs.
+# Name, then for each argument: p a pointer, - not. What they write is no code, and no structure that differs.
 ROWS = """
 read -p- | write -p- | pread64 -p-- | pwrite64 -p-- | lseek --- | sched_yield | getrandom p--
 getppid | getuid | geteuid | getgid | getegid | clock_gettime -p | gettimeofday pp | clock_getres -p
-nanosleep pp | clock_nanosleep --pp | futex p-----
+nanosleep pp | clock_nanosleep --pp | futex p----- | wait4 -p-p | waitid --p-p
 """
 
 

@@ -1,8 +1,10 @@
-"""The host's side of system calls: numbers of x86-64 and a direct way to make a call that does not block."""
+"""The host's side of system calls: numbers of x86-64, a direct way to make a call that does not block, and fork."""
 
 from __future__ import annotations
 
+import _thread
 import ctypes
+import os
 
 from dragoman.runtime.process.linux.generic import numbered
 
@@ -47,8 +49,10 @@ NR = numbered("""
 NOT_MADE = -512  # result of Thread.call: a signal came first, nothing was done
 
 # With the GIL held: cheaper, and nothing that another thread of this process must do first is waited for.
-_syscall = ctypes.PyDLL(None, use_errno=True).syscall
+_libc = ctypes.PyDLL(None, use_errno=True)
+_syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+_bare_fork = getattr(_libc, "_Fork", None)      # glibc 2.34, musl 1.2.2
 _waiting = ctypes.CDLL(None, use_errno=True).syscall
 _waiting.restype = ctypes.c_long
 _long, _errno = ctypes.c_long, ctypes.get_errno
@@ -73,3 +77,16 @@ def call_and_wait(number: int, *arguments: int) -> int:
     """As `call`, and other threads of this process run meanwhile."""
     result = _waiting(_long(number), *map(_long, arguments))
     return -_errno() if result == -1 else result
+
+
+def fork() -> int:
+    """os.fork. The only thread of a process holds no locks of libc's or Python's that would have to be made anew: _Fork (POSIX.1-2024)
+    tells libc its new thread id and runs none of what os.fork does for the sake of other threads, nor hooks of os.register_at_fork;
+    all that makes memory the child's own, page by page. Raises OSError.
+    """
+    if _bare_fork is None or _thread._count():
+        return os.fork()
+    pid: int = _bare_fork()
+    if pid < 0:
+        raise OSError(_errno(), os.strerror(_errno()))
+    return pid
