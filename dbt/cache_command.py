@@ -1,4 +1,4 @@
-"""`dragoman cache show|clear|wait`: looks after the store and the compiler process."""
+"""`dragoman cache show|clear|limit|wait`: looks after the store and the compiler process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dragoman.dbt.channel import Inbox, Message, ProtocolError
 from dragoman.dbt.files import folder_problem
 from dragoman.dbt.pack import Pack
 from dragoman.dbt.store import IMAGE, PACK, Store, root_folder
-from dragoman.dbt.trim import remove_leftovers, remove_version, size_on_disk, versions
+from dragoman.dbt.trim import limit_of, remove_leftovers, remove_version, set_limit, size_of, size_on_disk, trim, versions
 
 SILENCE = 30.0                          # seconds without a sign of life, after which it is said to hang
 _LIBRARIES = ("llvmlite", "numba", "capstone")
@@ -65,10 +65,13 @@ class Connection:
 def show() -> int:
     """Print what the store holds and what the compiler process does."""
     store = Store.open()
-    lines = [("store", root_folder())]
+    root = root_folder()
+    lines = [("store", root)]
     if store.problem:
         lines.append(("not used", store.problem))
-    for folder in versions(root_folder()):
+    else:
+        lines.append(("limit", f"{_size(limit_of(root))}, {_size(size_of(root))} are used"))
+    for folder in versions(root):
         lines += _contents(folder, folder == store.folder)
     lines += _server(store)
     lines.append(("libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)))
@@ -144,6 +147,25 @@ def clear() -> int:
     return status
 
 
+def limit(size: int | None = None) -> int:
+    """Print how many bytes the store may hold, or set that, and remove what is too much."""
+    root = root_folder()
+    if size is None:
+        sys.stdout.write(f"{_size(limit_of(root))}\n")
+        sys.stdout.flush()
+        return 0
+    store = Store.open()
+    problem = store.problem or set_limit(root, size)
+    if problem or store.folder is None:
+        _say(f"no limit set: {problem}")
+        return 1
+    trim(store.folder)
+    used = size_of(root)
+    if used > size:
+        _say(f"{_size(used)} are used: the translator's own code of this version stays")
+    return 0
+
+
 def wait() -> int:
     """Wait until the compiler process has nothing left to do; 1 if it dies or hangs before."""
     connection = Connection.open(Store.open())
@@ -167,4 +189,4 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-ACTIONS: dict[str, Callable[[], int]] = {"show": show, "clear": clear, "wait": wait}
+ACTIONS: dict[str, Callable[..., int]] = {"show": show, "clear": clear, "limit": limit, "wait": wait}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-DAY = 86400
+HOUR = 3600
 
 
 def trusted(info: os.stat_result) -> bool:
@@ -72,10 +72,10 @@ def remove(path: str) -> None:
 
 
 def touch(path: str) -> None:
-    """Note that it was used, once a day: what was not used for long may go (trim.py)."""
+    """Note that it was used, once an hour: what was not used for longest may go (trim.py)."""
     from time import time
     try:
-        if abs(os.stat(path).st_mtime - time()) > DAY:
+        if abs(os.stat(path).st_mtime - time()) > HOUR:
             os.utime(path)
     except OSError:
         pass

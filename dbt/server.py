@@ -32,6 +32,7 @@ SILENCE = 60.0                          # seconds in which a busy worker must ha
 LOOK = 5.0                              # seconds, at most, between two looks at whether we are wanted
 LOG_SIZE = 1 << 18
 _REMEMBERED = 1 << 14                   # refused requests
+_TRIM = 16 << 20                        # bytes written to the store between two looks whether it is full
 _TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -51,6 +52,7 @@ class Server:
         self.worker: Worker | None = None
         self.peers: dict[int, Peer] = {}
         self.refused: dict[bytes, bytes] = {}           # key to reason
+        self._written = 0                               # bytes, since the store was looked at
         self.broken = b""                               # why no worker can be had
         self.counts = {"regions": 0, "libraries": 0, "refused": 0, "dropped": 0, "from_store": 0, "workers": 0}
         self.started = self.active = time.monotonic()
@@ -271,8 +273,11 @@ class Server:
             except Damaged as error:
                 self._refuse(job, f"the compiler gave no region: {error}".encode())
                 return
-            if job.pack is not None:
-                self.store.pack_named(job.pack).append(entry)
+            if job.pack is not None and self.store.pack_named(job.pack).append(entry):
+                self._written += len(payload)
+                if self._written >= _TRIM and self.store.folder:
+                    self._written = 0
+                    trim.trim(self.store.folder)
         for peer in job.waiting:
             self._tell(peer, channel.DONE, job.key, payload)
 

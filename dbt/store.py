@@ -125,7 +125,7 @@ class Store:
         return dict(self._statistics)
 
 
-def command(action: str) -> int:
-    """dragoman cache show|clear|wait; returns the exit status."""
+def command(action: str, *arguments: int) -> int:
+    """dragoman cache show|clear|limit|wait; returns the exit status."""
     from dragoman.dbt import cache_command
-    return cache_command.ACTIONS[action]()
+    return cache_command.ACTIONS[action](*arguments)

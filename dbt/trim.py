@@ -1,4 +1,8 @@
-"""Keeps the store bounded: old engine versions, packs long not used and what killed writers left are removed."""
+"""Keeps the store bounded: old engine versions, packs long not used and what killed writers left are removed.
+
+How much it may hold in all is the user's to say (`dragoman cache limit`), in a file beside the versions. The translator's own
+code of this version stays, whatever its size: each start would make it anew.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ import os
 import shutil
 import time
 
-from dragoman.dbt.files import remove
+from dragoman.dbt.files import HOUR, remove, write_whole
 from dragoman.dbt.store import PACK
 
 VERSIONS = 3                            # kept, the newest
-BYTES = 1 << 30                         # of packs in a version
+BYTES = 1 << 30                         # in all, where nobody has said otherwise
+_LIMIT = "limit"                        # the file that says so: a number
 _HEX = frozenset("0123456789abcdef")
-HOUR = 3600
 REMOVED = ".removed"                    # ends the name of a folder on its way out
 
 
@@ -56,24 +60,64 @@ def remove_leftovers(root: str) -> None:
             shutil.rmtree(f"{root}/{name}", ignore_errors=True)
 
 
-def trim(folder: str, kept: int = VERSIONS, size: int = BYTES) -> None:
-    """Remove what is too much; `folder`, this version's, stays."""
+def limit_of(root: str) -> int:
+    """Bytes that all versions together may take."""
+    try:
+        with open(f"{root}/{_LIMIT}", "rb", buffering=0) as file:
+            text = file.read(32)
+    except OSError:
+        return BYTES
+    return int(text) if text.strip().isdigit() else BYTES
+
+
+def set_limit(root: str, size: int) -> str:
+    """Why it cannot be set; empty if it is."""
+    try:
+        write_whole(f"{root}/{_LIMIT}", b"%d\n" % size)
+    except OSError as error:
+        return f"{root}/{_LIMIT}: {error.strerror}"
+    return ""
+
+
+def trim(folder: str, kept: int = VERSIONS) -> None:
+    """Remove what is too much, what was used last at last; `folder`, this version's, stays with its images."""
     root = os.path.dirname(folder)
     remove_leftovers(root)
-    for path in [path for path in versions(root) if path != folder][kept - 1:]:
+    others = [path for path in versions(root) if path != folder]
+    for path in others[kept - 1:]:
         remove_version(path)
-    packs = []
+    parts = [(_last_used(path), size_of(path), path) for path in others[:kept - 1]]
+    used = sum(size for _, size, _ in parts)
     for name in _names(folder):
         path = f"{folder}/{name}"
         if name.endswith(".tmp") and abs(time.time() - _last_used(path)) > HOUR:
             remove(path)
-        elif name.endswith(PACK):
-            packs.append((_last_used(path), path))
-    used = 0
-    for _, path in sorted(packs, reverse=True):
-        used += size_on_disk(path)
-        if used > size:
+            continue
+        size = size_on_disk(path)
+        used += size
+        if name.endswith(PACK):
+            parts.append((_last_used(path), size, path))
+    limit = limit_of(root)
+    for _, size, path in sorted(parts):
+        if used <= limit:
+            break
+        if path.endswith(PACK):
             remove(path)
+        else:
+            remove_version(path)
+        used -= size
+
+
+def size_of(folder: str) -> int:
+    """Bytes that the files in a folder and its folders take."""
+    total = 0
+    try:
+        with os.scandir(folder) as found:
+            for item in found:
+                total += size_of(item.path) if item.is_dir(follow_symlinks=False) else size_on_disk(item.path)
+    except OSError:                     # somebody removes it at the same time
+        pass
+    return total
 
 
 def size_on_disk(path: str) -> int:

@@ -303,16 +303,23 @@ def perf(words: list[str]) -> int:
 def cache(words: list[str]) -> int:
     """dragoman cache"""
     actions = {"show": "what the store on disk holds", "clear": "empty it",
+               "limit": "how much it may hold; with a SIZE such as 500M or 2G: set that",
                "wait": "wait until the compiler process has nothing left to do"}
     if words and words[0] in ("-h", "--help", "-help"):
         listed = "\n".join(f"  {name:8}{text}" for name, text in actions.items())
-        return say(help_text("dragoman cache show|clear|wait",
-                             "Looks after what is kept between runs, in $XDG_CACHE_HOME/dragoman (~/.cache/dragoman).",
+        return say(help_text("dragoman cache show|clear|limit [SIZE]|wait",
+                             "Looks after what is kept between runs, in $XDG_CACHE_HOME/dragoman (~/.cache/dragoman).\n"
+                             "When it holds more than it may, what was not used for longest goes.",
                              (), f"actions:\n{listed}"))
-    if len(words) != 1 or words[0] not in actions:
+    action, *values = words or [""]
+    if action not in actions or len(values) > (action == "limit"):
         raise UsageError(f"cache: give one of {', '.join(actions)}")
+    try:
+        arguments = [size(value) for value in values]
+    except ValueError as error:
+        raise UsageError(f"cache limit: {values[0]} {error}") from None
     from dragoman.dbt.store import command as act
-    return act(words[0])
+    return act(action, *arguments)
 
 
 def vm(words: list[str]) -> int:
@@ -325,5 +332,5 @@ COMMANDS = {
     "run": (run, "run a program"),
     "vm": (vm, "run a machine: a kernel on a virtual board"),
     "perf": (perf, "measure guests interpreted, translated, under QEMU and natively, side by side"),
-    "cache": (cache, "show, clear or wait for what is kept between runs"),
+    "cache": (cache, "show, clear, limit or wait for what is kept between runs"),
 }

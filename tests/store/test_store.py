@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from dragoman.dbt import files, trim
+from dragoman.dbt import cache_command, trim
 from dragoman.dbt import store as store_module
 from dragoman.dbt.files import folder_problem, write_whole
 from dragoman.dbt.store import Store, engine_version, root_folder
@@ -126,8 +126,11 @@ def full_after(write, room):
 
 
 # --- trimming
+DAY = 86400
+
+
 def aged(path, days):
-    then = os.stat(path).st_mtime - days * files.DAY
+    then = os.stat(path).st_mtime - days * DAY
     os.utime(path, (then, then))
 
 
@@ -148,9 +151,47 @@ def test_packs_long_not_used_are_removed_first(store):
         store.pack(number).append(entry(1, size=100_000))
         aged(store.pack(number).path, 10 + number)
     assert Store.open().pack(4).rows    # read: so it is used
-    trim.trim(store.folder, size=300_000)
+    trim.set_limit(root_folder(), 300_000)
+    trim.trim(store.folder)
     kept = [number for number in range(5) if os.path.exists(store.pack(number).path)]
     assert kept == [0, 4]
+
+
+def test_the_limit_is_of_all_versions_together(store):
+    other = f"{root_folder()}/{1:016x}"
+    os.mkdir(other)
+    for folder, name in ((other, "engine.image"), (store.folder, "engine.image")):
+        with open(f"{folder}/{name}", "wb") as file:
+            file.write(bytes(200_000))
+    store.pack(1).append(entry(1, size=100_000))
+    aged(store.pack(1).path, 3)
+    aged(other, 2)
+    trim.set_limit(root_folder(), 1 << 30)
+    before = trim.size_of(root_folder())
+    trim.set_limit(root_folder(), before)
+    trim.trim(store.folder)
+    assert trim.size_of(root_folder()) <= before and os.path.exists(store.pack(1).path)
+    trim.set_limit(root_folder(), before - 50_000)      # the pack is enough
+    trim.trim(store.folder)
+    assert not os.path.exists(store.pack(1).path) and os.path.exists(other)
+    trim.set_limit(root_folder(), 1)                    # what the translator itself needs stays
+    trim.trim(store.folder)
+    assert not os.path.exists(other) and os.listdir(store.folder) == ["engine.image"]
+
+
+def test_the_command_sets_the_limit_and_keeps_to_it(store, capfd):
+    assert cache_command.limit() == 0 and capfd.readouterr().out == "1024.0 MiB\n"
+    store.pack(1).append(entry(1, size=3 << 20))
+    assert cache_command.limit(2 << 20) == 0 and not os.path.exists(store.pack(1).path)
+    assert cache_command.limit() == 0 and capfd.readouterr() == ("2.0 MiB\n", "")
+    assert "limit             2.0 MiB, 4 KiB are used" in (cache_command.show(), capfd.readouterr().out)[1]
+
+
+@pytest.mark.parametrize("text", [b"", b"-5\n", b"many", b"9" * 40, b"\xff"])
+def test_a_limit_that_is_no_number_is_none(store, text):
+    with open(f"{root_folder()}/limit", "wb") as file:
+        file.write(text)
+    assert trim.limit_of(root_folder()) in (trim.BYTES, 10 ** 32 - 1)
 
 
 def test_what_killed_writers_left_is_removed(store):
