@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Callable
 
 from dragoman.dbt.host.calls import HostCalls
 from dragoman.dbt.state import CACHE, EXITS, OFFSET, RECORD_PC, STATE_BLOCK, STATE_SIZE, F, X
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXIT_FAULT = EXITS["fault"]
 NEVER = (1 << 63) - 1

@@ -13,10 +13,9 @@ and a CPU without them (isa/levels.py) is one whose look-up begins behind them: 
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import struct
-from importlib.machinery import PathFinder
+from _frozen_importlib_external import PathFinder  # importlib.machinery and functools would import 3 ms more
 
 from dragoman.dbt.compiled import call5, compiled, load8, load16, load32, load64, store64
 from dragoman.dbt.decode_riscv import (
@@ -55,6 +54,7 @@ INSN_ID, INSN_BYTES, INSN_MNEMONIC, INSN_OPERANDS, INSN_SIZE = 0, 16, 42, 74, 51
 HEADER = ("arch", "mode", "rows", "ids", "properties", "id_count", "row_count", "short_rows", "nop", "illegal", "fetch",
           "emulate", "csrs", "csr_count", "csr_other", "bit_rows")
 SINK_REGISTER = 32
+_library: list[ctypes.CDLL] = []
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -238,15 +238,13 @@ def names() -> tuple[int, int, dict[str, int]]:
     return capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC, ids
 
 
-@functools.cache                # a fork must not come into the midst of libc's loading: see imports.py
 def library() -> ctypes.CDLL:
     """libcapstone, without its Python binding (10 ms)."""
-    spec = PathFinder.find_spec("capstone")
-    if spec is not None and spec.origin:
-        path = os.path.join(os.path.dirname(spec.origin), "lib", "libcapstone.so")
-        if os.path.exists(path):
-            return ctypes.CDLL(path)
-    return ctypes.CDLL("libcapstone.so.5")
+    if not _library:                # once: a fork must not come into the midst of libc's loading (imports.py)
+        spec = PathFinder.find_spec("capstone")
+        path = os.path.join(os.path.dirname(spec.origin), "lib", "libcapstone.so") if spec is not None and spec.origin else ""
+        _library.append(ctypes.CDLL(path if os.path.exists(path) else "libcapstone.so.5"))
+    return _library[0]
 
 
 class Decoder:

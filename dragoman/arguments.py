@@ -6,7 +6,9 @@ Not argparse, whose import alone costs 6 ms of each start. Options are read as q
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 class UsageError(Exception):

@@ -42,8 +42,6 @@ F_GETFD, FD_CLOEXEC = 1, 1
 RUNTIME_ITEMS = frozenset(("unimp", "internal"))      # of -d: those that are no business of the translator's log
 SP = 2
 MANY = 64
-table.STAGES[0] += [f"dragoman.runtime.process.{name}" for name in (
-    "ending", "signal_calls", "futex", "clone", "execute", "timers")]
 
 
 class Process:

@@ -62,13 +62,16 @@ else:
 
 EFAULT, EMFILE, ENOSYS = 14, 24, 38
 SYSCALLS: dict[int, Syscall] = {}
-_HERE = "dragoman.runtime.process.linux."
+_PROCESS, _LINUX = "dragoman.runtime.process.", "dragoman.runtime.process.linux."
 STAGES: list[list[str]] = [
-    [_HERE + name for name in ("memory", "files", "stat", "identity", "time")],
-    [_HERE + name for name in ("directories", "polling", "network", "events", "control", "ipc")],
-    [_HERE + name for name in ("aio", "futex2", "keys", "mounts", "numa", "advice", "administration", "absent")],
+    [_PROCESS + "ending", _LINUX + "memory"],
+    [_LINUX + name for name in ("files", "stat", "identity")],
+    [_PROCESS + name for name in ("signal_calls", "futex")],
+    [_LINUX + "time", *(_PROCESS + name for name in ("clone", "execute", "timers"))],
+    [_LINUX + name for name in ("directories", "polling", "network", "events", "control", "ipc")],
+    [_LINUX + name for name in ("aio", "futex2", "keys", "mounts", "numa", "advice", "administration", "absent")],
 ]
-"""Modules that register calls: a stage is imported when a number is in none of those before. Others may add to it."""
+"""Modules that register calls, by how soon a program makes them: a stage is imported when a number is in none of those before."""
 
 
 class Syscall:
