@@ -38,6 +38,7 @@ C_INDEX, C_INDEX_MASK, C_ROWS, C_ROW_COUNT, C_ROW_LIMIT = (
 C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE["link_limit"]
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
 C_POLLS, C_POLLS_BEFORE, SHARE = CACHE["stat_polls"], CACHE["polls_before"], 6   # 1 / 64
+EARLY = 5                       # times the threshold: polls of a program before anything of it can be hot, some 2 ms of native code
 MOST_CHANGES = 20                   # that a row remembers
 C_HOT_QUEUE, C_HOT_COUNT, C_LOOK = CACHE["hot_queue"], CACHE["hot_count"], CACHE["look"]
 C_FETCH, C_PAGE, C_CODE_BASE, C_JUMP_MASK, C_PAGE_ROWS = (
@@ -281,8 +282,8 @@ def count_heat(cache: int, pc: int) -> None:
     """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later.
 
     What has only a small share of all polls is not worth a compilation, however long the program runs; what an earlier
-    run has left is worth a look at once."""
-    row = find_row(cache, pc)
+    run has left is worth a look soon. A program that has run so shortly that its choosing would take longer is left alone."""
+    row = find_row(cache, pc) if load64(cache + C_POLLS) > EARLY * load64(cache + C_THRESHOLD) else 0
     if row == 0:
         return
     heat = load64(row + R_HEAT) + 1
@@ -290,7 +291,7 @@ def count_heat(cache: int, pc: int) -> None:
     threshold, waiting, stage = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT), load64(row + R_STAGE)
     if threshold == 0 or stage >= STAGE_ASKED or waiting >= HOT_QUEUE or load64(row + R_REGION) != 0:
         return
-    if heat == 2 and load64(cache + C_LOOK) != 0:
+    if heat >= 2 and load64(cache + C_LOOK) != 0:
         store64(load64(cache + C_HOT_QUEUE) + 8 * waiting, row)
         store64(cache + C_HOT_COUNT, waiting + 1)
         return

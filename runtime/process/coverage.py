@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dragoman.runtime.process import process  # noqa: F401  (it adds to the stages)
 from dragoman.runtime.process.direct import ROWS
-from dragoman.runtime.process.linux import riscv64, table
+from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.generic import NUMBER
+from dragoman.runtime.process.linux.riscv64 import OWN_CALLS
 
 HEAD = """\
 # System calls
@@ -25,7 +25,6 @@ Flags that are not known here are passed on. `ioctl`, `prctl`, `keyctl` are fami
 exec as well; where another process has its guest memory is not known: EPERM.
 
 """
-OWN = {"riscv_hwprobe": riscv64.RISCV_HWPROBE, "riscv_flush_icache": riscv64.RISCV_FLUSH_ICACHE}
 PACKAGE = "dragoman.runtime.process."
 
 
@@ -45,7 +44,7 @@ def state(name: str, number: int) -> str:
 
 def page() -> str:
     """The whole page."""
-    rows = sorted((number, name) for name, number in {**NUMBER, **OWN}.items())
+    rows = sorted((number, name) for name, number in (NUMBER | OWN_CALLS).items())
     states = [state(name, number) for number, name in rows]
     there = sum(not text.startswith("ENOSYS") for text in states)
     lines = [f"| {number} | {name} | {text} |\n" for (number, name), text in zip(rows, states)]

@@ -98,7 +98,7 @@ def enter(process: Process) -> None:
     ctypes.memmove(_getauxval(AT_RANDOM), os.urandom(SIZE), SIZE)
     root = process.files.keep(os.open(options.rootfs or b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
     os.fchdir(root)
-    table.lookup(-1)
+    table.import_all()
     path_calls.register_rows()
     refusals.register(options.network)
     process.paths = virtual.Contained(process.paths, Root(root), process.files.own)

@@ -19,7 +19,7 @@ def guard(process: Process, handlers: Mapping[int, Callable[..., int | None]] | 
     """From now on, for this process and all that come from it. handlers: instead of the usual ones, where given; then a call with
     a path that has none is refused."""
     own = process.files.own
-    table.lookup(-1)
+    table.import_all()
     for number, entry in table.SYSCALLS.items():
         kinds = [kind.partition(":")[0] for kind in entry.kinds]
         usual = entry.handler

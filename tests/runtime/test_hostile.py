@@ -88,7 +88,7 @@ def grid(folder):
     signal.alarm(100)
     thread = Thread()
     known = values(thread, folder)
-    table.lookup(99999)
+    table.import_all()
     calls = 0
     for entry in list(table.SYSCALLS.values()):
         kinds = [kind.removesuffix("+").partition(":")[0] for kind in entry.kinds]

@@ -6,6 +6,7 @@ import ctypes
 import struct
 
 from dragoman.dbt import compile_jobs
+from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.compiler_client import Answer
 from dragoman.dbt.engine import Engine
 from dragoman.dbt.pack import Entry, request_key
@@ -86,6 +87,8 @@ class Machine(Guest):
         self.compiler = self.tiering.client = Compiler()
         engine.set_control("mailbox", self.compiler.mailbox)
         engine.set_control("region_end", self.region_end)
+        for name in ("stat_polls", "polls_before"):     # it has run for long enough for things to be hot
+            engine.set_control(name, EARLY * THRESHOLD)
         return self
 
     def load(self, text: str, at: int = CODE, changeable: bool = False) -> None:

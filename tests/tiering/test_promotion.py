@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.compiler_client import Answer
 from dragoman.dbt.pack import request_key
 from dragoman.dbt.region_image import RegionImage
@@ -354,3 +355,14 @@ def test_a_demand_waits_for_who_promotes(machine, monkeypatch, demand):
     machine.call(x5=997)
     threads[0].join()
     assert machine.row(CODE, "region") == 0
+
+
+def test_nothing_is_hot_at_the_beginning_of_a_program(machine):
+    """The choice alone would take longer than what it is chosen for."""
+    machine.load(LOOP)
+    machine.engine.set_control("stat_polls", 0)
+    machine.engine.set_control("polls_before", 0)
+    machine.call(x5=997 * EARLY * THRESHOLD)
+    assert machine.row(CODE, "heat") == 0 and not machine.compiler.asked
+    machine.call(x5=TIMES)
+    assert machine.row(CODE, "heat") > THRESHOLD and len(machine.compiler.asked) == 1

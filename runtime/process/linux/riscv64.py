@@ -12,6 +12,7 @@ HWCAP = sum(1 << ord(letter) - ord("A") for letter in "IMAFDC")
 MINSIGSTKSZ = 2048              # AT_MINSIGSTKSZ
 
 RISCV_HWPROBE, RISCV_FLUSH_ICACHE = 258, 259   # 244 + 14, 244 + 15
+OWN_CALLS = {"riscv_hwprobe": RISCV_HWPROBE, "riscv_flush_icache": RISCV_FLUSH_ICACHE}
 
 # riscv_hwprobe (Linux 6.12, arch/riscv/kernel/sys_hwprobe.c): key -> value, for options.cpu = rv64gc; Documentation/arch/riscv/hwprobe.rst
 IMA_EXT_0 = 4

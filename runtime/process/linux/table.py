@@ -62,16 +62,7 @@ else:
 
 EFAULT, EMFILE, ENOSYS = 14, 24, 38
 SYSCALLS: dict[int, Syscall] = {}
-_PROCESS, _LINUX = "dragoman.runtime.process.", "dragoman.runtime.process.linux."
-STAGES: list[list[str]] = [
-    [_PROCESS + "ending", _LINUX + "memory"],
-    [_LINUX + name for name in ("files", "stat", "identity")],
-    [_PROCESS + name for name in ("signal_calls", "futex")],
-    [_LINUX + "time", *(_PROCESS + name for name in ("clone", "execute", "timers"))],
-    [_LINUX + name for name in ("directories", "polling", "network", "events", "control", "ipc")],
-    [_LINUX + name for name in ("aio", "futex2", "keys", "mounts", "numa", "advice", "administration", "absent")],
-]
-"""Modules that register calls, by how soon a program makes them: a stage is imported when a number is in none of those before."""
+_homes: dict[int, str] = {}
 
 
 class Syscall:
@@ -167,13 +158,27 @@ def absent(reason: str, names: str) -> None:
 
 
 def lookup(number: int) -> Syscall | None:
-    """The call with this number, or None."""
+    """The call with this number, or None. Imports its module."""
     with IMPORTS:
-        while number not in SYSCALLS and STAGES:
-            for name in STAGES[0]:
-                __import__(name)
-            del STAGES[0]
+        module = homes().get(number)
+        if module is not None:
+            __import__(module)
     return SYSCALLS.get(number)
+
+
+def homes() -> dict[int, str]:
+    """Modules of calls, by number."""
+    if not _homes:
+        from dragoman.runtime.process.linux.homes import homes as read
+        _homes.update(read())
+    return _homes
+
+
+def import_all() -> None:
+    """All calls are in SYSCALLS from now on."""
+    with IMPORTS:
+        for module in homes().values():
+            __import__(module)
 
 
 LATE = ("dragoman.runtime.process.linux.proc", "dragoman.runtime.process.linux.ioctl", "dragoman.dbt.emulate",
@@ -188,7 +193,7 @@ _settled: list[bool] = []
 def settle(options: RunOptions) -> None:
     """Import what is imported late."""
     if not _settled:
-        lookup(-1)
+        import_all()
         with IMPORTS:
             for name in LATE:
                 __import__(name)
@@ -242,9 +247,12 @@ def unimplemented(thread: Thread, number: int) -> int:
 
 def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:
     """Make system call `number` with the six argument registers: the result for the guest, NOT_MADE or None."""
-    entry = SYSCALLS.get(number) or lookup(number)
+    entry = SYSCALLS.get(number)
     if entry is None:
-        return unimplemented(thread, number)
+        with IMPORTS, thread.process.files.room:        # its module may be still to be read, with no descriptor left to the guest
+            entry = lookup(number)
+        if entry is None:
+            return unimplemented(thread, number)
     try:
         result = entry.handler(thread, *arguments[:entry.arity])
     except GuestFault:
@@ -252,7 +260,7 @@ def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | No
     except OSError as error:
         result = -(error.errno or EFAULT)
     if result == -EMFILE and not _settled:
-        with thread.process.files.room:
+        with IMPORTS, thread.process.files.room:        # in this order, as whoever forks
             settle(thread.process.options)      # what is imported later would find no descriptor
     return result
 
