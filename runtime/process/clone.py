@@ -19,7 +19,7 @@ from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.memory.space import fork_lock
 from dragoman.runtime.memory.window import GuestFault, forget_buffers
 from dragoman.runtime.process.linux.host import NR, call, fork
-from dragoman.runtime.process.linux.table import NOT_MADE, syscall
+from dragoman.runtime.process.linux.table import NOT_MADE, import_common, syscall
 from dragoman.runtime.process.process import Process
 from dragoman.runtime.process.thread import ALL_SIGNALS, CALL_SIZE, Thread
 
@@ -194,6 +194,7 @@ class Channel:
 def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = None) -> int | None:
     """`enter` is called in the child before anything of the guest's."""
     process, cpu = thread.process, thread.cpu
+    import_common(process.files)
     process.host.set_mask(ALL_SIGNALS)
     if cpu.pending:                                 # the child would inherit it
         return NOT_MADE

@@ -9,6 +9,9 @@ from dragoman.runtime.process.linux.generic import NUMBER
 from dragoman.runtime.process.linux.riscv64 import OWN_CALLS
 
 _PACKAGE = "dragoman.runtime.process."
+# What nearly every program has calls of: who forks imports them first, or each child would.
+COMMON = tuple(_PACKAGE + name for name in ("ending", "execute", "futex", "signal_calls", "linux.memory", "linux.files", "linux.stat",
+                                            "linux.identity", "linux.time"))
 _ROWS = """
 ending: exit exit_group wait4 waitid set_tid_address gettid
 linux.memory: brk mmap munmap mprotect mremap madvise msync mlock mlock2 munlock mlockall munlockall mincore riscv_flush_icache

@@ -63,6 +63,7 @@ else:
 EFAULT, EMFILE, ENOSYS = 14, 24, 38
 SYSCALLS: dict[int, Syscall] = {}
 _homes: dict[int, str] = {}
+_common: list[bool] = []
 
 
 class Syscall:
@@ -172,6 +173,16 @@ def homes() -> dict[int, str]:
         from dragoman.runtime.process.linux.homes import homes as read
         _homes.update(read())
     return _homes
+
+
+def import_common(files: Descriptors) -> None:
+    """Before a fork: what children will need as well is there once."""
+    if not _common:
+        with IMPORTS, files.room:
+            from dragoman.runtime.process.linux.homes import COMMON
+            for module in COMMON:
+                __import__(module)
+            _common.append(True)
 
 
 def import_all() -> None:
