@@ -15,7 +15,7 @@ from dragoman.runtime.gdb.conversation import Conversation
 from dragoman.runtime.gdb.protocol import Malformed
 from dragoman.runtime.gdb.session import Session
 from dragoman.runtime.gdb.target import NOBODY, Action, Stop
-from dragoman.runtime.process.gdb.link import Peer
+from dragoman.runtime.process.gdb.link import ENDS, Peer
 from dragoman.runtime.process.gdb.target import ProcessesTarget
 
 SIGKILL = 9
@@ -72,7 +72,8 @@ class Hub:
         self.talk.send(self.session.stopped(self.target.interrupted()))
 
     def _look_at_events(self) -> None:
-        for peer in list(self.target.peers.values()):
+        """Ends first: a parent may have met a breakpoint because it has waited for a child's, which lies in another socket."""
+        for peer in sorted(self.target.peers.values(), key=lambda peer: not peer.ends):
             if peer.running and (peer.events or peer.gone):
                 event = peer.events.pop(0) if peer.events else ("killed", SIGKILL, [])
                 if self._take(peer, event):
@@ -81,7 +82,7 @@ class Hub:
     def _take(self, peer: Peer, event: tuple) -> bool:
         """Tell the client, if it is for it; False: all goes on."""
         kind, *rest, descriptors = event
-        if kind in ("exited", "killed"):
+        if kind in ENDS:
             del self.target.peers[peer.process]
             peer.close()
             self._tell(Stop(0, rest[0] & 0xFF, kind, peer.process))

@@ -15,6 +15,7 @@ MOST = 1 << 18                  # bytes of a message: threads of a list, objects
 PATIENCE = 60                   # seconds: an agent that does not answer for so long is taken as gone
 GONE = 3                        # error number: ESRCH
 EVENT = 0                       # number of a message that answers no request
+ENDS = ("exited", "killed")     # events of which a process is gone
 
 
 class Gone(Exception):
@@ -72,6 +73,11 @@ class Peer(Link):
         self.running, self.gone = False, False
         self.events: list[tuple] = []
         self._number = EVENT
+
+    @property
+    def ends(self) -> bool:
+        """Whether what it has to say next is that the process is gone."""
+        return self.events[0][0] in ENDS if self.events else self.gone
 
     def request(self, operation: str, *arguments: object) -> Any:
         """What the agent answers. Raises Malformed."""
