@@ -88,8 +88,8 @@ def test_more_calls_with_hostile_arguments(engine, seed, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["auto", "region"])
-def test_frames_that_the_guest_overwrote(engine):
-    check(dragoman("run", "--engine", engine, str(HOSTILE), "frames", "50", timeout=300))
+def test_frames_that_the_guest_overwrote(engine, tmp_path):
+    check(dragoman("run", "--engine", engine, str(HOSTILE), "frames", "50", cwd=tmp_path, timeout=300))
 
 
 def test_what_runs_out_is_an_errno(tmp_path):
