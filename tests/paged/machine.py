@@ -12,6 +12,7 @@ import mmap
 import struct
 
 from dragoman.dbt import compile_jobs
+from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.oracle import signed
 from dragoman.dbt.pack import Entry
 from dragoman.dbt.paged_engine import PagedEngine
@@ -85,6 +86,8 @@ class Machine:
         self.engine.store = store                       # type: ignore[assignment]
         self.engine._tiering = Tiering(self.engine)
         self.engine.flush(self.cpu)
+        for name in ("stat_polls", "polls_before"):     # it has run for long enough for things to be hot
+            self.engine.set_control(name, EARLY * THRESHOLD[self.kind])
         self.cpu.deadline, self.cpu.request, self.cpu.pending = (1 << 63) - 1, 0, 0
         return self
 
