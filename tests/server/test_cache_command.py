@@ -25,7 +25,7 @@ def shown(capsys):
 
 def test_show_an_empty_store(store, capsys):
     assert shown(capsys) == {
-        "store": [os.path.dirname(store.folder)], "this version": [f"{store.version}, 0 KiB"],
+        "store": [os.path.dirname(store.folder)], "limit": ["1024.0 MiB, 0 KiB are used"], "this version": [f"{store.version}, 0 KiB"],
         "compiler process": ["not running"], "libraries": shown(capsys)["libraries"]}
 
 
