@@ -89,8 +89,7 @@ def _version(library: str) -> str:
 
 def _contents(folder: str, current: bool) -> list[tuple[str, str]]:
     paths = sorted(f"{folder}/{name}" for name in os.listdir(folder))
-    total = sum(size_on_disk(path) for path in paths)
-    lines = [("this version" if current else "other version", f"{os.path.basename(folder)}, {_size(total)}")]
+    lines = [("this version" if current else "other version", f"{os.path.basename(folder)}, {_size(size_of(folder))}")]
     if not current:
         return lines
     lines += [("  image", f"{_size(size_on_disk(path))}, {os.path.basename(path)[:-len(IMAGE)]}")
