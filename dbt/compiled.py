@@ -39,6 +39,11 @@ def compiled(signature: str) -> Callable[[Callable], Callable]:
     return _note(signature, None)
 
 
+def primitive(signature: str, body: str) -> Callable[[Callable], Callable]:
+    """Note a function that is this LLVM IR when compiled; its arguments are %a %b ... in it."""
+    return _note(signature, body)
+
+
 def _note(signature: str, body: str | None) -> Callable[[Callable], Callable]:
     result, _, arguments = signature.partition("(")
     kinds = [a for a in arguments.rstrip(")").split(",") if a]

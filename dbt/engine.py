@@ -38,7 +38,7 @@ from dragoman.dbt.state import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from dragoman.dbt.ranges import Splice
@@ -454,9 +454,11 @@ class Engine:
         return found | (self._tiering.statistics() if self._tiering is not None else {})
 
 
-def make(options, memory_base: int, kind: type[Engine] = Engine) -> Engine:     # type: ignore[no-untyped-def]
-    """An engine of this process, with the user's store. Raises OSError or MemoryError where the host lacks something."""
+def make(options, memory_base: int, kind: type[Engine] = Engine, functions: Callable[[], Sequence[Callable]] | None = None,     # type: ignore
+         version: str = "") -> Engine:
+    """An engine of this process, with the user's store. `functions` gives what the runtime adds to its image, `version` names it.
+    Raises OSError or MemoryError where the host lacks something."""
     from dragoman.dbt.images import Images
     from dragoman.dbt.store import Store
     store = Store.open(options.cold)
-    return kind(options, memory_base, Images(store.path, "bounded-" if options.bounded else ""), store)
+    return kind(options, memory_base, Images(store.path, "bounded-" if options.bounded else "", functions, version), store)

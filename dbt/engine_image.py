@@ -7,6 +7,7 @@ first guest instruction. `counting`: the same with handlers that count. `stencil
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable, Sequence
 
@@ -71,7 +72,7 @@ def _in_child(work: Callable[[], bytes]) -> Callable[[], bytes]:
         with open(source, "rb") as pipe:
             data = pipe.read()
         if os.waitpid(child, 0)[1]:
-            raise ChildProcessError("a part of the engine could not be built")
+            raise ChildProcessError(errno.ECHILD, "a part of the engine could not be built")
         return data
     return result
 

@@ -46,7 +46,7 @@ on_poll         host function (state, guest pc, guest pc to count) -> host code 
 careful         1: the decoder met memory that cannot be read: the next block is made of one page, and nothing behind it
 precise         1: registers must be exact at faults (the guest catches SIGSEGV or SIGBUS)
 report          memory for the log's reports of translations (translation_report.py), 0: none
-hook            host function (state) -> 1: go on at pc, 0: return to Python; called at each exit; 0: none
+hook            host function (state) -> 1: go on at pc, 0: return to Python, 2: as without it; called at each exit; 0: none
 deadline        host clock (clock()) from which on polls leave; the largest number: never
 view            paged memory: address of the view in use (VIEW_*)
 access          of exit "memory": bytes of the access, ACCESS_WRITE if it writes
@@ -280,6 +280,7 @@ GOAL_SIZE = GOAL_MEMORY + 16 * GOAL_PROBES
 
 # routines in the engine image that compiled code must know
 NATIVES = ("miss", "absent", "poll", "head", "head_counting", "head_native", "head_miss", "goto", "interpret", "guest_hash",
+           "guest_copy", "safe_call",
            *(f"leave_{reason}" for reason in EXITS), "head_far",
            *(f"{access}_miss{size}" for access in ("load", "store") for size in (1, 2, 4, 8)))     # paged memory only
 

@@ -12,7 +12,7 @@ from dragoman.dbt.state import CACHE, EXITS, FAULT_INFO, OFFSET, SIGINFO, STATE_
 
 PIN_REGISTERS = ("r12", "r13", "r14", "r15", "r8", "r9", "r11")    # of the pinned slots p0.. in sites.ARGUMENTS
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
-GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending", "guest_hash", "detach", "in_turn")
+GLOBAL = ("enter", "on_fault", "on_signal", "restore", "safe_call", "plain_call", "take_pending", "guest_hash", "guest_copy", "detach", "in_turn")
 
 # --- ucontext_t and siginfo_t (Linux, arch/x86/include/uapi/asm/sigcontext.h): offsets
 UC_STACK_SP, UC_STACK_SIZE, UC_RSP, UC_RIP, UC_ERROR, UC_MASK = 16, 32, 160, 168, 192, 296
@@ -36,6 +36,7 @@ DIRECT_TABLE, IN_CALL = OFFSET["user0"], OFFSET["user1"]
  DIRECT_ARGUMENTS) = range(0, 56, 8)
 DIRECT_HEADER = DIRECT_ARGUMENTS + 6 * 8       # size of the window, calls made, entries, length of the instruction, and
 POINTERS_AT, WAITS_ON_WORD, DIRECT = 16, 1 << 24, 1 << 31      # offsets in the state: number, result, six arguments
+HOOK_NOT_MINE = 2              # of the hook: as if there were none
 CALL_ARGUMENTS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
 FUTEX_COMMAND, FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0x7F, 0, 1, 9, 10
 FNV_START, FNV_PRIME = 0xCBF2_9CE4_8422_2325, 0x100_0000_01B3
@@ -53,7 +54,7 @@ def _enter(pinned: tuple[int, ...]) -> list[str]:
         *(f"mov {r}, [rdi+{register_offset('x', n)}]" for r, n in zip(PIN_REGISTERS, pinned)),
         "call dispatch",
         "dragoman_resume:", "mov rdi, [rsp]",
-        f"stmxcsr [rdi+{OFFSET['mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['host_mxcsr']}]",
+        f"stmxcsr [rdi+{OFFSET['mxcsr']}]", f"ldmxcsr [rdi+{OFFSET['host_mxcsr']}]", "exits:",
         *_hook(), *_direct_call(), "enter_out:", "mov rdi, [rsp]", f"mov qword ptr [rdi+{OFFSET['saved_rsp']}], 0",
         "add rsp, 8", *(f"pop {r}" for r in reversed(SAVED)), "ret"]
 
@@ -62,7 +63,8 @@ def _hook() -> list[str]:
     """If there is one it may have done what was asked for: then go on, or tell Python by "poll" that somebody asks for this
     thread. Exits count the budget down, too: a guest that traps again and again may have no other place that does."""
     return [f"mov rax, [rdi+{OFFSET['hook']}]", "test rax, rax", "jz no_hook", "call rax", "mov rdi, [rsp]",
-            "test rax, rax", "jz enter_out", f"cmp qword ptr [rdi+{OFFSET['request']}], 0", "jne hook_asked",
+            "test rax, rax", "jz enter_out", f"cmp rax, {HOOK_NOT_MINE}", "je no_hook",
+            f"cmp qword ptr [rdi+{OFFSET['request']}], 0", "jne hook_asked",
             f"dec dword ptr [rdi+{OFFSET['budget']}]", "jns enter_again",
             # first: who wants the thread from now on takes it away again
             f"mov eax, [rdi+{OFFSET['budget_reset']}]", f"mov [rdi+{OFFSET['budget']}], eax",
@@ -74,7 +76,7 @@ def _hook() -> list[str]:
 def _direct_call() -> list[str]:
     """If guest code left for a system call of the table: make it and go on; else fall through to `enter_out`.
 
-    A signal, or somebody who stops the world, is met as in `safe_call`, and behind the call by leaving for `poll`.
+    A signal, or somebody who stops the world, is met as in `safe_call`, and behind the call as if by a poll.
     """
     pointers = [line for n, register in enumerate(CALL_ARGUMENTS) for line in (
         f"test ebx, {1 << POINTERS_AT + n}", f"jz direct_{n}", f"test {register}, {register}", f"jz direct_{n}",
@@ -102,7 +104,7 @@ def _direct_call() -> list[str]:
         f"mov rcx, [r14+{DIRECT_LENGTH}]", f"add [r15+{OFFSET['pc']}], rcx", f"lock inc qword ptr [r14+{DIRECT_COUNT}]",
         "mov rdi, r15", f"cmp qword ptr [r15+{OFFSET['pending']}], 0", "jne direct_poll",
         f"mov rcx, [r15+{OFFSET['cache']}]", f"cmp qword ptr [rcx+{CACHE['stop']}], 0", "je enter_again",
-        "direct_poll:", f"mov qword ptr [r15+{OFFSET['exit_reason']}], {EXITS['poll']}", "jmp enter_out",
+        "direct_poll:", f"mov qword ptr [r15+{OFFSET['exit_reason']}], {EXITS['poll']}", "jmp exits",
         "direct_not_made:", f"mov qword ptr [r15+{IN_CALL}], 0"]
 
 
@@ -129,7 +131,8 @@ def _on_fault(pinned: tuple[int, ...]) -> list[str]:
     return [
         "on_fault:", f"cmp dword ptr [rsi+{SI_CODE}], 0", "jle fault_sent",
         f"cmp qword ptr [rdx+{UC_STACK_SIZE}], {STATE_BLOCK}", "jne fault_stray",
-        f"mov rax, [rdx+{UC_RIP}]", *_out_of_window("hash", "fault_cpu"), "fault_cpu:",
+        f"mov rax, [rdx+{UC_RIP}]", *_out_of_window("hash", "fault_copy"),
+        "fault_copy:", *_out_of_window("copy", "fault_cpu"), "fault_cpu:",
         f"mov r8, [rdx+{UC_STACK_SP}]", f"mov rcx, [r8+{OFFSET['cache']}]", "test rcx, rcx", "jz fault_stray",
         f"mov r9d, {EXITS['fault']}",
         f"cmp qword ptr [r8+{OFFSET['saved_rsp']}], 0", "je fault_stray",     # the runtime's own call into the image
@@ -180,6 +183,7 @@ def _calls() -> list[str]:
     """safe_call(state, frame) and plain_call(frame) make the system call that the frame has: number and arguments.
     take_pending(state): the bits of the signals noted so far, which then are taken.
     guest_hash(address, size): FNV-1a, 64 bits, of guest memory; -1 if it cannot be read: other threads unmap and cut files.
+    guest_copy(to, from, size): 0, or -1 if one of them cannot be accessed; a part may have been written then.
     """
     arguments = ["mov rdi, [rsi+8]", "mov rdx, [rsi+24]", "mov r10, [rsi+32]", "mov r8, [rsi+40]", "mov r9, [rsi+48]"]
     return [
@@ -191,7 +195,9 @@ def _calls() -> list[str]:
         "take_pending:", "xor eax, eax", f"xchg [rdi+{OFFSET['pending']}], rax", "ret",
         "guest_hash:", f"movabs rax, {FNV_START}", f"movabs r8, {FNV_PRIME}", "test rsi, rsi", "jz hash_window_end",
         "hash_window:", "movzx ecx, byte ptr [rdi]", "xor rax, rcx", "imul rax, r8", "inc rdi", "dec rsi", "jnz hash_window",
-        "hash_window_end:", "ret", "hash_not_made:", "mov rax, -1", "ret"]
+        "hash_window_end:", "ret", "hash_not_made:", "mov rax, -1", "ret",
+        "guest_copy:", "mov rcx, rdx", "xor eax, eax", "copy_window:", "rep movsb", "copy_window_end:", "ret",
+        "copy_not_made:", "mov rax, -1", "ret"]
 
 
 def _detach() -> list[str]:

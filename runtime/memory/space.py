@@ -4,15 +4,31 @@ The host's mappings inside the window are the guest's, less the right to execute
 engine is told which ranges are executable. Where the guest has nothing mapped lies a reservation without access, so
 that no mapping of the host's own ever comes to lie in the window. All errors are -errno, as the kernel has them.
 
-One lock guards table and window together. Whoever forks holds it (`fork_lock`), so a child never finds it held by a
-thread it lacks.
+One lock guards table and window together. Whoever forks holds it, so a child never finds it held by a thread it lacks.
+Compiled code makes the plain calls itself (process/native/memory.py), under the same lock.
 """
 
 from __future__ import annotations
 
 import _thread
+import ctypes
 
-from dragoman.runtime.memory.mappings import GROWS, HEAP, PLAIN, STACK, Area, Mappings
+from dragoman.runtime.memory.mappings import (
+    GROWS,
+    HEAP,
+    M_BRK_NOW,
+    M_BRK_START,
+    M_DATA_LIMIT,
+    M_LIMIT,
+    M_LOCK,
+    M_TOP,
+    M_WATCHED,
+    PLAIN,
+    STACK,
+    UNLIMITED,
+    Area,
+    Mappings,
+)
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -31,7 +47,7 @@ from dragoman.runtime.process.linux.host import NR, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 EPERM, ENOMEM, EFAULT, EEXIST, EINVAL = 1, 12, 14, 17, 22
@@ -39,17 +55,43 @@ LOWEST = 0x1_0000                # vm.mmap_min_addr: below it is never mapped
 MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
-UNLIMITED = (1 << 64) - 1        # RLIM_INFINITY
 EMPTYING = frozenset({4, 9})     # MADV_DONTNEED, MADV_REMOVE; MADV_FREE (8) empties at some later time, or not
 STACK_GAP = 1 << 20              # kept free below stacks that can grow, as the kernel's stack_guard_gap
 
-# Whoever forks takes it first, then the engine's, as all calls here do: a hook of os.register_at_fork comes too late.
-_LOCK = _thread.allocate_lock()
+
+class SpaceLock:
+    """Held by whoever looks at the table or changes it, and across a fork; taken before any of the engine's. Python's threads wait
+    for each other at a lock of Python's, and for compiled code at the word in the table."""
+
+    def __init__(self, table: Mappings) -> None:
+        self._gate, self._words = _thread.allocate_lock(), table.words
+        self.take: Callable[[int], int] | None = None       # compiled: areas.take_table
+        self._table = table.address
+
+    def acquire(self) -> None:
+        self._gate.acquire()
+        if self.take is not None:
+            self.take(self._table)
+
+    def release(self) -> None:
+        self._words[M_LOCK // 8] = 0
+        self._gate.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
-def fork_lock() -> _thread.LockType:
-    """To be held across os.fork, taken before any of the engine's."""
-    return _LOCK
+def _word(offset: int, text: str) -> Any:
+    """A property of the address space that is a word of its table."""
+    def get(self: AddressSpace) -> int:
+        return self.table.words[offset // 8]
+
+    def put(self: AddressSpace, value: int) -> None:
+        self.table.words[offset // 8] = value
+    return property(get, put, doc=text)
 
 
 def pages(length: int) -> int:
@@ -72,20 +114,45 @@ class AddressSpace(Window):
     def __init__(self, size: int | None = None):
         super().__init__(size)
         self.engine: Any = None     # set_executable, clear_executable; None: nobody needs to know
-        self.limit = self.data_limit = UNLIMITED        # RLIMIT_AS and RLIMIT_DATA of the guest
-        self.budget: Any = None    # limits.Budget, told of all that is writable
+        self.table = Mappings()
+        self.changeable = Mappings()    # executable ranges that have been writable or shared since they are mapped
+        self.lock = SpaceLock(self.table)
+        self.limit = self.data_limit = UNLIMITED
+        self._budget: Any = None
         self._empty()
 
+    limit = _word(M_LIMIT, "RLIMIT_AS of the guest")
+    data_limit = _word(M_DATA_LIMIT, "RLIMIT_DATA")
+    top = _word(M_TOP, "where the search for room starts; below the stack once that is there")
+    brk_start = _word(M_BRK_START, "where the heap begins")
+    brk_now = _word(M_BRK_NOW, "and ends")
+
+    @property
+    def budget(self) -> Any:
+        """limits.Budget, told of all that is writable; None: nobody counts."""
+        return self._budget
+
+    @budget.setter
+    def budget(self, budget: Any) -> None:
+        self._budget = budget
+        self.table.words[M_WATCHED // 8] = budget is not None
+
+    def use(self, symbols: Mapping[str, int]) -> None:
+        """The engine's image is there: from now on compiled code works with the table as well."""
+        self.table.use(symbols)
+        self.changeable.use(symbols)
+        self.lock.take = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(symbols["take_table"])
+
     def _empty(self) -> None:
-        self.table = Mappings()
-        self.top = self.size - PAGE    # where the search for room starts; below the stack once that is there
+        self.table.clear()
+        self.top = self.size - PAGE
         self.brk_start = self.brk_now = 0
         self.attached: dict[int, int] = {}   # System V shared memory: address -> length
-        self.changeable = Mappings()   # executable ranges that have been writable or shared since they are mapped
+        self.changeable.clear()
 
     def reset(self) -> None:
         """Unmap everything, for exec."""
-        with _LOCK:
+        with self.lock:
             self._clear(0, self.size)
             self._reserve(0, self.size)
             self._empty()
@@ -94,7 +161,7 @@ class AddressSpace(Window):
 
     def _clear(self, start: int, end: int) -> None:
         """Take a range out of the table."""
-        if any(area.prot & PROT_EXEC for area in self.table.remove(start, end)):
+        if self.table.remove(start, end) & PROT_EXEC:
             self.changeable.remove(start, end)
             if self.engine is not None:
                 self.engine.clear_executable(start, end)
@@ -120,7 +187,7 @@ class AddressSpace(Window):
 
     def code_changed(self, start: int = 0, end: int = 1 << 63) -> None:
         """The guest says so. Under the lock: what is executable is read, and must not go meanwhile."""
-        with _LOCK:
+        with self.lock:
             self.engine.code_changed(start, end)
 
     def _emptied(self, start: int, end: int) -> None:
@@ -150,7 +217,7 @@ class AddressSpace(Window):
 
     def _affords(self, more: int, prot: int, start: int = 0, end: int = 0) -> bool:
         """Whether so many bytes more may be mapped with this protection, in place of what lies from start to end."""
-        if self.table.total + more > self.limit:
+        if self.table.total + more > self.limit or self.table.is_full():
             return False
         if self.budget is None or not prot & PROT_WRITE or not more:
             return True
@@ -184,9 +251,9 @@ class AddressSpace(Window):
         hint = pages(hint)
         if hint >= LOWEST and hint + length <= self.size and self.table.is_free(hint, hint + length):
             return hint
-        found = self.table.highest_gap(length, LOWEST, self.top)
+        found = self.table.gap(length, LOWEST, self.top)
         if found is None:
-            found = self.table.lowest_gap(length, self.top, self.size - PAGE)
+            found = self.table.gap_above(length, self.top, self.size - PAGE)
         return -ENOMEM if found is None else found
 
     def _inside(self, address: int, length: int) -> bool:
@@ -203,7 +270,7 @@ class AddressSpace(Window):
         length = pages(length)
         if length > self.size:
             return -ENOMEM
-        with _LOCK:
+        with self.lock:
             replaced = (address, min(address + length, self.size)) if flags & MAP_FIXED else (0, 0)
             data = prot & PROT_WRITE and flags & MAP_TYPE == MAP_PRIVATE and not flags & MAP_GROWSDOWN and kind != STACK
             if not self._affords(length, prot, *replaced) or (data and not self._affords_data(length, *replaced)):
@@ -236,7 +303,7 @@ class AddressSpace(Window):
 
     def grow_down(self, address: int, limit: int) -> bool:
         """Whether a mapping above that grows has come down to an address that is not mapped. limit: RLIMIT_STACK."""
-        with _LOCK:
+        with self.lock:
             start = address & -PAGE
             area = next(iter(self.table.within(address, self.size)), None)
             if area is None or area.kind != GROWS or area.end - start > limit or start < LOWEST:
@@ -252,7 +319,9 @@ class AddressSpace(Window):
         length = pages(length)
         if address & (PAGE - 1) or not length or not self._inside(address, length):
             return -EINVAL
-        with _LOCK:
+        with self.lock:
+            if self.table.is_full():
+                return -ENOMEM
             self._unmap(address, address + length)
             self._tell_budget()
             return 0
@@ -273,7 +342,7 @@ class AddressSpace(Window):
             return 0
         if not self._inside(address, length):
             return -ENOMEM
-        with _LOCK:
+        with self.lock:
             end = address + length
             if grows:
                 area = self.table.find(address)
@@ -281,6 +350,8 @@ class AddressSpace(Window):
                     return -ENOMEM
                 address, end = (area.start, end) if grows == PROT_GROWSDOWN else (address, area.end)
             reach = self.table.covered_to(address, end)
+            if self.table.is_full():
+                return -ENOMEM
             if self.budget is not None and prot & PROT_WRITE and not self._affords(reach - address, prot, address, reach):
                 return -ENOMEM
             if self.data_limit < UNLIMITED and prot & PROT_WRITE and not self._affords_data(sum(
@@ -291,7 +362,9 @@ class AddressSpace(Window):
                 result = call(NR["mprotect"], self.base + address, reach - address, host_prot(prot))
                 if result < 0:
                     return result
-                for old in self.table.remove(address, reach):
+                before = self.table.within(address, reach)
+                self.table.remove(address, reach)
+                for old in before:
                     self._protected(old, prot & 7)
             return 0 if reach == end else -ENOMEM
 
@@ -316,7 +389,7 @@ class AddressSpace(Window):
             return -EINVAL
         if not self._inside(old, old_length):
             return -EFAULT
-        with _LOCK:
+        with self.lock:
             area = self.table.find(old)
             if area is None:
                 return -EFAULT
@@ -378,7 +451,7 @@ class AddressSpace(Window):
             return -EINVAL
         if not length:
             return call(NR["madvise"], self.base, 0, advice)
-        with _LOCK:
+        with self.lock:
             end, hole = address + length, False
             while address < end:   # the kernel goes on behind a hole, and reports it
                 reach = self.table.covered_to(address, end)
@@ -400,7 +473,7 @@ class AddressSpace(Window):
         address, length = address & -PAGE, length & -PAGE
         if not self._inside(address, length):
             return -EINVAL
-        with _LOCK:
+        with self.lock:
             result = call(NR["remap_file_pages"], self.base + address, length, 0, page, flags)
             if result >= 0:
                 self._emptied(address, address + length)
@@ -409,7 +482,7 @@ class AddressSpace(Window):
     def attach(self, address: int, length: int, prot: int, replace: bool, attach: Callable[[int], int]) -> int:
         """shmat: `attach` is given a host address and maps there; the guest address, or -errno."""
         length = pages(length)
-        with _LOCK:
+        with self.lock:
             if not address:
                 address = self._room(length)
                 if address < 0:
@@ -427,7 +500,7 @@ class AddressSpace(Window):
 
     def detach(self, address: int) -> int:
         """shmdt."""
-        with _LOCK:
+        with self.lock:
             length = self.attached.get(address)
             if length is None:
                 return -EINVAL
@@ -439,18 +512,18 @@ class AddressSpace(Window):
 
     def area_at(self, address: int) -> Area | None:
         """The area there. Not in the midst of a change, where another thread's mprotect has taken out what it will put back."""
-        with _LOCK:
+        with self.lock:
             return self.table.find(address)
 
     def is_mapped(self, address: int, length: int) -> bool:
         """Whether a range, made whole pages, has no hole."""
         start, end = address & -PAGE, pages(address + length)
-        with _LOCK:
+        with self.lock:
             return end <= self.size and self.table.covered_to(start, end) == end
 
     def brk(self, address: int) -> int:
         """brk: where it is now; unchanged if the wish cannot be met."""
-        with _LOCK:
+        with self.lock:
             old, new = pages(self.brk_now), pages(address)
             if self.brk_start <= address and self._inside(0, new):
                 if new > old:
@@ -470,5 +543,5 @@ class AddressSpace(Window):
 
     def snapshot(self) -> list[Area]:
         """All areas, for /proc/self/maps."""
-        with _LOCK:
+        with self.lock:
             return self.table.areas[:]

@@ -16,7 +16,6 @@ import os
 from _struct import Struct
 
 from dragoman.dbt.imports import IMPORTS
-from dragoman.runtime.memory.space import fork_lock
 from dragoman.runtime.memory.window import GuestFault, forget_buffers
 from dragoman.runtime.process.linux.host import NR, call, fork
 from dragoman.runtime.process.linux.table import NOT_MADE, import_common, syscall
@@ -217,7 +216,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     earlier = process.vfork_channel
     for hook in tuple(process.fork_hooks):
         hook.before()
-    lock = fork_lock()
+    lock = process.memory.lock
     IMPORTS.acquire()
     lock.acquire()
     try:
@@ -273,7 +272,8 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
         process.vfork_channel = Channel(process, inlet, stack, length)
     _enter_child(cpu, wish)
     thread.robust_list = 0
-    thread.held.clear()
+    for number in list(thread.held):
+        thread.let_go(number)
     thread.clear_child_tid = wish.child_tid if wish.flags & CHILD_CLEARTID else 0
     if wish.flags & CHILD_SETTID:
         _put_word(process, wish.child_tid, thread.tid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.runtime.process.direct import ROWS
+from dragoman.runtime.process.direct import ROWS, SERVED
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.generic import NUMBER
 from dragoman.runtime.process.linux.riscv64 import OWN_CALLS
@@ -16,6 +16,7 @@ The system calls of riscv64: the asm-generic table of Linux 6.12, and riscv64's 
 - *passed on*: the same call is made on the host, its arguments as they are, pointers moved to where the guest's memory lies,
   names looked for under the guest's root
 - *passed on, direct*: so, and by native code, without Python
+- *compiled*: the usual case by a compiled function of `native/`, without Python; what is rare as it says there
 - *done in FILE* (of `runtime/process`): what differs between guest and host is converted, or the call is the emulator's own affair
 - *ENOSYS*: not there on purpose, for the reason given. A number that is not in this table is ENOSYS as well.
 
@@ -36,7 +37,8 @@ def state(name: str, number: int) -> str:
     if entry.reason:
         return f"ENOSYS: {entry.reason}"
     module = entry.handler.__module__
-    direct = ", direct" if name in {row.split()[0] for row in ROWS.replace("|", "\n").split("\n") if row.strip()} else ""
+    direct = ", direct" if name in {row.split()[0] for row in ROWS.replace("|", "\n").split("\n") if row.strip()} else (
+        ", compiled" if name in SERVED else "")
     if module == table.__name__:
         return "passed on" + direct
     return f"done in `{module.removeprefix(PACKAGE).replace('.', '/')}.py`{direct}"

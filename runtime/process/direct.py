@@ -7,14 +7,19 @@ from dragoman.dbt.host.x86_64 import DIRECT, POINTERS_AT, WAITS_ON_WORD
 from dragoman.dbt.state import register_offset
 from dragoman.runtime.process.linux.generic import NUMBER
 from dragoman.runtime.process.linux.host import NR
+from dragoman.runtime.process.native import layout
 from dragoman.runtime.process.thread import A0, A7, CALL_SIZE
 
 # Name, then for each argument: p a pointer, - not. What they write is no code, and no structure that differs.
 ROWS = """
 read -p- | write -p- | pread64 -p-- | pwrite64 -p-- | lseek --- | sched_yield | getrandom p--
-getppid | getuid | geteuid | getgid | getegid | clock_gettime -p | gettimeofday pp | clock_getres -p
-nanosleep pp | clock_nanosleep --pp | futex p----- | wait4 -p-p | waitid --p-p
+getpid | gettid | getppid | getuid | geteuid | getgid | getegid | clock_gettime -p | gettimeofday pp | clock_getres -p
+nanosleep pp | clock_nanosleep --pp | futex p----- | wait4 -p-p | waitid --p-p | kill -- | tkill -- | tgkill ---
 """
+# Done by compiled functions, or looked at before they are made directly.
+SERVED = {"kill": layout.S_KILL, "tkill": layout.S_KILL, "tgkill": layout.S_TGKILL, "rt_sigprocmask": layout.S_SIGPROCMASK,
+          "rt_sigreturn": layout.S_SIGRETURN, "mmap": layout.S_MMAP, "munmap": layout.S_MUNMAP, "mprotect": layout.S_MPROTECT,
+          "brk": layout.S_BRK, "madvise": layout.S_MADVISE}
 
 
 def table(window: int) -> DirectTable:
@@ -27,3 +32,10 @@ def table(window: int) -> DirectTable:
             rows[NUMBER[name]] = DIRECT | pointers | NR[name] | (WAITS_ON_WORD if name == "futex" else 0)
     registers = [A7, A0, *range(A0, A0 + 6)]
     return DirectTable(window, tuple(register_offset("x", n) for n in registers), CALL_SIZE, rows)
+
+
+def tell_services(block: layout.Block) -> None:
+    """Into the block of a process."""
+    for name, service in SERVED.items():
+        at = layout.P_SERVICES + NUMBER[name]
+        block[at] |= service << 8 * (at % 8)

@@ -26,6 +26,7 @@ from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptor
 from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
+from dragoman.runtime.process.native.layout import P_DIRECT, P_SPACE, P_TRAMPOLINE, P_WINDOW, PROCESS_SIZE, Block
 from dragoman.runtime.process.signals import CORE_SIGNALS, Signals, bit
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
@@ -66,9 +67,11 @@ class Process:
             from dragoman.runtime.process import log
             log.attach(self)
         self.host = self.engine.host
-        self.signals = Signals(self.host)
-        self.image: elf.Image = elf.Image(b"")
+        self.block = Block(PROCESS_SIZE)                # what compiled functions read
+        self.block[P_WINDOW] = self.memory.size
+        self.signals = Signals(self.host, self.block)
         self.trampoline = 0
+        self.image: elf.Image = elf.Image(b"")
         self.threads: dict[int, Thread] = {}
         self.leaving: set[int] = set()                  # host threads whose guest thread has ended; some are gone
         self.timers: set[int] = set()                   # ids of POSIX timers, which exec deletes
@@ -102,9 +105,15 @@ class Process:
             from dragoman.runtime.process.profile import code
             code.attach(self)
         self.direct: Any = None                         # calls that native code makes: all of them are seen by strace
+        self.hook = 0                                   # and the compiled function that looks at its exits first
         if not (options.strace or options.lockstep or options.debugger):
             from dragoman.runtime.process import direct
             self.direct = direct.table(self.memory.size)
+            self.block[P_DIRECT] = self.direct.address
+            self.memory.use(self.engine.image.symbols)
+            self.block[P_SPACE] = self.memory.table.address
+            self.hook = self.engine.image.symbols["serve_exit"]
+            direct.tell_services(self.block)
         self.debugger: Any = None                       # gdb/debugger.py, with -g
         self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
@@ -155,7 +164,7 @@ class Process:
         image = stack.prepare(self.memory, program, arguments, environment, executed_as, size)
         image.path = self.paths.shown(image.path)
         self.image = self.paths.image = image
-        self.trampoline = self._map_trampoline()
+        self.trampoline = self.block[P_TRAMPOLINE] = self._map_trampoline()
         cpu = thread.cpu
         cpu.reset_registers()
         cpu.x[SP], cpu.pc = image.stack_pointer, image.start

@@ -17,11 +17,12 @@ SIZE = SIGINFO_SIZE + 960
 UCONTEXT = SIGINFO_SIZE                         # offset in the frame
 _HEAD = Struct("<QQQIIQQ")                      # uc_flags uc_link ss_sp ss_flags, filler, ss_size uc_sigmask
 _WORD, _FCSR = Struct("<Q"), Struct("<I")
-_PC = UCONTEXT + 176                            # then x1..x31
-_WHOLE, _FLOATS = _PC + 8, _PC + 8 + 31 * 8     # f0..f31 and fcsr: the D part of the union with Q
-_FCSR_AT = _FLOATS + 32 * 8
-_ROOM, _REST = bytes(_PC - UCONTEXT - _HEAD.size), bytes(SIZE - _FCSR_AT - _FCSR.size)
-assert _HEAD.size == 48 and _PC + 256 + 528 == SIZE
+STACK, STACK_FLAGS, STACK_SIZE, MASK = UCONTEXT + 16, UCONTEXT + 24, UCONTEXT + 32, UCONTEXT + 40
+PC = UCONTEXT + 176                             # then x1..x31
+WHOLE, FLOATS = PC + 8, PC + 8 + 31 * 8         # f0..f31 and fcsr: the D part of the union with Q
+FCSR = FLOATS + 32 * 8
+_ROOM, _REST = bytes(PC - UCONTEXT - _HEAD.size), bytes(SIZE - FCSR - _FCSR.size)
+assert _HEAD.size == 48 and PC + 256 + 528 == SIZE
 TRAMPOLINE = bytes.fromhex("9308b008 73000000")  # li a7, 139 (rt_sigreturn); ecall: unwinders know signal frames by it
 RA, SP, A0, A1, A2 = 1, 2, 10, 11, 12
 NO_RESERVATION = (1 << 64) - 1
@@ -44,7 +45,7 @@ def enter(cpu: Cpu, handler: int, number: int, frame: int, trampoline: int) -> N
 def restore(cpu: Cpu, frame: bytes) -> tuple[int, tuple[int, int, int]]:
     """Take the registers back from a frame; returns mask and alternate stack."""
     _, _, address, flags, _, size, mask = _HEAD.unpack_from(frame, UCONTEXT)
-    cpu.pc, cpu.reservation = _WORD.unpack_from(frame, _PC)[0] & ~1, NO_RESERVATION
-    cpu.set_registers(frame[_WHOLE:_FLOATS], frame[_FLOATS:_FCSR_AT])
-    cpu.fcsr = frame[_FCSR_AT]
+    cpu.pc, cpu.reservation = _WORD.unpack_from(frame, PC)[0] & ~1, NO_RESERVATION
+    cpu.set_registers(frame[WHOLE:FLOATS], frame[FLOATS:FCSR])
+    cpu.fcsr = frame[FCSR]
     return mask, (address, flags, size)

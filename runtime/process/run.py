@@ -6,12 +6,12 @@ import errno
 import gc
 import os
 
-from dragoman.dbt import engine
 from dragoman.runtime.memory.window import WindowError
 from dragoman.runtime.options import RunOptions
 from dragoman.runtime.process import elf, execute
 from dragoman.runtime.process.execute import set_host_limit
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, host_limit
+from dragoman.runtime.process.native import make_engine
 from dragoman.runtime.process.process import INTERNAL_ERROR, Process
 
 TYPE_CHECKING = False
@@ -37,9 +37,9 @@ def run(options: RunOptions, enter: Callable[[Process], None] | None = None) -> 
     try:
         if options.lockstep is not None:
             from dragoman.runtime.process.lockstep import LockstepProcess
-            process = LockstepProcess(options, engine.make)
+            process = LockstepProcess(options, make_engine)
         else:
-            process = Process(options, engine.make)
+            process = Process(options, make_engine)
         begin(process, enter)
     except (elf.LoadError, WindowError) as error:
         return refuse(str(error), getattr(error, "status", elf.CANNOT_RUN))

@@ -45,7 +45,7 @@ def rt_sigaction(thread: Thread, number: int, new: int, old: int, size: int) -> 
         process.signals.set_action(number, handler, flags, mask)
         if handler == SIG_IGN:                  # what waits is thrown away; so does the host with those that it keeps
             for other in list(process.threads.values()):
-                other.held.pop(number, None)
+                other.let_go(number)
     if old:
         process.memory.write_struct(old, ACTION, *before)
     return 0
@@ -111,7 +111,7 @@ def rt_sigtimedwait(thread: Thread, wanted: int, info: int, timeout: int, size: 
         if ours & bit(number):
             if info:
                 memory.write(info, thread.held[number])
-            del thread.held[number]
+            thread.let_go(number)
             return number
     result = thread.call(NR["rt_sigtimedwait"], memory.host(wanted), memory.host(info), memory.host(timeout), size)
     return NOT_MADE if result == -EINTR and thread.cpu.pending & ours else result

@@ -15,10 +15,12 @@ from dragoman.dbt.state import SIGINFO
 from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.native.layout import ACTION_SIZE, P_ACTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dragoman.dbt.host.calls import HostCalls
+    from dragoman.runtime.process.native.layout import Block
     from dragoman.runtime.process.thread import Thread
 
 HIGHEST = 64
@@ -52,8 +54,9 @@ def fault_info(number: int, code: int, address: int) -> bytes:
 class Signals:
     """Actions of a process, shared by its threads: number -> (handler, flags, mask) where the guest has set one."""
 
-    def __init__(self, host: HostCalls) -> None:
-        self.host = host
+    def __init__(self, host: HostCalls, block: Block) -> None:
+        """block: where compiled functions look for actions."""
+        self.host, self.block = host, block
         self.actions: dict[int, tuple[int, int, int]] = {}
         self.wanted: dict[str, frozenset[int]] = {}     # whose default action is done here, by who looks on
         self.caught: frozenset[int] = frozenset()       # all of these
@@ -72,7 +75,9 @@ class Signals:
         return known
 
     def set_action(self, number: int, handler: int, flags: int, mask: int) -> None:
-        self.actions[number] = (handler, flags, mask & ~UNBLOCKABLE)
+        self.actions[number] = new = handler, flags, mask & ~UNBLOCKABLE
+        for n, word in enumerate(new):
+            self.block[P_ACTIONS + ACTION_SIZE * number + 8 * n] = word
         if handler > SIG_IGN:
             name = "on_fault" if number in FAULTS else "on_signal"
             self.host.set_action(number, name, flags & MIRRORED)
@@ -121,7 +126,7 @@ def take(thread: Thread) -> None:
             bits &= bits - 1
             info = cpu.bytes_at(SENT_INFO if number in ALWAYS_OURS else SIGINFO, frame.SIGINFO_SIZE)
             if thread.mask & bit(number) and number in ALWAYS_OURS:
-                thread.held[number] = info      # the host never blocks these, so they wait here
+                thread.hold(number, info)       # the host never blocks these, so they wait here
             else:
                 deliver(thread, number, info)
         thread.end_suspension()
@@ -214,7 +219,8 @@ def release_held(thread: Thread) -> None:
     """A sent SIGSEGV or SIGBUS that the guest had blocked comes when it unblocks it: sent once more."""
     for number in list(thread.held):
         if not thread.mask & bit(number):
-            info = thread.held.pop(number)
+            info = thread.let_go(number)
+            assert info is not None
             call(NR["rt_tgsigqueueinfo"], os.getpid(), thread.tid, number, address_of(info))
 
 

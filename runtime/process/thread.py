@@ -14,6 +14,17 @@ from dragoman.dbt.state import EXIT_NAMES, EXITS, FAULT_INFO, OFFSET
 from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK
+from dragoman.runtime.process.native.layout import (
+    S_THREAD,
+    T_HELD,
+    T_MASK,
+    T_PROCESS,
+    T_STACK,
+    T_STACK_FLAGS,
+    T_STACK_SIZE,
+    THREAD_SIZE,
+    Block,
+)
 from dragoman.runtime.process.signals import NO_STACK, SIGBUS, SIGILL, SIGSEGV, SIGTRAP, SS_AUTODISARM, SS_DISABLE
 
 TYPE_CHECKING = False
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
 
 FIRST_EMULATED = 4                              # rounding modes that the host lacks, and reserved ones
 SYSCALL, PENDING = EXITS["syscall"], OFFSET["pending"] // 8
+MASK_AT = T_MASK // 8
 A0, A5, A7 = 10, 15, 17
 MASK = (1 << 64) - 1
 CALL_SIZE = 4                                   # of ecall, fence.i
@@ -69,9 +81,11 @@ class Thread:
     def __init__(self, process: Process, cpu: Cpu) -> None:
         self.process, self.cpu = process, cpu
         self.tid = 0
+        self.block = Block(THREAD_SIZE)         # what compiled functions read and write, too
+        self.block[T_PROCESS] = process.block.address
         self.mask = 0                           # what the guest has blocked
         self.saved_mask: int | None = None      # while rt_sigsuspend has another one in place
-        self.stack: tuple[int, int, int] = NO_STACK      # alternate signal stack: address, flags, size
+        self.stack = NO_STACK                   # alternate signal stack: address, flags, size
         self.held: dict[int, bytes] = {}        # sent SIGSEGV and SIGBUS that are blocked
         self.clear_child_tid = self.robust_list = 0
         self._frame = Frame()
@@ -85,6 +99,8 @@ class Thread:
         self.cpu.attach()
         if self.process.direct is not None:
             self.cpu.direct_table = self.process.direct.address     # type: ignore[attr-defined]
+            self.cpu.words[S_THREAD // 8] = self.block.address
+            self.cpu.hook = self.process.hook                       # type: ignore[attr-defined]
         self.process.leaving.discard(self.tid)
         self.process.threads[self.tid] = self
 
@@ -159,6 +175,33 @@ class Thread:
         return self._safe_call(self.cpu.address, self._frame_address)
 
     # --- signal state
+    @property
+    def mask(self) -> int:
+        return self.block.words[MASK_AT]
+
+    @mask.setter
+    def mask(self, mask: int) -> None:
+        self.block.words[MASK_AT] = mask
+
+    @property
+    def stack(self) -> tuple[int, int, int]:
+        block = self.block
+        return block[T_STACK], block[T_STACK_FLAGS], block[T_STACK_SIZE]
+
+    @stack.setter
+    def stack(self, stack: tuple[int, int, int]) -> None:
+        self.block[T_STACK], self.block[T_STACK_FLAGS], self.block[T_STACK_SIZE] = stack
+
+    def hold(self, number: int, info: bytes) -> None:
+        """A signal that the guest has blocked and the host cannot."""
+        self.held[number] = info
+        self.block[T_HELD] |= signals.bit(number)
+
+    def let_go(self, number: int) -> bytes | None:
+        """The information of such a signal, which waits no more; None: it did not."""
+        self.block[T_HELD] &= ~signals.bit(number)
+        return self.held.pop(number, None)
+
     def apply_mask(self) -> None:
         """Block on the host what the guest has blocked; if a signal is noted, when it has been taken."""
         self.process.host.set_mask_unless_noted(self.cpu.address, self.mask)

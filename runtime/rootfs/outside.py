@@ -6,6 +6,7 @@ import os
 
 from dragoman.dbt import server_start
 from dragoman.dbt.store import Store
+from dragoman.runtime.process import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def make_ready(options: RunOptions) -> None:
     """The engine's image is in the store and the compiler process runs, where that can be."""
     store = Store.open(options.cold)
     kind = ("bounded-" if options.bounded else "") + ("counting" if options.count else "engine")
-    path, socket = store.path(kind), server_start.socket_path(store)
+    path, socket = store.path(kind + native.version()), server_start.socket_path(store)
     served = options.compiler != "server" or socket is None or options.lockstep is not None
     if not served:
         connection = server_start.connect(socket)       # type: ignore[arg-type]
@@ -36,9 +37,8 @@ def make_ready(options: RunOptions) -> None:
 
 def _make(options: RunOptions, serve: bool) -> None:
     """In a process of its own: an engine has threads and memory that nobody needs afterwards."""
-    from dragoman.dbt import engine
     from dragoman.dbt.compiler_client import Client
     from dragoman.runtime.memory.space import AddressSpace
-    made = engine.make(options, AddressSpace().base)
+    made = native.make_engine(options, AddressSpace().base)
     if serve:
         Client(made.store, made.host.detach).connect()

@@ -46,10 +46,11 @@ def run(wrong: str, path: str, words: list[str]) -> int:
     from dragoman.dbt.images import Images
     from dragoman.runtime.process import run
     from dragoman.runtime.process.lockstep import LockstepProcess
+    from dragoman.runtime.process.native import make_engine
 
     def make(options, base, kind=engine.Engine):
         if options.engine != wrong or wrong == "region":
-            return engine.make(options, base, kind)
+            return make_engine(options, base, kind)
         return kind(options, base, Images(lambda name: path if name == "engine" else None))
     # Without the compiler process: it would send the right stencils as soon as it has them.
     run.begin(LockstepProcess(run_options(["--compiler", "off" if wrong == "stencil" else "inline", *words],

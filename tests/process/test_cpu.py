@@ -48,7 +48,7 @@ def test_both_cpus_share_a_store(tmp_path, engine):
         found.append((done.returncode, done.stdout))
     good = 0, BITS.expected_output.decode()
     assert found == [good, (-signal.SIGILL, ""), good, (-signal.SIGILL, "")]
-    images = [name for folder in os.scandir(tmp_path / "dragoman") if folder.is_dir() for name in os.listdir(folder) if name == "engine.image"]
+    images = [name for folder in os.scandir(tmp_path / "dragoman") if folder.is_dir() for name in os.listdir(folder) if name.startswith("engine")]
     assert len(images) == 1
 
 

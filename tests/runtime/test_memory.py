@@ -6,6 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dragoman.dbt.compiled import build
+from dragoman.dbt.host.linker import link
+from dragoman.runtime.memory import areas, mappings
 from dragoman.runtime.memory.mappings import Area, Mappings
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import (
@@ -361,11 +364,20 @@ def test_any_sequence_leaves_table_host_and_engine_equal(operations):
         memory.close()
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(1, 10), st.integers(0, 1)), max_size=40),
-       st.integers(1, 12))
+@pytest.fixture(scope="module")
+def operations():
+    """Addresses of the compiled operations on a table."""
+    return link([build(getattr(areas, name) for name in mappings.OPERATIONS)]).map().symbols
+
+
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(1, 10), st.integers(0, 1)), max_size=40),
+       length=st.integers(1, 12))
 @settings(deadline=None)
-def test_the_table_finds_gaps(steps, length):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_table_finds_gaps(steps, length, compiled, operations):
     table, model = Mappings(), {}
+    if compiled:
+        table.use(operations)
     for add, start, size, prot in steps:
         table.remove(start, start + size)
         model = {key: value for key, value in model.items() if not start <= key < start + size}
@@ -373,7 +385,7 @@ def test_the_table_finds_gaps(steps, length):
             table.add(Area(start, start + size, prot))
             model |= dict.fromkeys(range(start, start + size), prot)
     fits = [at for at in range(61 - length) if not any(at + n in model for n in range(length))]
-    assert table.highest_gap(length, 0, 60) == (max(fits) if fits else None)
-    assert table.lowest_gap(length, 0, 60) == (min(fits) if fits else None)
+    assert table.gap(length, 0, 60) == (max(fits) if fits else None)
+    assert table.gap_above(length, 0, 60) == (min(fits) if fits else None)
     assert {at: area.prot for area in table.areas for at in range(area.start, area.end)} == model
     assert all(not (one.end == two.start and one.like(two)) for one, two in zip(table.areas, table.areas[1:]))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from dragoman.runtime.gdb.protocol import Malformed
 from dragoman.runtime.gdb.target import NO_MEMORY
-from dragoman.runtime.memory.space import fork_lock, host_prot
+from dragoman.runtime.memory.space import host_prot
 from dragoman.runtime.memory.window import PAGE, PROT_READ, PROT_WRITE, GuestFault
 from dragoman.runtime.process.linux.host import NR, call
 
@@ -68,14 +68,14 @@ class DebuggedMemory:
     def _mapped(self, address: int, size: int) -> int:
         """Bytes from there on that are mapped."""
         memory = self._memory
-        with fork_lock():
+        with memory.lock:
             return max(0, memory.table.covered_to(address, min(address + size, memory.size)) - address) if address < memory.size else 0
 
     @contextmanager
     def _opened(self, address: int, protection: int) -> Iterator[None]:
         """The host's page there, if it can be, while nobody maps anything."""
         page = self._memory.base + (address & -PAGE)
-        with fork_lock():
+        with self._memory.lock:
             area = self._memory.table.find(address)
             if area is None:
                 raise Malformed(NO_MEMORY)

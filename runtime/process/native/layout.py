@@ -1,0 +1,41 @@
+"""The words that a process and its threads share with the compiled functions of this folder."""
+
+from __future__ import annotations
+
+import ctypes
+
+from dragoman.dbt.state import OFFSET
+from dragoman.runtime.process.riscv64_frame import SIZE
+
+S_THREAD = OFFSET["user2"]              # in the CPU state: address of the thread's block, 0: all exits are Python's
+
+# --- a thread's block: what its signals are like. Blocked signals; those that were sent and wait here (SIGSEGV and SIGBUS);
+# the alternate stack; a system call as safe_call takes it, and the mask that it sets; the process's block; a frame to be
+# written, whose gaps stay zero, and one that was read.
+T_MASK, T_HELD, T_STACK, T_STACK_FLAGS, T_STACK_SIZE, T_HOST_MASK, T_PROCESS, T_CALL = range(0, 64, 8)
+T_OUT = T_CALL + 7 * 8
+T_IN = T_OUT + SIZE
+THREAD_SIZE = T_IN + SIZE
+
+# --- a process's block: bytes of its window, the code that ends handlers, its DirectTable, its table of areas (mappings.py); for each
+# signal: handler, flags, mask; for each number of a system call: a byte, what serve.py does with it
+P_WINDOW, P_TRAMPOLINE, P_DIRECT, P_SPACE, P_ACTIONS = range(0, 40, 8)
+ACTION_SIZE, HIGHEST_SIGNAL = 24, 64
+P_SERVICES = P_ACTIONS + ACTION_SIZE * (HIGHEST_SIGNAL + 1)
+SERVICES = 512
+PROCESS_SIZE = P_SERVICES + SERVICES
+S_NONE, S_KILL, S_TGKILL, S_SIGPROCMASK, S_SIGRETURN, S_MMAP, S_MUNMAP, S_MPROTECT, S_BRK, S_MADVISE = range(10)
+
+
+class Block:
+    """Words at an address, by offset; zero at first."""
+
+    def __init__(self, size: int) -> None:
+        self.words = (ctypes.c_uint64 * (size // 8))()
+        self.address = ctypes.addressof(self.words)
+
+    def __getitem__(self, offset: int) -> int:
+        return self.words[offset >> 3]
+
+    def __setitem__(self, offset: int, value: int) -> None:
+        self.words[offset >> 3] = value

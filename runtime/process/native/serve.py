@@ -1,0 +1,112 @@
+"""Each exit of a process's native code comes here first: what can be done without Python is."""
+
+from __future__ import annotations
+
+from dragoman.dbt.compiled import below, compiled, fetch_add, load8, load64, store64
+from dragoman.dbt.host.calls import SIG_IGN
+from dragoman.dbt.host.x86_64 import DIRECT_COUNT, HOOK_NOT_MINE
+from dragoman.dbt.state import CACHE, EXITS, OFFSET, X
+from dragoman.runtime.process.native.layout import (
+    ACTION_SIZE,
+    HIGHEST_SIGNAL,
+    P_ACTIONS,
+    P_DIRECT,
+    P_SERVICES,
+    S_BRK,
+    S_KILL,
+    S_MMAP,
+    S_MPROTECT,
+    S_MUNMAP,
+    S_NONE,
+    S_SIGPROCMASK,
+    S_SIGRETURN,
+    S_TGKILL,
+    S_THREAD,
+    SERVICES,
+    T_PROCESS,
+)
+from dragoman.runtime.process.native.memory import (
+    NOT_DONE,
+    advise_memory,
+    map_memory,
+    move_break,
+    protect_memory,
+    unmap_memory,
+)
+from dragoman.runtime.process.native.signals import A1, A2, S_PENDING, change_mask, deliver_noted, return_from_handler
+from dragoman.runtime.process.thread import A0, A7, CALL_SIZE
+
+S_REASON, S_PC, S_CACHE = OFFSET["exit_reason"], OFFSET["pc"], OFFSET["cache"]
+C_STOP, C_ASK = CACHE["stop"], CACHE["ask"]
+E_SYSCALL, E_POLL = EXITS["syscall"], EXITS["poll"]
+TO_PYTHON, GO_ON = 0, 1
+
+
+@compiled("i8(i8)")
+def serve_exit(state: int) -> int:
+    """The hook of a process (state.py)."""
+    thread, reason = load64(state + S_THREAD), load64(state + S_REASON)
+    if reason == E_SYSCALL:
+        number = load64(state + X + 8 * A7)
+        process = load64(thread + T_PROCESS)
+        service = load8(process + P_SERVICES + number) if 0 <= number < SERVICES else S_NONE
+        if load64(state + S_PENDING) == 0:
+            if service == S_NONE:
+                return HOOK_NOT_MINE
+            done = serve_call(state, thread, process, service)
+            if done != GO_ON or load64(state + S_PENDING) == 0:
+                return done
+    elif reason != E_POLL:
+        return TO_PYTHON
+    elif load64(state + S_PENDING) == 0:
+        return TO_PYTHON if somebody_waits(load64(state + S_CACHE)) != 0 else GO_ON
+    if deliver_noted(state, thread) != 0 and load64(state + S_PENDING) == 0:
+        return GO_ON
+    store64(state + S_REASON, E_POLL)   # what else is noted
+    return TO_PYTHON
+
+
+@compiled("i8(i8)")
+def somebody_waits(cache: int) -> int:
+    """For threads to leave native code: who stops the world, or the log."""
+    return load64(cache + C_STOP) | load64(cache + C_ASK)
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def serve_call(state: int, thread: int, process: int, service: int) -> int:
+    """A system call of one of the kinds in layout.py: what the hook returns."""
+    if service == S_SIGRETURN:
+        if return_from_handler(state, thread) == 0:
+            return TO_PYTHON
+        fetch_add(load64(process + P_DIRECT) + DIRECT_COUNT, 1)
+        return GO_ON
+    if service == S_KILL or service == S_TGKILL:
+        return HOOK_NOT_MINE if harmless(process, load64(state + (A1 if service == S_KILL else A2))) != 0 else TO_PYTHON
+    result = change_mask(state, thread) if service == S_SIGPROCMASK else serve_memory(state, process, service)
+    if result == NOT_DONE:
+        return TO_PYTHON
+    store64(state + X + 8 * A0, result)
+    store64(state + S_PC, load64(state + S_PC) + CALL_SIZE)
+    fetch_add(load64(process + P_DIRECT) + DIRECT_COUNT, 1)
+    return GO_ON
+
+
+@compiled("i8(i8,i8,i8)")
+def serve_memory(state: int, process: int, service: int) -> int:
+    """A call on the address space: its result or NOT_DONE."""
+    if service == S_MMAP:
+        return map_memory(state, process)
+    if service == S_MUNMAP:
+        return unmap_memory(state, process)
+    if service == S_MPROTECT:
+        return protect_memory(state, process)
+    return move_break(state, process) if service == S_BRK else advise_memory(state, process)
+
+
+@compiled("i8(i8,i8)")
+def harmless(process: int, number: int) -> int:
+    """Whether this signal, sent to the process itself, does not end it: it has a handler, or there is none such."""
+    number &= 0xFFFF_FFFF
+    if number == 0:
+        return 1
+    return below(SIG_IGN, load64(process + P_ACTIONS + number * ACTION_SIZE)) if number <= HIGHEST_SIGNAL else 0
