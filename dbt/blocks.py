@@ -78,6 +78,7 @@ C_ASK, C_TRANSLATE, C_LIMIT = CACHE["ask"], CACHE["stat_translate"], CACHE["bloc
 C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
 S_DEADLINE, S_CODE_PAGE, S_DATA, S_TURN = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "turn"))
 T_PLACE, T_WORD, T_END = TURN["place"], TURN["word"], TURN["end"]
+C_POLL_TIME, S_POLLED = CACHE["poll_time"], OFFSET["polled"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REQUEST, S_REPORT, S_PC, S_CAREFUL, S_CACHE = (
     OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "request", "report", "pc", "careful", "cache"))
 EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT, EXIT_STOP = (
@@ -86,6 +87,7 @@ N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET, N_HEAD_FAR = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret", "head_far"))
 
 MAXIMUM = BLOCK_INSTRUCTIONS        # in an interpreter block
+HEAVIEST = 32                       # weight of a poll: the host may have run something else meanwhile
 PAGE = 0x1000                       # the least that can be readable or not
 # What one unit may need at the most; resolve_block asks for this much before it begins.
 ROOM_RECORDS, ROOM_ROWS, ROOM_LINKS, ROOM_SITES = (MAXIMUM + 520) * RECORD_SIZE, 1024, 2048, 1024
@@ -351,6 +353,17 @@ def is_wanted(cache: int, state: int) -> int:
     return 1 if now >= load64(state + S_DEADLINE) else turn_over(state, now)
 
 
+@compiled("i8(i8,i8)")
+def poll_weight(cache: int, state: int) -> int:
+    """How many polls this one counts for: where a turn of a loop is long, polls are rare, and what matters is time."""
+    before, now, unit = load64(state + S_POLLED), clock(), load64(cache + C_POLL_TIME)
+    store64(state + S_POLLED, now)
+    if before == 0 or unit == 0 or now - before < 2 * unit:
+        return 1
+    weight = (now - before) // unit
+    return weight if weight < HEAVIEST else HEAVIEST
+
+
 @compiled("i8(i8)")
 def renew_budget(state: int) -> int:
     """A poll of a region of paged memory, without the lock. 1: there is a new budget; 0: on_poll has something to do. No heat is
@@ -368,7 +381,8 @@ def renew_budget(state: int) -> int:
 @compiled("i8(i8,i8,i8,i8)")
 def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
-    store64(cache + C_POLLS, load64(cache + C_POLLS) + 1)
+    weight = poll_weight(cache, state)
+    store64(cache + C_POLLS, load64(cache + C_POLLS) + weight)
     store32(state + S_BUDGET, load64(state + S_RESET))
     if is_wanted(cache, state) != 0:
         store64(state + S_REASON, EXIT_POLL)
@@ -378,7 +392,7 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
         store64(state + S_REASON, EXIT_COUNT)
         return 0
     if enter_page(cache, state, sample) != 0:
-        count_heat(cache, sample)
+        count_heat(cache, sample, weight)
     mailbox = load64(cache + C_MAILBOX)
     if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):
         store64(state + S_REASON, EXIT_HOT)

@@ -277,16 +277,16 @@ def drop_unit(cache: int, row: int, changed: int) -> int:
     return dropped
 
 
-@compiled("void(i8,i8)")
-def count_heat(cache: int, pc: int) -> None:
-    """A poll met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later.
+@compiled("void(i8,i8,i8)")
+def count_heat(cache: int, pc: int, weight: int) -> None:
+    """A poll of this weight met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later.
 
     What has only a small share of all polls is not worth a compilation, however long the program runs; what an earlier
     run has left is worth a look soon. A program that has run so shortly that its choosing would take longer is left alone."""
     row = find_row(cache, pc) if load64(cache + C_POLLS) > EARLY * load64(cache + C_THRESHOLD) else 0
     if row == 0:
         return
-    heat = load64(row + R_HEAT) + 1
+    heat = load64(row + R_HEAT) + weight
     store64(row + R_HEAT, heat)
     threshold, waiting, stage = load64(cache + C_THRESHOLD), load64(cache + C_HOT_COUNT), load64(row + R_STAGE)
     if threshold == 0 or stage >= STAGE_ASKED or waiting >= HOT_QUEUE or load64(row + R_REGION) != 0:

@@ -31,6 +31,7 @@ from dragoman.dbt.state import (
     MAX_THREADS,
     NATIVES,
     NOT_PRECISE,
+    OFFSET,
     PAGE_ROWS,
     ROW_SIZE,
     SEARCH_PAGES,
@@ -54,11 +55,13 @@ CATCHING_UP, MOST_CAUGHT_UP = 50, 20_000
 MAX_RANGES = 1 << 16                    # Linux lets a process have fewer mappings (vm.max_map_count)
 ROOM_FOR_UNIT = 0x1_0000                # host code of the longest unit, stubs included
 BUDGET = 997                            # back edges and calls between two polls: a prime, so that no loop hides between them
+POLL_TIME = 16e-6                       # seconds from one poll to the next: what takes longer counts for more than one
 POLLED = 100                            # polls that meet a loop or function before it is profiled; as many again: compiled
 INTERPRETED = 20_000                    # under --engine region: executions of a block before it is compiled
 BEGINNING = 1 << 16                     # bytes by which the file that code comes from is known
 INTERPRETER, STENCILS = 0, 1
 BLOCK_LIMIT = 128                       # instructions, which is what copier.py and blocks.py have room for
+POLLED_AT = OFFSET["polled"] // 8
 EXIT_FULL, EXIT_HOT = EXITS["full"], EXITS["hot"]
 
 
@@ -82,6 +85,7 @@ class EngineCpu(Cpu):
     def run(self) -> int:
         engine = self.engine
         self.inside = True
+        self.words[POLLED_AT] = 0
         while engine.stopping:
             self.inside = False
             engine.left()
@@ -200,6 +204,8 @@ class Engine:
     # --- threads
     def cpu(self) -> EngineCpu:
         """The state of a new thread. Raises OSError if there are too many."""
+        if not self.cpus:
+            self.set_control("poll_time", int(POLL_TIME / self.tick()))
         cpu = self.make_cpu(self)
         self.cpus[cpu.address] = cpu                    # has whatever is in the table: a fork's child finds it here
         if not self.locked("enter_state", cpu.address):
@@ -445,12 +451,15 @@ class Engine:
         """Guest pc of a host pc in a region, and whether that is LAZY."""
         return self._tiering.regions.guest_pc(host_pc) if self._tiering is not None else (0, False)
 
+    def tick(self) -> float:
+        """Seconds that the host's clock takes for one."""
+        return (perf_counter() - self._started[1]) / max(1, self.locked("read_clock") - self._started[0])
+
     def statistics(self) -> dict[str, int | float]:
         """Counts, and seconds by names that end so."""
         found: dict[str, int | float] = {name: self.control(name) for name in CACHE if name.startswith("stat_")}
-        tick = (perf_counter() - self._started[1]) / max(1, self.locked("read_clock") - self._started[0])
         found |= {"flushes": self.control("flushes"), "code_bytes": self.control("cursor") - self.control("stencil_start"),
-                  "translate_seconds": found.pop("stat_translate") * tick}
+                  "translate_seconds": found.pop("stat_translate") * self.tick()}
         return found | (self._tiering.statistics() if self._tiering is not None else {})
 
 

@@ -57,6 +57,7 @@ clock_offset
 request         bits of what others ask of this thread; native code does not touch it
 turn            address of TURN: until when native code may run; 0: for as long as it likes
 notes           for the runtime: a buffer for events of the log, 0: none; native code does not touch it
+polled          host clock at this thread's last poll; 0: it has left native code since
 declines        machines: table of the sensitive sites that declined last: DECLINE_SITES of (pc, how often in a row); 0: none
 user2           for the runtime, as user0
 user3
@@ -231,8 +232,9 @@ virtual_time    1: the threads' clocks are the instructions that they have execu
 stat_blocks     blocks translated
 stat_instructions   instructions in them
 stat_resolves   calls of resolve
-stat_polls      calls of on_poll
+stat_polls      polls, each with its weight
 polls_before    of these, those before the cache was last emptied
+poll_time       host clock ticks between two polls from which on a poll counts for more than one; 0: each counts for one
 stat_translate  host clock ticks in decoding and translating
 """)
 HOT_QUEUE, MAX_THREADS, FOUND = 4096, 4096, 8192

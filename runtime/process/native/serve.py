@@ -36,7 +36,7 @@ from dragoman.runtime.process.native.memory import (
 from dragoman.runtime.process.native.signals import A1, A2, S_PENDING, change_mask, deliver_noted, return_from_handler
 from dragoman.runtime.process.thread import A0, A7, CALL_SIZE
 
-S_REASON, S_PC, S_CACHE = OFFSET["exit_reason"], OFFSET["pc"], OFFSET["cache"]
+S_REASON, S_PC, S_CACHE, S_POLLED = OFFSET["exit_reason"], OFFSET["pc"], OFFSET["cache"], OFFSET["polled"]
 C_STOP, C_ASK = CACHE["stop"], CACHE["ask"]
 E_SYSCALL, E_POLL = EXITS["syscall"], EXITS["poll"]
 TO_PYTHON, GO_ON = 0, 1
@@ -47,6 +47,7 @@ def serve_exit(state: int) -> int:
     """The hook of a process (state.py)."""
     thread, reason = load64(state + S_THREAD), load64(state + S_REASON)
     if reason == E_SYSCALL:
+        store64(state + S_POLLED, 0)    # it may wait
         number = load64(state + X + 8 * A7)
         process = load64(thread + T_PROCESS)
         service = load8(process + P_SERVICES + number) if 0 <= number < SERVICES else S_NONE
