@@ -75,7 +75,7 @@ C_FETCH, C_SCRATCH = CACHE["fetch"], CACHE["scratch"]
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE, C_LIMIT = CACHE["ask"], CACHE["stat_translate"], CACHE["block_limit"]
-C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL = CACHE["hot_count"], CACHE["mailbox"], CACHE["stop"], CACHE["goal"]
+C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL, C_RECALL = (CACHE[n] for n in ("hot_count", "mailbox", "stop", "goal", "recall"))
 S_DEADLINE, S_CODE_PAGE, S_DATA, S_TURN = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "turn"))
 T_PLACE, T_WORD, T_END = TURN["place"], TURN["word"], TURN["end"]
 C_POLL_TIME, S_POLLED = CACHE["poll_time"], OFFSET["polled"]
@@ -393,8 +393,8 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
         return 0
     if enter_page(cache, state, sample) != 0:
         count_heat(cache, sample, weight)
-    mailbox = load64(cache + C_MAILBOX)
-    if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0):
+    mailbox, recall = load64(cache + C_MAILBOX), load64(cache + C_RECALL)
+    if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0) or (recall != 0 and load64(cache + C_POLLS) >= recall):
         store64(state + S_REASON, EXIT_HOT)
         return 0
     if load64(cache + C_ASK) & ASK_BLOCKS != 0:

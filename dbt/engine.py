@@ -383,6 +383,12 @@ class Engine:
             self._window = Window(self)
         return self._window
 
+    def settle(self, cpu: Cpu) -> None:
+        """No path leads to the store any more after this: processes only."""
+        if self.control("threshold"):
+            with self._promotes:
+                self.tiering().settle(cpu)
+
     def tiering(self) -> Tiering:
         if self._tiering is None:
             from dragoman.dbt.tiering import Tiering

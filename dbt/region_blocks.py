@@ -43,8 +43,8 @@ SMALL = 500                     # a region of fewer bytes is made again within o
 NEAR = 0x8000                   # a computed target further away is another function's business
 SAME_TARGETS = 0x800            # computed jumps so near to each other have the same targets
 FIRST_SHARE, LAST_SHARE = 1, 7  # blocks executed half as often as the head come in first, at last those with 1/128
-# What a search adds a row for: any, or a number of executions at the least.
-ANY = 0
+# What a search adds a row for: any, any and entries of all regions, or a number of executions at the least.
+ANY, ALSO_REGIONS = 0, -1
 
 
 @compiled("i8(i8,i8)")
@@ -94,10 +94,13 @@ def add(cache: int, state: int, pc: int, area: int, least: int, count: int) -> i
     row, now = reach(cache, state, pc, area), load64(cache + C_VISITS)
     if row == 0:
         return count
-    if load64(row + R_VISIT) == now or load64(row + R_SIZE) == 0 or load64(row + R_PAGE2) != 0 or executions(cache, row) < least:
+    if load64(row + R_VISIT) == now or load64(row + R_PAGE2) != 0:
         return count
-    if load64(row + R_REGION) != 0 and load64(row + R_REGION_SIZE) > SMALL:
-        return count
+    if load64(row + R_REGION) == 0 or least != ALSO_REGIONS:
+        if load64(row + R_SIZE) == 0 or executions(cache, row) < least:
+            return count
+        if load64(row + R_REGION) != 0 and load64(row + R_REGION_SIZE) > SMALL:
+            return count
     store64(row + R_VISIT, now)
     if load64(cache + C_FETCH) != 0:
         note_page(cache, row)
@@ -198,6 +201,13 @@ def count_around(cache: int, state: int, head: int, counts: int) -> int:
             if load64(row + R_CODE) != 0:
                 drop_unit(cache, row, 0)
     return count
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def find_around(cache: int, state: int, head: int, c: int) -> int:
+    """Find what can be executed around the row `head`, entries of regions of any size among it; the number of rows."""
+    area = start_search(cache, state, head, SURROUNDINGS)
+    return spread(cache, state, area, ALSO_REGIONS, 1) if area != 0 else 0
 
 
 @compiled("i8(i8,i8,i8,i8)")

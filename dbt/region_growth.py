@@ -45,6 +45,13 @@ def find(engine, cpu, row: int, with_computed: bool) -> list[Block]:    # type: 
     return sorted((Block(address) for address in rows), key=lambda block: block.pc)
 
 
+def neighbours(engine, cpu, row: int) -> set[int]:     # type: ignore[no-untyped-def]
+    """Numbers of the regions whose entries can be come to from a row, as far as one region could reach."""
+    count = engine.locked("find_around", cpu.address, row)
+    rows = (ctypes.c_uint64 * count).from_address(engine.control("found"))[:]
+    return {number for address in rows if (number := ctypes.c_uint64.from_address(address + ROW["region"]).value)}
+
+
 def is_worth_it(blocks: list[Block], indirect: list[int]) -> bool:
     """Whether enough is executed in these blocks between entering and leaving a region of them, by their counts."""
     inside = {block.pc: block.executed for block in blocks}

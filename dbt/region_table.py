@@ -16,6 +16,7 @@ from dragoman.dbt.code_cache import (
     R_BASE,
     R_CHANGES,
     R_CODE,
+    R_HEAT,
     R_MISS,
     R_PC,
     R_REGION,
@@ -72,6 +73,7 @@ CODE_ALIGNMENT = 64
 DONE, NO_ROOM, STALE = 1, 0, -1
 GONE, CHANGED, UNWANTED = range(3)     # why regions are dropped
 THUNK_SIZE = 16
+CALM = 4096                     # polls before an entry of a suspended region can be hot
 
 
 @compiled("void(i8)")
@@ -274,6 +276,50 @@ def drop_regions(cache: int, start: int, end: int, why: int) -> int:
             dropped += drop_region(cache, record, 0 if why == UNWANTED else 1)
         record += load64(record + SIZE)
     return dropped
+
+
+@compiled("i8(i8,i8)")
+def record_of(cache: int, number: int) -> int:
+    """Of the region with this number, 0: it has been dropped."""
+    table = load64(cache + C_REGIONS)
+    record = table + HEADER_SIZE
+    while record < load64(table + END):
+        if load64(record + NUMBER) == number:
+            return record
+        record += load64(record + SIZE)
+    return 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def suspend_region(cache: int, number: int, b: int, c: int) -> int:
+    """The tier below executes its code for a while, so that it can be counted. Its entries are not to be hot by that."""
+    record = record_of(cache, number)
+    if record == 0:
+        return 0
+    entry = record + RECORD_HEADER + load64(record + RANGES) * RANGE_SIZE
+    for n in range(load64(record + ENTRIES)):
+        row = load64(entry + n * ENTRY_SIZE)
+        if load64(row + R_REGION) == number:
+            store64(row + R_REGION, 0)
+            store64(row + R_HEAT, -CALM)
+            if load64(row + R_BASE) == 0:
+                store64(row + R_SIZE, 0)
+            set_code(cache, row, load64(row + R_BASE))
+    return 1
+
+
+@compiled("i8(i8,i8,i8,i8)")
+def resume_region(cache: int, number: int, b: int, c: int) -> int:
+    """It is entered again, but where another one is now."""
+    record = record_of(cache, number)
+    if record == 0:
+        return 0
+    entry = record + RECORD_HEADER + load64(record + RANGES) * RANGE_SIZE
+    for n in range(load64(record + ENTRIES)):
+        row = load64(entry + n * ENTRY_SIZE)
+        if load64(row + R_REGION) == 0:
+            enter_region(cache, row, number, load64(entry + n * ENTRY_SIZE + 8))
+    return 1
 
 
 @compiled("i8(i8,i8,i8,i8)")

@@ -195,6 +195,7 @@ counting        interpreter blocks count down from here before they are hot; 0: 
 cursor_limit    end of stencil code memory, less what the longest unit needs
 scratch         memory for the records of one unit
 threshold       polls after which a row goes into the hot queue, to be profiled and, at twice of it, compiled; 0: never
+recall          polls from which on native code leaves with "hot", since regions are suspended (tiering.py); 0: never
 hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
 found           memory for the rows that a search finds (region_blocks.py), FOUND entries

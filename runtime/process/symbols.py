@@ -121,12 +121,16 @@ class Symbols:
         return self._areas[n] if n >= 0 and address < self._areas[n][1] else None
 
     def _look(self) -> None:
+        try:
+            with open("/proc/self/maps", "rb") as file:
+                lines = file.read().splitlines()
+        except OSError:                         # the guest has taken it out of reach: what is known has to do
+            return
         areas = []
-        with open("/proc/self/maps", "rb") as file:
-            for line in file.read().splitlines():
-                words = line.split(None, 5)
-                start, _, end = words[0].partition(b"-")
-                if int(start, 16) >= self.base:
-                    areas.append((int(start, 16) - self.base, int(end, 16) - self.base,
-                                  words[5] if len(words) > 5 else b"", int(words[2], 16)))
+        for line in lines:
+            words = line.split(None, 5)
+            start, _, end = words[0].partition(b"-")
+            if int(start, 16) >= self.base:
+                areas.append((int(start, 16) - self.base, int(end, 16) - self.base,
+                              words[5] if len(words) > 5 else b"", int(words[2], 16)))
         self._areas = areas

@@ -5,13 +5,16 @@ from functools import cache
 
 import pytest
 
+from dragoman.dbt.blocks import HEAVIEST
 from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.compiler_client import Answer
 from dragoman.dbt.pack import request_key
+from dragoman.dbt.region_blocks import SMALL
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, STALE
 from dragoman.dbt.state import LAZY, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 from dragoman.dbt.store import Store
+from dragoman.dbt.tiering import PATIENCE
 from tests.engines.guest import PAGE
 from tests.isa import assemble
 from tests.tiering.machine import CODE, PAGES, THRESHOLD, TIMES, Machine, made
@@ -32,7 +35,10 @@ inner:
     addi x6,x6,-1
     bne x6,x0,<outer>
 """
+WIDE = 200                      # instructions of the inner loop: too many for its region to be made again within others
+LARGE = NESTED.replace("    addi x10,x10,1\n", "    addi x10,x10,1\n" * WIDE) + "    ebreak\n" + LOOP
 INNER = CODE + 4
+OTHER_LOOP = CODE + 4 * (WIDE + 6)
 OTHER = CODE + 0x10_0000
 
 
@@ -76,6 +82,50 @@ def test_a_region_stays_when_its_neighbours_are_counted(machine):
     assert machine.call(x6=TIMES, x7=2)[10] == 2 * TIMES
     assert machine.row(INNER, "region") != 0
     assert machine.compiler.asked[-1].head == CODE              # outer was counted, and asked for
+
+
+def test_a_large_region_gives_way_until_one_around_it_is_asked_for(machine):
+    machine.load(LARGE)
+    machine.call(x6=2, x7=TIMES)
+    inner, = machine.compiler.asked
+    machine.compiler.compile(inner)
+    machine.call(x6=2, x7=TIMES)
+    number = machine.row(INNER, "region")
+    assert inner.size() > SMALL and number != 0
+    machine.call(x6=TIMES, x7=2)
+    outer = machine.compiler.asked[-1]
+    assert outer.head == CODE and dict(inner.blocks).items() <= dict(outer.blocks).items()
+    assert machine.row(INNER, "region") == number               # it is back until there is an answer
+    assert machine.engine.control("recall") == 0
+    machine.compiler.compile(outer)
+    machine.call(x6=TIMES, x7=2)
+    assert machine.row(CODE, "region") > number
+
+
+def test_a_region_that_gave_way_in_vain_comes_back(machine):
+    """What it gave way to is not met any more."""
+    machine.load(LARGE)
+    machine.call(x6=2, x7=TIMES)
+    inner, = machine.compiler.asked
+    machine.compiler.compile(inner)
+    machine.call(x6=2, x7=TIMES)
+    number, calls = machine.row(INNER, "region"), 0
+    while machine.row(INNER, "region") != 0:
+        machine.call(x6=997, x7=2)
+        calls += 1
+        assert calls < 10 * THRESHOLD
+    assert machine.engine.control("recall") > machine.engine.control("stat_polls")
+    machine.call(pc=OTHER_LOOP, x5=997 * PATIENCE * THRESHOLD + 997)
+    assert machine.row(INNER, "region") == number and machine.engine.control("recall") == 0
+
+
+def test_where_a_turn_takes_long_fewer_polls_make_a_loop_hot(machine):
+    machine.load(LOOP)
+    machine.engine.set_control("poll_time", 1)                  # a tick of the clock: each poll weighs as much as one can
+    machine.call(x5=997 * (3 + THRESHOLD // HEAVIEST))
+    assert machine.row(CODE, "stage") == STAGE_PROFILED
+    assert machine.row(CODE, "heat") > HEAVIEST
+    machine.engine.set_control("poll_time", 0)
 
 
 def test_what_was_counted_too_little_is_counted_again(machine):

@@ -231,6 +231,8 @@ def hides(names: str, root: bool = False, store: bool = False) -> None:
     def first(handler: Callable[..., int | None]) -> Callable[..., int | None]:
         def both(thread: Thread, *arguments: int) -> int | None:
             settle(thread.process.options)
+            if store:
+                thread.process.engine.settle(thread.cpu)
             result = handler(thread, *arguments)
             if store and result == 0:
                 thread.process.engine.store.folder = None

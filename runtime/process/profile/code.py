@@ -82,7 +82,7 @@ class Teller:
         rows = memoryview((ctypes.c_uint64 * (count * WORDS)).from_address(engine.control("rows"))).cast("B").cast("Q")
         codes, bases, pcs = (rows[ROW[name] // 8::WORDS].tolist() for name in ("code", "base", "pc"))
         starts = sorted((base or code, pc) for code, base, pc in zip(codes, bases, pcs, strict=True) if low <= (base or code) < cursor)
-        ends = [start for start, _ in starts[1:]] + [cursor]
+        ends = [start for start, _ in starts[1:]] + [cursor] if starts else []      # none: code that no row leads to any more
         pieces: list[Piece] = []
         tier = "stencil" if engine.control("engine") else "interpreter"
         for (start, pc), end in zip(starts, ends, strict=True):
