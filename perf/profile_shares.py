@@ -27,6 +27,7 @@ KINDS = {
 }
 GUEST = ("region", "stencil", "interpreter")
 HANDLERS = ("handle_", "head", "goto", "interpret")         # routines that are the interpreter
+DECODER = "libcapstone"                                     # called by routines, not by Python
 STUBS = "stubs"                                             # translated code between blocks
 SHOWN_FUNCTIONS = 3                                         # of a region, in its name
 
@@ -96,9 +97,11 @@ class Shares:
         elif routine:
             self._routine(sample, process)
         else:
-            self.kinds["python"] += sample.weight
             area = process.maps.area(sample.host)
-            self.details["python", os.path.basename(os.fsdecode(area[2])) if area else "?"] += sample.weight
+            name = os.path.basename(os.fsdecode(area[2])) if area else "?"
+            kind = "routine" if name.startswith(DECODER) else "python"
+            self.kinds[kind] += sample.weight
+            self.details[kind, name or "?"] += sample.weight
 
     def _translated(self, sample: Sample, process: Process) -> None:
         epoch = process.epoch(sample.time)

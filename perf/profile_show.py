@@ -13,15 +13,17 @@ from dragoman.perf.profile_shares import KINDS, Piece, Shares, named
 
 LISTED = 3                      # of the hottest pieces, those whose code is shown
 FEW = 5                         # names of routines and files that are shown
+TITLE = 60                      # characters of a command line that are shown
 GUEST_WIDTH = 34                # columns of guest code in a listing
 
 
 def summary(shares: Shares, title: str, top: int) -> Group:
     """All of it. `top`: functions and pieces that are shown."""
-    recording = shares.recording
+    recording, title = shares.recording, " ".join(title.split())
+    title = title if len(title) <= TITLE else title[:TITLE] + " ..."
     parts: list[RenderableType] = [Text(
         f"{title}: {words.seconds(shares.total / 1e9)} of CPU time in {words.seconds(recording.wall)}, "
-        f"{len(recording.samples)} samples ({recording.way}, each for {PERIOD / 1e6:.3g} ms)", style="bold")]
+        f"{len(recording.samples)} samples ({recording.way}, one for about {PERIOD / 1e6:.3g} ms)", style="bold")]
     if not shares.total:
         return Group(*parts, Text("no samples"))
     parts += [kinds(shares), functions(shares, top), pieces(shares, top)]
