@@ -80,7 +80,7 @@ def notes(shares: Shares) -> list[str]:
     if recording.status:
         found.append(f"the program's exit status was {recording.status}")
     if recording.unseen_in_kernel:
-        found.append("samples are of user mode only; the time of the host's kernel is what is left of all CPU time, that of other processes' calls included")
+        found.append("samples are of user mode only; the time of the host's kernel is what is left of all CPU time, also that of other processes")
     if recording.lost:
         found.append(f"{recording.lost} samples were lost: what is shown is of the others")
     if shares.others:
