@@ -13,6 +13,7 @@ import os
 import select
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 from dragoman.perf.profile_sample import PERIOD, Clock, Recording, Sample, SampleError, shell_status, waiting
 
@@ -78,6 +79,14 @@ class Ring:
         os.close(self.fd)
 
 
+def online(cpu: Path) -> bool:
+    """Of a CPU's folder. One that cannot be switched off has no such file."""
+    try:
+        return cpu.joinpath("online").read_text().strip() == "1"
+    except FileNotFoundError:
+        return True
+
+
 class Events:
     """A Sampler."""
 
@@ -104,13 +113,13 @@ class Events:
 
     @staticmethod
     def _rings(process: int) -> tuple[list[Ring], bool]:
-        """One for each CPU, and whether they look at the kernel. Raises SampleError."""
-        cpus = [n for n in range(os.cpu_count() or 1) if os.path.exists(f"/sys/devices/system/cpu/cpu{n}")]
+        """One for each CPU that is online, and whether they look at the kernel. Raises SampleError."""
         for with_kernel in (True, False):
             made: list[Ring] = []
             try:
-                for cpu in cpus:
-                    made.append(Ring(process, cpu, with_kernel))
+                for folder in Path("/sys/devices/system/cpu").glob("cpu[0-9]*"):
+                    if online(folder):
+                        made.append(Ring(process, int(folder.name.removeprefix("cpu")), with_kernel))
                 return made, with_kernel
             except OSError as error:
                 for ring in made:
