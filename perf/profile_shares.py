@@ -62,6 +62,8 @@ class Shares:
         self.functions: Counter[tuple[str, str]] = Counter()        # tier, name
         self.details: Counter[tuple[str, str]] = Counter()          # kind, file or routine
         self.pieces: dict[tuple[str, int, int], Piece] = {}
+        self.samples = 0
+        """Of the program, those that are in what is shown."""
         self.own = 0
         """Nanoseconds of the profile's own work, which are in nothing else."""
         self.others = 0
@@ -83,6 +85,7 @@ class Shares:
         if process is None and sample.process != self.recording.process:
             self.others += sample.weight
             return
+        self.samples += 1
         if process is None or sample.time < process.first:
             self.kinds["start"] += sample.weight
             return
@@ -90,6 +93,7 @@ class Shares:
         translated, routine = sample.host in engine.arena, sample.host in engine.image
         if not translated and process.is_own(sample.thread, sample.time):
             self.own += sample.weight
+            self.samples -= 1
         elif sample.in_kernel:
             self.kinds["kernel-guest" if translated else "kernel-call" if routine else "kernel"] += sample.weight
         elif translated:

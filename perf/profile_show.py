@@ -23,7 +23,7 @@ def summary(shares: Shares, title: str, top: int) -> Group:
     title = title if len(title) <= TITLE else title[:TITLE] + " ..."
     parts: list[RenderableType] = [Text(
         f"{title}: {words.seconds(shares.total / 1e9)} of CPU time in {words.seconds(recording.wall)}, "
-        f"{len(recording.samples)} samples ({recording.way}, one for about {PERIOD / 1e6:.3g} ms)", style="bold")]
+        f"{shares.samples} samples ({recording.way}, one for about {PERIOD / 1e6:.3g} ms)", style="bold")]
     if not shares.total:
         return Group(*parts, Text("no samples"))
     parts += [kinds(shares), functions(shares, top), pieces(shares, top)]
@@ -95,7 +95,7 @@ def as_json(shares: Shares, program: str, arguments: list[str]) -> dict[str, Any
     recording = shares.recording
     return {
         "program": program, "arguments": arguments, "status": recording.status, "wall": recording.wall, "cpu": shares.total / 1e9,
-        "way": recording.way, "period": PERIOD / 1e9, "samples": len(recording.samples), "lost": recording.lost, "own": shares.own / 1e9,
+        "way": recording.way, "period": PERIOD / 1e9, "samples": shares.samples, "lost": recording.lost, "own": shares.own / 1e9,
         "others": shares.others / 1e9,
         "kinds": {kind: shares.kinds[kind] / 1e9 for kind in KINDS if shares.kinds[kind]},
         "details": [{"kind": kind, "name": name, "seconds": weight / 1e9} for (kind, name), weight in shares.details.most_common()],
