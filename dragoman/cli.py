@@ -193,6 +193,7 @@ RUN_OPTIONS = (
            "error or into FILE; implies --precise", "FILE", os.fsencode, bare=b""),
     Option("--perfmap", "perfmap", "write /tmp/perf-PID.map, by which perf names translated code"),
     Option("--jitdump", "jitdump", "write jit-PID.dump into the current folder, for perf inject --jit"),
+    Option("--codemap", "codemap", "append all that is translated to FILE, for `dragoman perf profile`; without -d", "FILE", os.fsencode),
     Option("--strace", "strace", "print the guest's system calls and signals, those of its threads and children, too"),
     Option("-c", "strace_count", "as --strace, but only count calls, errors and time: a table at the end, children included"),
     Option("-f", "strace_file", "as --strace, into this file", "FILE", os.fsencode),
@@ -257,6 +258,8 @@ def run_options(words: list[str], environment: list[bytes]) -> RunOptions | str:
     if "rootfs" in fields and "sysroot" in fields:
         raise UsageError("run: --rootfs DIR has all that the guest sees; leave -L away")
     fields["binds"] = tuple(fields.get("binds", ()))    # type: ignore[arg-type]
+    if "codemap" in fields and ("log" in fields or "lockstep" in fields):
+        raise UsageError("run: --codemap takes the place of -d; leave -d and --lockstep away")
     if "stats_file" in fields:
         fields["stats"] = True
     if "debugger" in fields and "lockstep" in fields:

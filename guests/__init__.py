@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["KINDS", "MACHINE", "Guest", "find", "machines", "programs", "said"]
 
 HERE = Path(__file__).resolve().parent
-KINDS = ("compute-int", "compute-float", "feature", "fault")
+KINDS = ("compute-int", "compute-float", "micro", "feature", "fault")
 MACHINE = "machine"  # the kind of guests that have a machine for themselves
 
 
@@ -46,7 +46,7 @@ def manifest() -> dict:
 
 @cache
 def programs(small: bool = False) -> tuple[Guest, ...]:
-    """All Linux guests in the manifest's order; small: compute guests with arguments that take milliseconds, for tests."""
+    """All Linux guests in the manifest's order; small: compute and micro guests with arguments that take milliseconds, for tests."""
     return tuple(_guest(name, row, small) for name, row in manifest()["guest"].items() if row["kind"] != MACHINE)
 
 

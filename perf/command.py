@@ -46,6 +46,7 @@ def parser() -> Parser:
     made = Parser("dragoman perf", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter,
                   usage="dragoman perf [options] [SUITE|GUEST|PROGRAM ...] [-- ARGUMENT ...]", allow_abbrev=False,
                   epilog=f"suites:\n{listed}\n\ncontenders:\n{who}\n\n"
+                         "dragoman perf profile PROGRAM [-- ARGUMENT ...] shows where one program's time goes: see its own --help.\n"
                          "The exit status is 1 if any run failed or gave a wrong output.")
     add = made.add_argument
     add("what", nargs="*", metavar="SUITE|GUEST|PROGRAM",
@@ -78,6 +79,9 @@ def names(text: str) -> list[str]:
 
 def main(words: list[str]) -> int:
     """Run one command line; returns the exit status."""
+    if words[:1] == ["profile"]:
+        from dragoman.perf import profile
+        return profile.main(words[1:])
     cut = words.index("--") if "--" in words else len(words)
     try:
         options = parser().parse_intermixed_args(words[:cut])

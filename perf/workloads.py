@@ -14,6 +14,7 @@ from dragoman.perf import debian, kernel_work
 
 SUITES = {
     "compute": "the guests that compute, in whole numbers and floating point (the default)",
+    "micro": "one thing at a time that translated code does: computed gotos, calls, switches, strings, accesses of memory, atomics",
     "start": "programs that do little: how fast they start; with --root also Debian's",
     "real": "Debian's programs at work for a second or so; needs --root",
     "syscalls": "what a kernel does for processes: calls, signals, mappings, fork, exec, pipes, page faults, threads",
@@ -23,6 +24,7 @@ SUITES = {
                "machine:snapshot (apart): snapshots, memory and CPU time at rest",
     "memory": "what address translation costs a machine: page tables traced, dropped at fences, TLB only, none",
 }
+ALSO_MICRO = ("virtual",)       # a guest that computes, of which calls through pointers are most
 RUNNER = "RUNNER"       # a word of the arguments: who runs a riscv64 program where the kernel does not; left out where Dragoman does
 
 
@@ -68,6 +70,8 @@ def _named(word: str, quick: bool, root: Path | None, arguments: tuple[str, ...]
     of_guests = [of_guest(guest) for guest in guests.programs(quick)]
     if word == "compute":
         return [workload for workload in of_guests if workload.suite == "compute"]
+    if word == "micro":
+        return [dataclasses.replace(workload, suite="micro") for workload in of_guests if workload.suite == "micro" or workload.name in ALSO_MICRO]
     if word == "start":
         return [workload for workload in of_guests if workload.name == "hello"] + of_debian(root, "start")
     if word == "real":

@@ -80,6 +80,8 @@ class RunOptions:
     """Where a report goes when the guest dies of a fatal signal; empty: standard error."""
     perfmap: bool = False
     jitdump: bool = False
+    codemap: bytes | None = None
+    """Where all that is translated is written, for `dragoman perf profile`; in place of `log`."""
     chaos: int | None = None
     """Threads pause at random where races live, by this seed; None: they do not."""
 

@@ -104,6 +104,9 @@ class Process:
         if options.perfmap or options.jitdump:
             from dragoman.runtime.process.profile import code
             code.attach(self)
+        if options.codemap is not None:
+            from dragoman.runtime.process.profile import codemap
+            codemap.attach(self, options.codemap)
         self.direct: Any = None                         # calls that native code makes: all of them are seen by strace
         self.hook = 0                                   # and the compiled function that looks at its exits first
         if not (options.strace or options.lockstep or options.debugger):

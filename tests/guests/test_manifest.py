@@ -12,6 +12,7 @@ from dragoman import guests
 from dragoman.guests import build
 
 ALL = guests.programs()
+MEASURED = ("compute", "micro")     # kinds that have a short run, too
 NAMES = [guest.name for guest in ALL]
 QEMU = shutil.which("qemu-riscv64")
 
@@ -43,7 +44,7 @@ def test_files_are_there_and_unchanged(guest):
         assert " " in source.read_text().splitlines()[0], "the first line says the purpose"
     for run in (guest, guests.find(guest.name, small=True)):
         assert run.expected_output and 0 <= run.expected_status < 256
-    if guest.kind.startswith("compute"):
+    if guest.kind.startswith(MEASURED):
         assert guests.find(guest.name, small=True).arguments != guest.arguments, "a short run for tests"
 
 
@@ -52,7 +53,7 @@ def test_folders_hold_nothing_else():
     assert {file.name for file in (here / "riscv64").iterdir()} == set(NAMES)
     sources = {source for guest in ALL for source in guest.sources}
     assert {file.resolve() for file in (here / "src").glob("*.[cS]")} == sources
-    runs = {guests.expected_file(guest.name, small) for guest in ALL for small in (False, guest.kind[:7] == "compute")}
+    runs = {guests.expected_file(guest.name, small) for guest in ALL for small in (False, guest.kind.startswith(MEASURED))}
     runs |= {guests.expected_file(guest.name, False) for guest in guests.machines()}
     assert {file.resolve() for file in (here / "expected").iterdir()} == runs
     assert sum(guest.path.stat().st_size for guest in ALL) < 15e6

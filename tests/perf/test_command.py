@@ -38,6 +38,8 @@ def test_help_and_list():
 def test_suites():
     compute = workloads.chosen(["compute"], False, None, [])
     assert len(compute) >= 16 and {workload.suite for workload in compute} == {"compute"}
+    micro = workloads.chosen(["micro"], True, None, [])
+    assert {"virtual", "goto-random", "lrsc"} <= {workload.name for workload in micro} and {workload.suite for workload in micro} == {"micro"}
     mixed = workloads.chosen(["start", "fib", "hello"], True, None, [])
     assert [workload.name for workload in mixed] == ["hello", "fib"]
     assert mixed[1].arguments != workloads.chosen(["fib"], False, None, [])[0].arguments
