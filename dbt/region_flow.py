@@ -119,6 +119,8 @@ class Block:
                     self.ends_single, self.ends_raw = ((self.ends_single | bit, self.ends_raw & ~bit) if file == "single"
                                                        else (self.ends_single & ~bit, self.ends_raw | bit))
 
+RETURN_POINTS = 4       # of a return, at the most: it compares with each, and the host does not predict which it is
+
 
 class Flow:
     """A region's blocks with, for each: `dirty`: registers that may have been written since the region was entered;
@@ -131,9 +133,9 @@ class Flow:
         self.jump_targets = tuple(pc for pc in dict.fromkeys(request.indirect) if pc in blocks)
         self._find_edges()
         self.entries = self._find_entries()
+        self._find_returns()                    # a block may be come to by them only
         self._drop_unreached()
         self.located: list[int] = []            # guest pc by number of debug location - 1
-        self._find_returns()
         self.syncs: set[tuple[int, int]] = set()        # edges on which registers are stored, in a precise region
         if request.precise:
             self._find_syncs()
@@ -234,8 +236,9 @@ class Flow:
                 found: dict[int, None] = {}
                 for number in bits(block.owners):
                     found.update(dict.fromkeys(pc for pc in points[by_bit[number]] if pc in self.blocks))
-                block.returns = tuple(found)
-                block.successors += block.returns
+                if len(found) <= RETURN_POINTS:
+                    block.returns = tuple(found)
+                    block.successors += block.returns
 
     def _find_syncs(self) -> None:
         """Ways into loops that access memory: what is stored there need not be stored in each turn."""
