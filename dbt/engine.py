@@ -450,7 +450,7 @@ class Engine:
         found: dict[str, int | float] = {name: self.control(name) for name in CACHE if name.startswith("stat_")}
         tick = (perf_counter() - self._started[1]) / max(1, self.locked("read_clock") - self._started[0])
         found |= {"flushes": self.control("flushes"), "code_bytes": self.control("cursor") - self.control("stencil_start"),
-                  "translate_seconds": found.pop("stat_translate") * tick}
+                  "translate_seconds": found.pop("stat_translate") * tick, "decode_seconds": found.pop("stat_decode") * tick}
         return found | (self._tiering.statistics() if self._tiering is not None else {})
 
 

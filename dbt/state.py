@@ -234,6 +234,8 @@ stat_resolves   calls of resolve
 stat_polls      calls of on_poll
 polls_before    of these, those before the cache was last emptied
 stat_translate  host clock ticks in decoding and translating
+timed           1: those in decoding are counted apart (--stats)
+stat_decode     of stat_translate, those in decoding
 """)
 HOT_QUEUE, MAX_THREADS, FOUND = 4096, 4096, 8192
 SEARCH_PAGES = 8               # that the blocks of one region may lie on, where memory is paged

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+FORMAT = "dragoman perf 1"      # of what as_json gives; another number where an older reader would be misled
+
 
 @dataclass
 class Series:
@@ -28,6 +30,14 @@ class Series:
     def spread(self) -> float:
         """Half the range, as a part of the median."""
         return (max(self.wall) - min(self.wall)) / 2 / self.median if len(self.wall) > 1 else math.nan
+
+    @property
+    def low(self) -> float:
+        return min(self.wall, default=math.nan)
+
+    @property
+    def high(self) -> float:
+        return max(self.wall, default=math.nan)
 
     @property
     def cpu_median(self) -> float:
@@ -143,10 +153,10 @@ class Report:
         for result, row in zip(self.results, whole["results"], strict=True):
             for name, series in result.series.items():
                 row["series"][name] |= {
-                    "median": series.median, "spread": series.spread, "cpu_median": series.cpu_median,
+                    "median": series.median, "low": series.low, "high": series.high, "spread": series.spread, "cpu_median": series.cpu_median,
                     "peak": series.peak, "steady": result.seconds(name, steady=True), "rate": result.rate(name),
                     "speed": result.speed(name, self.base)}
-        whole |= {"base": self.base, "failures": self.failures(),
+        whole = {"format": FORMAT} | whole | {"base": self.base, "failures": self.failures(),
                   "means": {suite: self.means(suite) for suite in self.suites()}}
         return _plain(whole)
 

@@ -11,7 +11,9 @@ from typing import Protocol
 from dragoman import guests
 from dragoman.perf import child
 from dragoman.perf.child import ChildError, Run
+from dragoman.perf.compiler import CompilerTime
 from dragoman.perf.contenders import DRAGOMAN, Contender, Field
+from dragoman.perf.parts import BESIDE
 from dragoman.perf.results import Report, Result, Series
 from dragoman.perf.workloads import Workload, of_guest
 
@@ -84,16 +86,19 @@ class Session:
             if contender.name == "warm":                        # what tells about itself is the second run
                 self.attempt(self.plain(contender, workload), stdin, series, expected)
                 self.wait_for_compiler()
+            compiler = CompilerTime()
             run = None if series.failure else self.attempt(command, stdin, series, expected)
             if run is not None:
                 expected = expected or (run.digest, run.status)
                 running.append(contender)
-                self.take_statistics(details, result, series)
+                self.take_statistics(details, result, series, run)
             else:
                 self.watcher.runs(-self.report.rounds)
             self.watcher.ran()
             if contender.compiles_behind:
                 self.wait_for_compiler()
+                if "seconds" in series.statistics:
+                    series.statistics["seconds"][BESIDE] = compiler.since_last()
         for number in range(self.report.rounds):
             turn = number % len(running) if running else 0
             for contender in running[turn:] + running[:turn]:   # nobody is always the one behind the same other
@@ -126,12 +131,14 @@ class Session:
             return None
         return run
 
-    def take_statistics(self, path: Path, result: Result, series: Series) -> None:
-        """What the engine wrote at the end of a run, if it did."""
+    def take_statistics(self, path: Path, result: Result, series: Series, run: Run) -> None:
+        """What the engine wrote at the end of a run, if it did; and how long that took as a whole."""
         try:
             series.statistics = json.loads(path.read_text())
             path.unlink()
-        except (OSError, ValueError):
+            series.statistics["seconds"]["whole"] = run.wall
+        except (OSError, ValueError, TypeError, KeyError):
+            series.statistics = {}
             return
         result.instructions = series.statistics.get("instructions") or result.instructions
 
