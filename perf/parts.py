@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from dragoman.perf.results import Result
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Part:
 
 
 PARTS = (
-    Part("start", "start", "Python's and Dragoman's own, until the guest's first instruction (CPU time)", "whole"),
+    Part("start", "start", "Python's and Dragoman's own, until the guest's first instruction", "whole"),
     Part("decode", "decoding", "guest bytes to decoded instructions"),
     Part("stencil", "translation", "decoded instructions to stencils, or to the interpreter's records"),
     Part("promote", "choosing", "which code is compiled by LLVM, and putting that to use"),
@@ -24,7 +27,7 @@ PARTS = (
     Part("native", "native code", "the guest itself, interpreted or translated, and system calls that its code makes without Python"),
     Part("calls", "system calls", "those that go through Python, what the host's kernel does in them included"),
     Part("python", "Python", "the rest of the run: leaving and entering native code, signals, threads"),
-    Part("rest", "rest", "what none of these is: the process's end, and waiting for a CPU", "whole"),
+    Part("rest", "end", "the process's end", "whole"),
 )
 NAMES = tuple(part.name for part in PARTS)
 BESIDE = "compiler"         # CPU time of the compiler process for this run: beside it, so no part of the whole
@@ -37,7 +40,7 @@ def parts(statistics: dict) -> dict[str, float]:
     down to what passed.
     """
     told = statistics.get("seconds", {})
-    if "whole" not in told or "run" not in told:
+    if not {"whole", "run", "before"} <= told.keys():
         return {}
     inner = {"decode": told.get("decode", 0), "stencil": told.get("translate", 0) - told.get("decode", 0), "promote": told.get("promote", 0),
              "llvm": told.get("compile", 0), "native": told.get("native", 0), "calls": told.get("calls", 0), "python": told.get("python", 0)}
@@ -45,10 +48,16 @@ def parts(statistics: dict) -> dict[str, float]:
     spent = sum(inner.values())
     if spent > told["run"]:
         inner = {name: seconds * told["run"] / spent for name, seconds in inner.items()}
-    found = {"start": told.get("start", 0.0), **inner}
+    found = {"start": told["before"], **inner}
     return found | {"rest": told["whole"] - sum(found.values())}
 
 
-def beside(statistics: dict) -> float:
-    """Seconds of the compiler process."""
-    return float(statistics.get("seconds", {}).get(BESIDE, 0))
+def together(results: Sequence[Result], contender: str) -> dict[str, float]:
+    """The sums of a contender's parts over the results that have them; {} if none has."""
+    found = [parts(result.series[contender].statistics) for result in results if contender in result.series]
+    return {name: sum(row[name] for row in found if row) for name in NAMES} if any(found) else {}
+
+
+def beside(results: Sequence[Result], contender: str) -> float:
+    """Seconds of the compiler process in the same runs."""
+    return sum(result.series[contender].part(BESIDE) for result in results if contender in result.series)

@@ -76,6 +76,10 @@ class Result:
             return math.nan
         return series.steady if steady else series.median
 
+    def cpu(self, contender: str) -> float:
+        """Seconds of CPU time."""
+        return self.series[contender].cpu_median if contender in self.series else math.nan
+
     def speed(self, contender: str, base: str, steady: bool = False) -> float:
         """How many times as fast as `base`; NaN where one of the two is missing."""
         return self.seconds(base) / self.seconds(contender, steady)
@@ -96,8 +100,11 @@ class Report:
     rounds: int
     quick: bool
     results: list[Result] = field(default_factory=list)
+    curves: list[dict] = field(default_factory=list)
+    """Rows of the suite warmup: `points` of each contender, (seconds since the start, guest instructions until then); `regions`,
+    seconds since the start when each came to use."""
     translation: list[dict] = field(default_factory=list)
-    """Rows of the suite decode."""
+    """Rows of the suite translate."""
     memory: list[dict] = field(default_factory=list)
     """Rows of the suite memory: in a second, under each scheme."""
     fills: list[dict] = field(default_factory=list)
@@ -135,11 +142,12 @@ class Report:
         return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan
 
     def means(self, suite: str = "") -> dict[str, dict[str, float]]:
-        """Contender -> geometric means: speed against each of the others, steady speed against base, instructions/s."""
+        """Contender -> geometric means: seconds, CPU seconds, instructions/s, steady speed against base, speed against each."""
         base = self.base
 
         def of(name: str) -> dict[str, float]:
-            return {"rate": self.mean(lambda result: result.rate(name), suite),
+            return {"wall": self.mean(lambda result: result.seconds(name), suite), "cpu": self.mean(lambda result: result.cpu(name), suite),
+                    "rate": self.mean(lambda result: result.rate(name), suite),
                     "steady": self.mean(lambda result: result.speed(name, base, steady=True), suite)} | {
                 f"to {other}": to(name, other) for other in self.shown()}
 

@@ -136,7 +136,7 @@ class Session:
         try:
             series.statistics = json.loads(path.read_text())
             path.unlink()
-            series.statistics["seconds"]["whole"] = run.wall
+            series.statistics["seconds"] |= {"whole": run.wall, "before": series.statistics["begun"] - run.began}
         except (OSError, ValueError, TypeError, KeyError):
             series.statistics = {}
             return

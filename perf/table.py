@@ -12,52 +12,53 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from dragoman.perf import words
+from dragoman.perf import parts, words
 from dragoman.perf.results import Report, Result
 
-TITLES = {"compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "syscalls": "What kernels do", "file": "Programs",
+TITLES = {"compute": "Compute guests", "warmup": "Warming up", "start": "Starting", "real": "Debian's programs", "syscalls": "What kernels do", "file": "Programs",
           "machine boot": "Machines: boot to power-off", "machine micro": "Machines: what kernels do",
           "machine compute": "Machines: compute guests", "machine block": "Machines: disk", "machine net": "Machines: network"}
-WIDE = 110          # columns that an overview of all contenders needs
+WIDE, ROOMY = 110, 150      # columns that an overview of all contenders needs: in two lines each, in one
 MEMORY_COLUMNS = {"off": "TLB only", "fence": "dropped at fences", "trace": "traced", "bare": "no translation", "qemu": "QEMU"}
+NEW_LINE = "\n"
 FEW = 2             # results that are shown each with all that is known
 
 
 def summary(report: Report, width: int) -> Group:
     """All of a report for a terminal of this many columns."""
-    parts: list[RenderableType] = []
+    shown: list[RenderableType] = []
     for suite in report.suites():
         results = [result for result in report.results if result.suite == suite and result.series]
         if len(results) <= FEW and not any(result.bytes for result in results):
-            parts += [details(report, result, width >= WIDE) for result in results]
+            for result in results:
+                shown += [details(report, result, width >= WIDE), *split(report, [result])]
         elif results:
-            parts += [overview(report, results, TITLES.get(suite, suite), width >= WIDE), means(report, suite)]
+            shown += [overview(report, results, TITLES.get(suite, suite), width), means(report, suite, width), *split(report, results)]
     if report.translation:
-        parts.append(translation(report))
+        shown.append(translation(report))
     if report.memory:
-        parts.append(memory(report))
+        shown.append(memory(report))
     if report.fills:
-        parts.append(fills(report))
+        shown.append(fills(report))
     if report.states:
-        parts.append(states(report))
+        shown.append(states(report))
     said = [Text(f"failed: {text}", style="bold red") for text in report.failures()]
     said += [Text(f"note: {text}", style="dim") for text in report.notes]
     if report.interrupted:
         said.append(Text("interrupted: this is what was measured until then", style="bold yellow"))
-    return Group(*(item for part in parts for item in (part, Text(""))), *said)
+    return Group(*(item for part in shown for item in (part, Text(""))), *said)
 
 
-def overview(report: Report, results: list[Result], title: str, wide: bool) -> Table:
-    """A row for each workload, a column for each contender: median (of workloads that move data: MB/s), and speed by the base's (below it
-    unless wide)."""
+def overview(report: Report, results: list[Result], title: str, width: int) -> Table:
+    """A row for each workload, a column for each contender: median (of workloads that move data: MB/s) with its spread, and speed by
+    the base's; in one to three lines, by the room there is."""
     base, shown = report.base, report.shown()
-    between = " " if wide else "\n"
-    count = ["instr."] if wide else []
-    table = new(f"{title}: median seconds, and how many times {report.contenders[base]}'s speed", "program", *count,
-                *(report.contenders[name].replace(" ", between) for name in shown))
+    count = ["instr."] if width >= WIDE else []
+    table = new(f"{title}: median seconds ± half the range, and how many times {report.contenders[base]}'s speed", "program", *count,
+                *(report.contenders[name].replace(" ", " " if width >= WIDE else "\n") for name in shown))
     for result in results:
         table.add_row(result.name, *(words.count(result.instructions) for _ in count),
-                      *(cell(result, name, base, between) for name in shown))
+                      *(cell(result, name, base, width) for name in shown))
     return table
 
 
@@ -70,7 +71,12 @@ def new(title: str, *headings: str) -> Table:
     return table
 
 
-def cell(result: Result, name: str, base: str, between: str) -> Text:
+def lines_of_cell(width: int) -> int:
+    """Of an overview for a terminal of this many columns."""
+    return 1 if width >= ROOMY else 2 if width >= WIDE else 3
+
+
+def cell(result: Result, name: str, base: str, width: int) -> Text:
     series = result.series.get(name)
     if series is None:
         return Text(words.NOTHING, style="dim")
@@ -81,22 +87,25 @@ def cell(result: Result, name: str, base: str, between: str) -> Text:
     speed = result.speed(name, base)
     digits = 3 if series.median < 1 else 2
     text = Text(words.throughput(result.bytes / series.median) if result.bytes else f"{series.median:.{digits}f}")
+    if not math.isnan(series.spread):
+        text.append(f"{' ' if width >= WIDE else NEW_LINE}{words.about(series.spread):>4}", style="dim")
     if name != base and not math.isnan(speed):
-        text.append(f"{between}{words.times(speed):>5}", style="green" if speed >= 1 else "red")
+        text.append(f"{' ' if width >= ROOMY else NEW_LINE}{words.times(speed):>5}", style="green" if speed >= 1 else "red")
     return text
 
 
-def means(report: Report, suite: str) -> Table:
-    """Geometric means of a suite, a row for each contender."""
+def means(report: Report, suite: str, width: int) -> Table:
+    """Geometric means of a suite, a row for each contender; the highest peak of memory."""
     base, shown = report.base, report.shown()
     label = report.contenders[base]
     others = [other for other in ("native", "interpreter") if other in shown and other != base]
-    table = new(f"{TITLES.get(suite, suite)}: geometric means", "", "guest instr.", f"× {label}", "steady",
-                *(f"× {report.contenders[other]}" for other in others), "peak memory")
+    headings = ["time", "CPU", "guest instr.", f"× {label}", "steady", *(f"× {report.contenders[other]}" for other in others), "peak memory"]
+    table = new(f"{TITLES.get(suite, suite)}: geometric means", "", *(
+        heading if width >= WIDE else heading.replace(" ", NEW_LINE) for heading in headings))
     for name, mean in report.means(suite).items():
         peaks = [result.series[name].peak for result in report.results
                  if result.suite == suite and name in result.series]
-        table.add_row(report.contenders[name], words.rate(mean["rate"]), words.times(mean[f"to {base}"]),
+        table.add_row(report.contenders[name], words.seconds(mean["wall"]), words.seconds(mean["cpu"]), words.rate(mean["rate"]), words.times(mean[f"to {base}"]),
                       words.times(mean["steady"]) if has_steady(report, name) else "",
                       *(words.times(mean[f"to {other}"]) for other in others), words.megabytes(max(peaks, default=0)))
     if any(has_steady(report, name) for name in shown):
@@ -116,8 +125,8 @@ def details(report: Report, result: Result, wide: bool) -> Table:
     count = f"{words.count(result.instructions)} guest instructions" if result.instructions else ""
     about = ", ".join(filter(None, (result.description, count)))
     others = [other for other in (base, "native") if other in result.series]
-    parts = ["CPU", "start", "transl."] if wide else []
-    table = new(f"{result.name}{': ' if about else ''}{about}", "", "median", "±", *parts, "instr.", "memory",
+    more = ["CPU", "start", "transl."] if wide else []
+    table = new(f"{result.name}{': ' if about else ''}{about}", "", "median", "±", *more, "instr.", "memory",
                 *(f"× {report.contenders[other]}" for other in dict.fromkeys(others)))
     for name, series in result.series.items():
         if series.failure:
@@ -126,11 +135,25 @@ def details(report: Report, result: Result, wide: bool) -> Table:
         translating = series.part("translate") + series.part("compile")
         row = [report.contenders[name], words.seconds(series.median), words.percent(series.spread),
                *[words.seconds(value or math.nan) for value in (
-                   series.cpu_median, series.part("start"), translating)][:len(parts)],
+                   series.cpu_median, series.part("start"), translating)][:len(more)],
                words.rate(result.rate(name)), words.megabytes(series.peak),
                *(words.times(result.speed(name, other)) for other in dict.fromkeys(others))]
         table.add_row(*row)
     return table
+
+
+def split(report: Report, results: list[Result]) -> list[Table]:
+    """Where the time of Dragoman's contenders went, of these results together; nothing where none has told."""
+    told = {name: found for name in report.shown() if (found := parts.together(results, name))}
+    if not told:
+        return []
+    table = new("Where the time went, in a run beside the rounds", "", *(report.contenders[name] for name in told))
+    for part in parts.PARTS:
+        table.add_row(part.label, *(f"{words.seconds(found[part.name])} {found[part.name] / sum(found.values()):4.0%}" for found in told.values()))
+    table.add_section()
+    table.add_row("all", *(f"{words.seconds(sum(found.values()))}     " for found in told.values()))
+    table.add_row("compiler process", *(f"{words.seconds(parts.beside(results, name) or math.nan)}     " for name in told))
+    return [table]
 
 
 def translation(report: Report) -> Table:
@@ -190,8 +213,8 @@ class Display:
 
     def render(self) -> Group:
         results = [result for result in self.report.results if result.series]
-        room = max(1, (self.console.height - 8) // (1 if self.console.width >= WIDE else 2))
-        table = overview(self.report, results[-room:], "So far", self.console.width >= WIDE) if results else Text("")
+        room = max(1, (self.console.height - 8) // lines_of_cell(self.console.width))
+        table = overview(self.report, results[-room:], "So far", self.console.width) if results else Text("")
         return Group(table, self.progress)
 
     def runs(self, count: int) -> None:

@@ -47,19 +47,20 @@ RENAMED = {"stat_instructions": "translated"}
 def attach(process: Process) -> None:
     """Have it told when the process ends; called right before the guest's first instruction. Raises OSError."""
     path = process.options.stats_file
+    from dragoman.runtime.process.progress import Progress
     if path is None:
         fd = process.files.keep(os.dup(2))              # guests close theirs at their end
     else:
         fd = process.files.keep(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
-    stopwatch = Stopwatch(process)
-    start, begun = process_time(), perf_counter()
+    stopwatch, progress = Stopwatch(process), Progress(process)
+    start, begun = process_time(), perf_counter()      # the latter is Linux's monotonic clock, the same for all processes
 
     def tell() -> None:
-        found = collect(process, stopwatch, start, perf_counter() - begun)
+        found = collect(process, stopwatch, start, begun)
         if path is None:
             write(fd, table(found, process.options.engine))
         else:
-            write(fd, as_json(found).encode() + b"\n")
+            write(fd, as_json(found | {"written": progress.written, "regions": progress.regions}).encode() + b"\n")
     process.at_end.append(tell)
 
 
@@ -89,8 +90,9 @@ class Stopwatch:
         cpu.run = run               # type: ignore[method-assign]
 
 
-def collect(process: Process, stopwatch: Stopwatch, start: float, run: float) -> dict[str, Any]:
-    """{"seconds": {...}, "counts": {...}, "instructions": number or None}, with names as in TIMES and COUNTS."""
+def collect(process: Process, stopwatch: Stopwatch, start: float, begun: float) -> dict[str, Any]:
+    """{"seconds": {...}, "counts": {...}, "instructions": number or None, "begun": monotonic clock}, with names as in TIMES and COUNTS."""
+    run = perf_counter() - begun
     seconds = {"start": start, "run": run, "calls": process.call_time / 1e9, "cpu": process_time()}
     counts: dict[str, int] = {"calls": process.call_count}
     for name, value in process.engine.statistics().items():
@@ -105,13 +107,15 @@ def collect(process: Process, stopwatch: Stopwatch, start: float, run: float) ->
     instructions = None
     if process.options.count:
         instructions = counts["instructions"] = sum(cpu.instructions for cpu in list(process.engine.cpus.values()))
-    return {"seconds": seconds, "counts": counts, "instructions": instructions}
+    return {"seconds": seconds, "counts": counts, "instructions": instructions, "begun": begun}
 
 
 def as_json(value: Any) -> str:
-    """Of dictionaries, numbers and None. The standard library's json would take 15 ms to import, beside what is measured."""
+    """Of dictionaries, lists, numbers and None. The standard library's json would take 15 ms to import, beside what is measured."""
     if isinstance(value, dict):
         return "{" + ", ".join(f'"{name}": {as_json(item)}' for name, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(as_json, value))}]"
     return "null" if value is None else repr(value)
 
 
