@@ -21,6 +21,7 @@ from rich.console import Console
 from dragoman.perf import comparison_table, report_file, suites, table, workloads
 from dragoman.perf.compare import compare
 from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, Field
+from dragoman.perf.display import Display
 from dragoman.perf.report_file import ReportError
 from dragoman.perf.results import Report
 from dragoman.perf.session import PrepareError, Session
@@ -126,7 +127,7 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         report = Report(datetime.now(UTC).isoformat(timespec="seconds"), host(), {
             contender.name: contender.label for contender in CONTENDERS}, options.rounds, options.quick)
         try:
-            with table.Display(report, console) as display:
+            with Display(report, console) as display:
                 suites.measure(plan, Session(report, field, options.timeout, display, Path(folder)), field, display, options)
         except KeyboardInterrupt:
             report.interrupted = True
@@ -144,7 +145,7 @@ def finish(report: Report, old: Report | None, options: argparse.Namespace, cons
         console.print(comparison_table.summary(comparison, report, str(options.compare)))
     if options.html:
         from dragoman.perf import page
-        options.html.write_text(page.page(report))
+        options.html.write_text(page.page(report, comparison, str(options.compare)))
     if report.interrupted:
         return INTERRUPTED
     return FAILED if report.failures() else SLOWER if comparison and comparison.regressions() else 0

@@ -75,7 +75,8 @@ class Comparison:
 def compare(old: Report, new: Report, name: str) -> Comparison:
     """What both have measured; `name` is the old one's, for messages. Raises ReportError if that is nothing."""
     before = {(result.suite, result.name): result for result in old.results}
-    changes, notes = [], []
+    changes: list[Change] = []
+    notes: list[str] = []
     for result in new.results:
         then = before.get((result.suite, result.name))
         if then is None:

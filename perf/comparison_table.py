@@ -10,8 +10,8 @@ from rich.text import Text
 
 from dragoman.perf import words
 from dragoman.perf.compare import BROKEN, FASTER, MENDED, RULE, SLOWER, UNSAID, Change, Comparison
+from dragoman.perf.more_tables import new
 from dragoman.perf.results import Report, Series
-from dragoman.perf.table import new
 
 
 def summary(comparison: Comparison, report: Report, name: str) -> Group:

@@ -32,8 +32,8 @@ def used() -> tuple[int, float]:
     connection = server_start.connect(path) if path else None
     if connection is None:
         return 0, 0.0
-    with connection:
-        process = server_start.peer(connection)[0]
+    process = server_start.peer(connection)[0]
+    connection.close()
     try:
         workers = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         return process, _seconds(process, TIMES) + sum(_seconds(int(worker), OWN) for worker in workers)

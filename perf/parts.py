@@ -27,7 +27,7 @@ PARTS = (
     Part("native", "native code", "the guest itself, interpreted or translated, and system calls that its code makes without Python"),
     Part("calls", "system calls", "those that go through Python, what the host's kernel does in them included"),
     Part("python", "Python", "the rest of the run: leaving and entering native code, signals, threads"),
-    Part("rest", "end", "the process's end", "whole"),
+    Part("end", "end", "the process's end", "whole"),
 )
 NAMES = tuple(part.name for part in PARTS)
 BESIDE = "compiler"         # CPU time of the compiler process for this run: beside it, so no part of the whole
@@ -36,7 +36,7 @@ BESIDE = "compiler"         # CPU time of the compiler process for this run: bes
 def parts(statistics: dict) -> dict[str, float]:
     """Seconds by part, adding up to what the run took; {} where nothing was told.
 
-    Threads that run at the same time have more time together than passes: then all but start and rest are what they spent, scaled
+    Threads that run at the same time have more time together than passes: then all but start and end are what they spent, scaled
     down to what passed.
     """
     told = statistics.get("seconds", {})
@@ -49,7 +49,7 @@ def parts(statistics: dict) -> dict[str, float]:
     if spent > told["run"]:
         inner = {name: seconds * told["run"] / spent for name, seconds in inner.items()}
     found = {"start": told["before"], **inner}
-    return found | {"rest": told["whole"] - sum(found.values())}
+    return found | {"end": told["whole"] - sum(found.values())}
 
 
 def together(results: Sequence[Result], contender: str) -> dict[str, float]:

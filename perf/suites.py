@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dragoman.perf import workloads
 from dragoman.perf.contenders import Field
+from dragoman.perf.display import Display
 from dragoman.perf.session import Session
-from dragoman.perf.table import Display
 from dragoman.perf.workloads import Workload, WorkloadError
 
 ALL = "all"

@@ -111,12 +111,12 @@ def curve_of(arrivals: Points, written: Sequence[tuple[int, int]], began: float)
 
 
 def speeds(points: Points, windows: int = WINDOWS) -> list[tuple[float, float]]:
-    """(seconds, guest instructions per second) in the middle of each window of as many instructions or more, as points come."""
+    """(seconds at its end, guest instructions per second) of each window of as many instructions or more, as points come."""
     if len(points) < 2:
         return []
     least, found, (begun, before) = points[-1][1] / windows, [], points[0]
     for when, instructions in points[1:]:
         if instructions - before >= least and when > begun:
-            found.append(((begun + when) / 2, (instructions - before) / (when - begun)))
+            found.append((when, (instructions - before) / (when - begun)))
             begun, before = when, instructions
     return found

@@ -116,8 +116,8 @@ def warmup(root: Path | None, quick: bool) -> list[Workload]:
     """Programs that write a line after each of some hundred portions of work: how far they have come can be seen from outside."""
     guest = guests.find("portions")
     found = [Workload(guest.name, "warmup", guest.path, (PORTIONS[quick],), guest.description, guest=guest)]
-    for name, command in debian.STEPS.items() if root else ():
-        if (root / command[0]).exists():
+    for name, command in debian.STEPS.items():
+        if root is not None and (root / command[0]).exists():
             found.append(Workload(name, "warmup", root / command[0], tuple(command[1:]), "", tuple(debian.guest_environment(root).items()), root))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from dragoman.runtime.process import direct
 from dragoman.runtime.process.linux.generic import NUMBER
 
 TYPE_CHECKING = False
@@ -24,9 +25,10 @@ class Progress:
         self.regions: list[float] = []
         process.engine.region_hooks.append(self.region)
         if process.options.count:
-            process.direct = None               # native code would make the calls itself
-            for cpu in process.engine.cpus.values():
-                cpu.direct_table = 0
+            if process.direct is not None:
+                process.direct = direct.table(process.memory.size, but="write")
+                for cpu in process.engine.cpus.values():
+                    cpu.direct_table = process.direct.address
             plain = process.perform
 
             def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:

@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
+from dragoman.perf.plot import LEFT, RIGHT, Bar, Scale, bars
 from rich.console import Console
 
 from dragoman.perf import page, table, words
-from dragoman.perf.plot import LEFT, RIGHT, Bar, Scale, bars
 from tests.perf.report import FULL, report, result
 
 
