@@ -20,7 +20,7 @@ from rich.console import Console
 
 from dragoman.perf import comparison_table, report_file, suites, table, workloads
 from dragoman.perf.compare import compare
-from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, Field
+from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, USUAL, Field
 from dragoman.perf.display import Display
 from dragoman.perf.report_file import ReportError
 from dragoman.perf.results import Report
@@ -123,7 +123,7 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     if arguments and not any(workload.suite == "file" for workload in plan.programs):
         raise Wrong("ARGUMENTs behind -- need a PROGRAM that gets them")
     with tempfile.TemporaryDirectory(prefix="dragoman-perf-", ignore_cleanup_errors=True) as folder:
-        field = Field(options.only or [contender.name for contender in CONTENDERS], Path(folder))
+        field = Field(options.only or USUAL, Path(folder))
         report = Report(datetime.now(UTC).isoformat(timespec="seconds"), host(), {
             contender.name: contender.label for contender in CONTENDERS}, options.rounds, options.quick)
         try:

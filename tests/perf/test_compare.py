@@ -63,7 +63,8 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(("text", "says"), [
     ("", "is not JSON"), ("{", "is not JSON"), ("[" * 100_000, "is not JSON"), ("[]", "is no report"), ('{"format": 3}', "is no report"),
     ("{}", "is no report"), ('{"format": "dragoman perf 0"}', "is of another format"), (f'{{"format": "{FORMAT}"}}', "is damaged"),
-    (json.dumps(FULL.as_json()).replace("[0.9, 1, 1.1]", "[-1]"), "is damaged"), (json.dumps(FULL.as_json()).replace("[0.9, 1, 1.1]", '"x"'), "is damaged"),
+    (json.dumps(FULL.as_json()).replace("[0.9, 1, 1.1]", "[-1]"), "is damaged"),
+    (json.dumps(FULL.as_json()).replace("[0.9, 1, 1.1]", '"x"'), "is damaged"),
 ])
 def test_what_is_no_report_is_one_line(tmp_path, text, says):
     path = tmp_path / "old.json"

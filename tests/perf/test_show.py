@@ -143,7 +143,8 @@ def test_curves_are_steps_with_the_regions_on_them():
     (words.seconds(0.0123), "12.3 ms"), (words.seconds(0.5), "0.500 s"), (words.seconds(float("nan")), "–"),
     (words.times(0.123), "0.12×"), (words.times(12.34), "12.3×"), (words.times(123.4), "123×"),
     (words.count(2_100_000_000), "2.1 G"), (words.count(0), "–"), (words.count(999), "999"),
-    (words.rate(7.5e8), "750 M/s"), (words.about(0.034), "±3%"), (words.about(float("nan")), ""), (words.percent(0.012), "1.2 %"), (words.megabytes(38_400_000), "38 MB"),
+    (words.rate(7.5e8), "750 M/s"),
+    (words.about(0.034), "±3%"), (words.about(float("nan")), ""), (words.percent(0.012), "1.2 %"), (words.megabytes(38_400_000), "38 MB"),
 ])
 def test_words(said, expected):
     assert said == expected
