@@ -72,6 +72,12 @@ class Comparison:
         return ", ".join(f"{count} {verdict}" for verdict, count in found if count)
 
 
+def expect_common(old: Report, names: Iterable[str], name: str) -> None:
+    """Not to measure for half an hour and then have nothing to compare. Raises ReportError."""
+    if not {result.name for result in old.results} & set(names):
+        raise ReportError(f"{name}: has nothing in common with what is to be measured")
+
+
 def compare(old: Report, new: Report, name: str) -> Comparison:
     """What both have measured; `name` is the old one's, for messages. Raises ReportError if that is nothing."""
     before = {(result.suite, result.name): result for result in old.results}

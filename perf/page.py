@@ -71,7 +71,7 @@ def _suite(report: Report, suite: str, figures: Figures) -> list[str]:
     if not results:
         return []
     base, label = report.base, report.contenders[report.base]
-    shown = [name for name in report.shown() if name != base]
+    shown = [name for name in report.means(suite) if name != base]
     found = [f"<h2>{escape(TITLES.get(suite, suite))}</h2><p>Speed of whole processes against {escape(label)}'s: "
              "further to the right is faster. The thin line is the range of the rounds.</p>"]
     if shown:
@@ -119,9 +119,8 @@ def _split(report: Report, results: list[Result], figures: Figures) -> list[str]
         beside = parts.beside(results, name)
         text = f"{words.seconds(sum(found.values()))} in all" + (f"; beside it {words.seconds(beside)} of the compiler process" if beside else "")
         cards.append(figures.card(report.contenders[name], text, plots.flame(found)))
-    what = "".join(f"<dt>{escape(part.label)}</dt><dd>{escape(part.text)}</dd>" for part in parts.PARTS)
     return ["<h3>Where the time went</h3><p>All programs together, in runs beside the rounds: the whole, below it what it is made of.</p>"
-            f"<div class=cards>{''.join(cards)}</div><dl>{what}</dl>", *split_table(report, results, list(told))]
+            f"<div class=cards>{''.join(cards)}</div>", *split_table(report, results, list(told))]
 
 
 def _curves(report: Report, figures: Figures) -> list[str]:
@@ -175,6 +174,9 @@ def _about(report: Report) -> list[str]:
     facts = [*report.host.items(), *((report.contenders[name], BY_NAME[name].text) for name in shown)]
     found = ["<h2>Measured with</h2><dl>" + "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts) + "</dl>"]
+    if any(parts.together(report.results, name) for name in report.shown()):
+        found.append("<h2>Parts of a run</h2><dl>" + "".join(
+            f"<dt>{escape(part.label)}</dt><dd>{escape(part.text)}</dd>" for part in parts.PARTS) + "</dl>")
     if report.notes:
         found.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in report.notes) + "</ul>")
     return found

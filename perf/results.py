@@ -153,7 +153,8 @@ class Report:
 
         def to(name: str, other: str) -> float:
             return self.mean(lambda result: result.speed(name, other), suite)
-        return {name: of(name) for name in self.shown()}
+        there = {name for result in self.results if suite in ("", result.suite) for name in result.series}
+        return {name: of(name) for name in self.shown() if name in there}
 
     def as_json(self) -> dict:
         """The measurement with its summary, of plain types; NaN becomes None."""

@@ -19,7 +19,6 @@ from dragoman.perf.session import Session, wrong
 from dragoman.perf.workloads import Workload
 
 Points = list[tuple[float, int]]
-COUNTING = BY_NAME["stencil"]       # counts in the least time
 LEAST = 10                          # writes of a program that a curve can be drawn of
 WINDOWS = 60                        # of equal instructions, in each of which the speed is told
 
@@ -60,19 +59,15 @@ def measure(session: Session, programs: Sequence[Workload]) -> None:
 def count(session: Session, workload: Workload) -> tuple[list[tuple[int, int]], tuple[str, int] | str]:
     """(bytes written, instructions until then) of each write, and digest and status of the run; or why it failed."""
     session.watcher.begins(f"{workload.name}: counting")
-    details = session.folder / "statistics.json"
-    command = session.field.command(COUNTING, workload, "--count", "--stats-json", str(details))
-    assert command is not None
     try:
-        run = child.run(command, session.timeout, workload.stdin())
-        told = json.loads(details.read_text())
-    except (ChildError, OSError, ValueError) as error:
+        run, told = session.count(workload)
+    except ChildError as error:
         return [], str(error)
     finally:
         session.watcher.ran()
     if workload.expected not in (None, (run.digest, run.status)):
         return [], wrong(run, workload.expected)        # type: ignore[arg-type]
-    return [(size, instructions) for size, instructions in told["written"]], (run.digest, run.status)
+    return [(size, instructions) for size, instructions in told.get("written", ())], (run.digest, run.status)
 
 
 def once(session: Session, contender: Contender, workload: Workload, written: list[tuple[int, int]], expected: object) -> (

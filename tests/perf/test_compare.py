@@ -83,3 +83,5 @@ def test_two_reports_from_the_command_line(tmp_path):
     assert "1 slower, 1 faster, 1 same" in done.stdout and "Against" in html.read_text()
     assert dragoman("perf", "--read", str(new), "--compare", str(new)).returncode == 0
     assert dragoman("perf", "--read", str(new), "fib").returncode == 2
+    before = dragoman("perf", "--compare", str(old), "collatz")         # said before collatz is measured
+    assert (before.returncode, before.stdout) == (2, "") and "nothing in common" in before.stderr and before.stderr.count("\n") == 1
