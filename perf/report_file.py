@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dragoman.perf.contenders import BY_NAME
 from dragoman.perf.results import FORMAT, Report, Result, Series
 
 NUMBERS = ("wall", "cpu", "memory")
@@ -37,10 +38,14 @@ def read(path: Path) -> Report:
 
 def report(whole: dict[str, Any]) -> Report:
     """What Report.as_json gave, without what follows from the rest. Raises TypeError, ValueError, KeyError, AttributeError."""
-    made = _known(Report, whole)
-    made.results = [_known(Result, row) for row in whole["results"]]
+    made = _known(Report("", {}, {}, 0, False), whole)
+    if not set(made.contenders) <= set(BY_NAME):
+        raise ValueError("contenders that are not known here")
+    made.results = [_known(Result("", "", "", []), row) for row in whole["results"]]
     for result in made.results:
-        result.series = {name: _known(Series, row) for name, row in result.series.items()}
+        result.series = {name: _known(Series(), row) for name, row in result.series.items()}
+        if not set(result.series) <= set(made.contenders):
+            raise ValueError("a contender without a label")
         for series in result.series.values():
             for values in (getattr(series, name) for name in NUMBERS):
                 if not all(type(value) in (int, float) and value >= 0 for value in values):
@@ -48,6 +53,10 @@ def report(whole: dict[str, Any]) -> Report:
     return made
 
 
-def _known(kind: type, row: dict[str, Any]) -> Any:
-    """One of a data class, of those entries that it has a field for."""
-    return kind(**{field.name: row[field.name] for field in dataclasses.fields(kind) if field.name in row})
+def _known(empty: Any, row: dict[str, Any]) -> Any:
+    """A data object like `empty`, of those entries that it has a field for. Raises TypeError for one of another type, KeyError."""
+    found = {field.name: row[field.name] for field in dataclasses.fields(empty)}
+    for name, value in found.items():
+        if type(value) is not type(getattr(empty, name)):
+            raise TypeError(name)
+    return type(empty)(**found)

@@ -169,7 +169,7 @@ def taken(path: Path, run: Run) -> dict:
     told = _told(path)
     if "seconds" in told and "begun" in told:
         told["seconds"] |= {"whole": run.wall, "before": told["begun"] - run.began}
-    return told
+    return {name: told[name] for name in ("seconds", "counts") if name in told}
 
 
 def _told(path: Path) -> dict:
