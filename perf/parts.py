@@ -40,7 +40,7 @@ def parts(statistics: dict) -> dict[str, float]:
     down to what passed.
     """
     told = statistics.get("seconds", {})
-    if not {"whole", "run", "before"} <= told.keys():
+    if not {"run", "before"} <= told.keys() or not told.get("whole"):
         return {}
     inner = {"decode": told.get("decode", 0), "stencil": told.get("translate", 0) - told.get("decode", 0), "promote": told.get("promote", 0),
              "llvm": told.get("compile", 0), "native": told.get("native", 0), "calls": told.get("calls", 0), "python": told.get("python", 0)}

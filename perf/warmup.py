@@ -35,7 +35,6 @@ def measure(session: Session, programs: Sequence[Workload]) -> None:
             session.watcher.runs(-len(contenders) * report.rounds)
             continue
         row: dict = {"name": workload.name, "description": workload.description, "instructions": written[-1][1], "points": {}, "regions": {}}
-        report.curves.append(row)
         found: dict[str, list[tuple[Points, list[float]]]] = {contender.name: [] for contender in contenders}
         if any(contender.name == "warm" for contender in contenders):
             once(session, BY_NAME["warm"], workload, written, expected)
@@ -54,6 +53,8 @@ def measure(session: Session, programs: Sequence[Workload]) -> None:
             if curves:                  # the one that took the median of times
                 middle = statistics.median_low(points[-1][0] for points, _ in curves)
                 row["points"][name], row["regions"][name] = next(curve for curve in curves if curve[0][-1][0] == middle)
+        if row["points"]:
+            report.curves.append(row)
 
 
 def count(session: Session, workload: Workload) -> tuple[list[tuple[int, int]], tuple[str, int] | str]:
