@@ -75,7 +75,7 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]], labels: Mapping[s
     data: list[Figure] = []
     for name, ends in lines.items():
         colour = f"--{name}"
-        points = [(EARLIEST, ends[0][1])] * (bool(ends) and ends[0][0] > EARLIEST) + [*ends]       # the first window begins at 0
+        points = [*((EARLIEST, rate) for at, rate in ends[:1] if at > EARLIEST), *ends]      # the first window begins at 0
         data.append({"type": "scatter", "mode": "lines", "name": labels[name], "x": [at for at, _ in points], "y": [rate for _, rate in points],
                      "text": [words.rate(rate) for _, rate in points], "hovertemplate": "%{x:.2f} s: %{text}",
                      "line": {"color": colour, "width": 1.6, "shape": "vh"}})

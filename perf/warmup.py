@@ -112,7 +112,7 @@ def speeds(points: Points, windows: int = WINDOWS) -> list[tuple[float, float]]:
         return []
     least, found, (begun, before) = points[-1][1] / windows, [], points[0]
     for when, instructions in points[1:]:
-        if instructions - before >= least and when > begun:
+        if instructions - before >= least and instructions > before and when > begun:
             found.append((when, (instructions - before) / (when - begun)))
             begun, before = when, instructions
     return found
