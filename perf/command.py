@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,8 +44,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> Parser:
-    listed = "\n".join(f"  {name:9}{text}" for name, text in workloads.SUITES.items())
-    who = "\n".join(f"  {contender.name:12}{contender.text}" for contender in CONTENDERS)
+    listed = "\n".join(hanging(name, text) for name, text in workloads.SUITES.items())
+    who = "\n".join(hanging(contender.name, contender.text) for contender in CONTENDERS)
     made = Parser("dragoman perf", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter,
                   usage="dragoman perf [options] [SUITE|GUEST|PROGRAM ...] [-- ARGUMENT ...]", allow_abbrev=False,
                   epilog=f"suites:\n{listed}\n\ncontenders:\n{who}\n\n"
@@ -65,6 +66,11 @@ def parser() -> Parser:
     add("--read", type=Path, metavar="FILE.json", help="measure nothing: show, compare, or draw what --json wrote")
     add("--list", action="store_true", help="list the guests and Debian's programs")
     return made
+
+
+def hanging(name: str, text: str) -> str:
+    """A name and, in lines beside it, what it is."""
+    return textwrap.fill(text, 110, initial_indent=f"  {name:12}", subsequent_indent=" " * 14)
 
 
 def positive(text: str) -> int:
