@@ -38,8 +38,8 @@ from dragoman.dbt.compiled import (
     store64,
     store_release,
 )
-from dragoman.dbt.copier import BLOCK_INSTRUCTIONS, SCRATCH_CROSSING, put_jump, translate_unit
-from dragoman.dbt.decode import FETCH, decode_block
+from dragoman.dbt.copier import BLOCK_INSTRUCTIONS, SCRATCH_CROSSING, decode_here, put_jump, translate_unit
+from dragoman.dbt.decode import FETCH
 from dragoman.dbt.pages import NOWHERE, block_end, enter_page, is_near, move_to_crossing, second_page_holds
 from dragoman.dbt.state import (
     ASK_BLOCKS,
@@ -159,7 +159,7 @@ def interpret_block(cache: int, row: int, end: int, maximum: int) -> int:
     # Headers of other blocks are made at the cursor meanwhile: the body is decoded behind room for three of them.
     head = head_of(cache, row)
     body = load64(cache + C_RECORD_CURSOR) + 3 * RECORD_SIZE
-    count = decode_block(load64(cache + C_DECODER), load64(cache + C_CODE_BASE) + pc, pc, end, body, maximum)
+    count = decode_here(cache, pc, end, body, maximum)
     if load16(body + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
         return 0
     count = adapt_records(cache, body, until_break(cache, body, count))

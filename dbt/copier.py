@@ -23,7 +23,7 @@ from dragoman.dbt.code_cache import (
     point,
     set_code,
 )
-from dragoman.dbt.compiled import below, compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
+from dragoman.dbt.compiled import below, clock, compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
 from dragoman.dbt.decode import FETCH, decode_block
 from dragoman.dbt.host.x86_64_code import (
     JUMP_OPCODE,
@@ -80,7 +80,7 @@ from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
 C_CURSOR, C_DELTA, C_LIBRARY, C_NATIVES = CACHE["cursor"], CACHE["write_delta"], CACHE["library"], CACHE["natives"]
 C_SITES, C_SITE_COUNT, C_SCRATCH = CACHE["sites"], CACHE["site_count"], CACHE["scratch"]
 C_DECODER, C_CODE_BASE, C_FORMS = CACHE["decoder"], CACHE["code_base"], CACHE["forms"]
-C_COUNTS = CACHE["counts"]
+C_COUNTS, C_TIMED, C_DECODING = CACHE["counts"], CACHE["timed"], CACHE["stat_decode"]
 C_BLOCKS, C_INSTRUCTIONS, C_ASK = CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["ask"]
 L_CODE, L_STENCILS, L_HOLES, L_VARIANTS, L_WHERE, L_DATA, L_PLACES, L_MOVE = (LIBRARY[n] for n in (
     "code", "stencils", "holes", "variants", "where", "data", "places", "move"))
@@ -343,6 +343,16 @@ def count_instruction(cache: int) -> None:
 
 
 @compiled("i8(i8,i8,i8,i8,i8)")
+def decode_here(cache: int, pc: int, end: int, records: int, maximum: int) -> int:
+    """decode_block of the code in work."""
+    start = clock() if load64(cache + C_TIMED) != 0 else 0
+    count = decode_block(load64(cache + C_DECODER), load64(cache + C_CODE_BASE) + pc, pc, end, records, maximum)
+    if start != 0:
+        store64(cache + C_DECODING, load64(cache + C_DECODING) + clock() - start)
+    return count
+
+
+@compiled("i8(i8,i8,i8,i8,i8)")
 def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> int:
     """Stencil code for the block at `pc` and, unless `alone`, what follows it; returns its host address.
 
@@ -358,7 +368,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
     unit = make_row(cache, pc)
     start = total = blocks = 0
     while True:
-        count = decode_block(load64(cache + C_DECODER), load64(cache + C_CODE_BASE) + pc, pc, end, scratch, maximum)
+        count = decode_here(cache, pc, end, scratch, maximum)
         if load16(scratch + RECORD_FORM) == load64(load64(cache + C_DECODER) + FETCH):
             if blocks == 0:
                 return 0

@@ -464,8 +464,9 @@ class Engine:
     def statistics(self) -> dict[str, int | float]:
         """Counts, and seconds by names that end so."""
         found: dict[str, int | float] = {name: self.control(name) for name in CACHE if name.startswith("stat_")}
+        tick = self.tick()
         found |= {"flushes": self.control("flushes"), "code_bytes": self.control("cursor") - self.control("stencil_start"),
-                  "translate_seconds": found.pop("stat_translate") * self.tick()}
+                  "translate_seconds": found.pop("stat_translate") * tick, "decode_seconds": found.pop("stat_decode") * tick}
         return found | (self._tiering.statistics() if self._tiering is not None else {})
 
 

@@ -237,6 +237,8 @@ stat_polls      polls, each with its weight
 polls_before    of these, those before the cache was last emptied
 poll_time       host clock ticks between two polls from which on a poll counts for more than one; 0: each counts for one
 stat_translate  host clock ticks in decoding and translating
+timed           1: those in decoding are counted apart (--stats)
+stat_decode     of stat_translate, those in decoding
 """)
 HOT_QUEUE, MAX_THREADS, FOUND = 4096, 4096, 8192
 SEARCH_PAGES = 8               # that the blocks of one region may lie on, where memory is paged

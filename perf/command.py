@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +19,16 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from dragoman.perf import table, workloads
-from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, Field
+from dragoman.perf import comparison_table, report_file, suites, table, workloads
+from dragoman.perf.compare import compare, expect_common
+from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, USUAL, Field
+from dragoman.perf.display import Display
+from dragoman.perf.report_file import ReportError
 from dragoman.perf.results import Report
 from dragoman.perf.session import PrepareError, Session
 from dragoman.perf.workloads import WorkloadError
 
-BESIDE = ("decode", "memory")   # suites that are no programs under contenders
-SNAPSHOT, STATES_OF = "machine:snapshot", ("stencil", "warm", "qemu")       # a part of machine that is asked for by name; its contenders
-WRONG_USAGE, FAILED, INTERRUPTED = 2, 1, 130        # exit status
+FAILED, WRONG_USAGE, SLOWER, INTERRUPTED = 1, 2, 3, 130        # exit status
 
 ABOUT = """Runs riscv64 programs under each engine of Dragoman, and natively (built by gcc) and under qemu-riscv64 where
 these are installed: interleaved, in several rounds, and compares their output with what is expected."""
@@ -41,26 +44,34 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> Parser:
-    listed = "\n".join(f"  {name:9}{text}" for name, text in workloads.SUITES.items())
-    who = "\n".join(f"  {contender.name:12}{contender.text}" for contender in CONTENDERS)
+    listed = "\n".join(hanging(name, text) for name, text in workloads.SUITES.items())
+    who = "\n".join(hanging(contender.name, contender.text) for contender in CONTENDERS)
     made = Parser("dragoman perf", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter,
                   usage="dragoman perf [options] [SUITE|GUEST|PROGRAM ...] [-- ARGUMENT ...]", allow_abbrev=False,
                   epilog=f"suites:\n{listed}\n\ncontenders:\n{who}\n\n"
                          "dragoman perf profile PROGRAM [-- ARGUMENT ...] shows where one program's time goes: see its own --help.\n"
-                         "The exit status is 1 if any run failed or gave a wrong output.")
+                         "The exit status is 1 if any run failed or gave a wrong output, 3 if --compare finds something slower, 2 for a wrong\n"
+                         "command line or a file that is no report, 130 if it was interrupted.")
     add = made.add_argument
     add("what", nargs="*", metavar="SUITE|GUEST|PROGRAM",
         help="suites, names of guests or files with riscv64 programs, which get the ARGUMENTs (default: compute)")
     add("--rounds", type=positive, default=3, metavar="N", help="measured runs of each program (default: 3)")
     add("--quick", action="store_true", help="small arguments: a check that all works, not a measurement")
     add("--only", type=names, metavar="A,B", help="only these contenders (see below)")
-    add("--root", type=Path, metavar="DIR", help="Debian's riscv64 programs: for real and start, and as -L of PROGRAMs")
+    add("--root", type=Path, metavar="DIR", help="Debian's riscv64 programs: for real, start and warmup, and as -L of PROGRAMs")
     add("--kernel", type=Path, metavar="FILE", help="the riscv64 kernel of the suite machine")
     add("--timeout", type=positive, default=120, metavar="SECONDS", help="limit of one run (default: 120)")
     add("--json", type=Path, metavar="FILE", help="write all that was measured")
-    add("--html", type=Path, metavar="FILE", help="write a page with plots")
+    add("--html", type=Path, metavar="FILE", help="write a page with plots, which needs no other file (needs plotly)")
+    add("--compare", type=Path, metavar="OLD.json", help="say what became slower or faster than in a report that --json wrote")
+    add("--read", type=Path, metavar="FILE.json", help="measure nothing: show, compare, or draw what --json wrote")
     add("--list", action="store_true", help="list the guests and Debian's programs")
     return made
+
+
+def hanging(name: str, text: str) -> str:
+    """A name and, in lines beside it, what it is."""
+    return textwrap.fill(text, 110, initial_indent=f"  {name:12}", subsequent_indent=" " * 14)
 
 
 def positive(text: str) -> int:
@@ -88,7 +99,7 @@ def main(words: list[str]) -> int:
         if options.list:
             return list_all()
         return measure(options, words[cut + 1:])
-    except (Wrong, WorkloadError) as error:
+    except (Wrong, WorkloadError, ReportError) as error:
         complain(str(error))
         return WRONG_USAGE
     except PrepareError as error:
@@ -107,65 +118,55 @@ def list_all() -> int:
 
 
 def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
-    """Measure what the options ask for and show it. Raises WorkloadError, PrepareError, Wrong."""
-    what = options.what or ["compute"]
-    root = options.root.resolve() if options.root else None
-    if root is not None and not root.is_dir():
-        raise WorkloadError(f"--root {options.root}: no such folder")
-    chosen = workloads.chosen([word for word in what if word not in BESIDE and not is_machine(word)], options.quick, root, arguments)
-    machines = [word for word in what if is_machine(word)]
-    if arguments and not any(workload.suite == "file" for workload in chosen):
-        raise Wrong("ARGUMENTs behind -- need a PROGRAM that gets them")
+    """Measure what the options ask for and show it. Raises WorkloadError, PrepareError, ReportError, Wrong."""
     for path in (options.json, options.html):
         check_writable(path)
-    console = Console() if sys.stdout.isatty() else Console(width=table.WIDE)
+    if options.html:
+        check_library()
+    old = report_file.read(options.compare) if options.compare else None
+    console = Console() if sys.stdout.isatty() else Console(width=table.ROOMY)
+    if options.read:
+        if options.what:
+            raise Wrong("--read shows what was measured; leave SUITE|GUEST|PROGRAM away")
+        return finish(report_file.read(options.read), old, options, console)
+    plan = suites.plan(options.what or ["compute"], options, arguments)
+    if arguments and not any(workload.suite == "file" for workload in plan.programs):
+        raise Wrong("ARGUMENTs behind -- need a PROGRAM that gets them")
+    if old and not plan.machines:
+        expect_common(old, [workload.name for workload in plan.programs], str(options.compare))
     with tempfile.TemporaryDirectory(prefix="dragoman-perf-", ignore_cleanup_errors=True) as folder:
-        field = Field(options.only or [contender.name for contender in CONTENDERS], Path(folder))
+        field = Field(options.only or USUAL, Path(folder))
         report = Report(datetime.now(UTC).isoformat(timespec="seconds"), host(), {
             contender.name: contender.label for contender in CONTENDERS}, options.rounds, options.quick)
         try:
-            with table.Display(report, console) as display:
-                session = Session(report, field, options.timeout, display, Path(folder))
-                if chosen:
-                    if not field.contenders:
-                        raise Wrong("; ".join(field.notes))
-                    session.run(chosen)
-                if machines:
-                    from dragoman.perf import machine, machine_jobs, machine_states
-                    kernel, jobs = machine.kernel_of(options.kernel), [word for word in machines if word != SNAPSHOT]
-                    if jobs:
-                        machine.measure(session, machine_jobs.chosen(jobs, options.quick), kernel, options.only or machine.NAMES)
-                    if SNAPSHOT in machines:
-                        machine_states.measure(session, kernel, options.only or STATES_OF)
-                if "decode" in what:
-                    from dragoman.perf import decoding
-                    display.begins("decode")
-                    decoding.measure(report, root, options.rounds)
-                if "memory" in what:
-                    from dragoman.perf import memory
-                    memory.measure(report, options.rounds, options.timeout, display)
+            with Display(report, console) as display:
+                suites.measure(plan, Session(report, field, options.timeout, display, Path(folder)), field, display, options)
         except KeyboardInterrupt:
             report.interrupted = True
         report.notes = field.notes + report.notes
-    return finish(report, options, console)
+    return finish(report, old, options, console)
 
 
-def is_machine(word: str) -> bool:
-    """The suite `machine`, or a part of it: `machine:NAME`."""
-    return word.partition(":")[0] == "machine"
-
-
-def finish(report: Report, options: argparse.Namespace, console: Console) -> int:
-    """Show and write the report; the exit status."""
+def finish(report: Report, old: Report | None, options: argparse.Namespace, console: Console) -> int:
+    """Show and write the report; the exit status. Raises ReportError if it has nothing in common with the old one."""
     console.print(table.summary(report, console.width))
     if options.json:
         options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    comparison = compare(old, report, str(options.compare)) if old else None
+    if comparison:
+        console.print(comparison_table.summary(comparison, report, str(options.compare)))
     if options.html:
         from dragoman.perf import page
-        options.html.write_text(page.page(report))
+        options.html.write_text(page.page(report, comparison, str(options.compare)))
     if report.interrupted:
         return INTERRUPTED
-    return FAILED if report.failures() else 0
+    return FAILED if report.failures() else SLOWER if comparison and comparison.regressions() else 0
+
+
+def check_library() -> None:
+    """Raises Wrong if there is nothing that draws plots."""
+    if importlib.util.find_spec("plotly") is None:
+        raise Wrong("--html needs plotly: pip install 'dragoman[report]', or: pip install plotly")
 
 
 def check_writable(path: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from collections.abc import Sequence
@@ -44,10 +45,16 @@ CONTENDERS = (
     Contender("cold", "auto cold", "the default, without what earlier runs compiled of the program", ("--cold",)),
     Contender("warm", "auto warm", "the default, after an earlier run", ()),
     Contender("qemu", "QEMU", "qemu-riscv64 in user mode"),
+    Contender("unicorn", "Unicorn", "the library of that name, called from Python; asked for by name, since it takes ten times as long as QEMU, and "
+              "for guests that need only write and exit"),
     Contender("native", "native", "built by gcc for this host"),
 )
 BY_NAME = {contender.name: contender for contender in CONTENDERS}
 OF_MACHINES = "no-inline"       # programs have no such instructions
+UNICORN = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+           "from dragoman.perf.unicorn_run import main; sys.exit(main(sys.argv[1:]))"]
+OF_UNICORN = ("compute", "start", "warmup")     # suites whose guests need no more than what is served there
+USUAL = tuple(contender.name for contender in CONTENDERS if contender.name != "unicorn")
 
 
 class Field:
@@ -64,6 +71,8 @@ class Field:
                            and (contender.name != "region" or contender.name in ENGINES)]
         if "qemu" in names and self.qemu is None:
             self.leave_out("qemu", "qemu-riscv64 is not installed")
+        if "unicorn" in names and importlib.util.find_spec("unicorn") is None:
+            self.leave_out("unicorn", "the Python package unicorn is not installed")
         self._native: dict[str, Path | None] = {}
 
     def leave_out(self, name: str, reason: str) -> None:
@@ -79,6 +88,9 @@ class Field:
         if contender.name == "native":
             native = self._build(workload.guest) if workload.guest else None
             return [str(native), *arguments] if native else None
+        if contender.name == "unicorn":
+            fits = workload.guest is not None and workload.guest.runtime == "tiny" and workload.suite in OF_UNICORN
+            return [*UNICORN, *words] if fits else None
         variables = [word for name, value in workload.environment for word in ("-E", f"{name}={value}")]
         root = ["-L", str(workload.sysroot)] if workload.sysroot else []
         if contender.name == "qemu":

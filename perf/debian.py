@@ -74,7 +74,18 @@ LUA_MIX = ("local function fib(n) if n<2 then return n end return fib(n-1)+fib(n
            "local s={} for i=1,60000 do s[#s+1]=string.format('%d:%x',i,i*i) end print(#table.concat(s,','))")
 PERL_MIX = ("my %h; for my $i (1..1200000) { my $k='k'.(($i*7919)%5003); $h{$k}+=$i; } my $t=join(' ',map {\"$_=$h{$_}\"} sort keys %h); "
             "my $n=0; $n++ while $t=~/k(\\d)\\d*=\\d*(\\d)/g; (my $u=$t)=~tr/0-9/9876543210/; printf \"%d %d %s\\n\",$n,length($u),substr($u,0,40);")
+PY_STEPS = """
+import json,sys
+for n in range(150):
+    d={str(i):[i*n,i/(n+1),'x'*(i%9)] for i in range(400)}
+    s=sum(len(k) for k in sorted(json.loads(json.dumps(d)))) if n<75 else sum(i*i%7 for i in range(8000))
+    print(n,s,flush=True)
+"""
+LUA_STEPS = ("io.stdout:setvbuf('no') for n=1,150 do local t={} for i=1,6000 do t[i]=(i*7919*n)%10007 end if n<75 then table.sort(t) end "
+             "local s=0 for k=1,6 do for i=1,#t do s=(s*31+t[i])%1000003 end end print(n,s) end")
 SH_LOOP = "i=0; s=0; while [ $i -lt 150000 ]; do s=$(( (s*31+i)%1000003 )); i=$((i+1)); done; echo $s"
+
+STEPS = {"python-steps": [PY, "-c", PY_STEPS], "lua-steps": [LUA, "-e", LUA_STEPS]}     # they write as they go along
 
 
 class Program(NamedTuple):

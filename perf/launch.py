@@ -11,7 +11,7 @@ from time import perf_counter
 
 
 def main(result: int, command: list[str]) -> None:
-    """Writes "WALL CPU PEAK STATUS" to the descriptor (seconds, seconds, KiB, as of os.waitpid), and before that
+    """Writes "WALL CPU PEAK STATUS START" to the descriptor (seconds, seconds, KiB, as of os.waitpid, monotonic clock), and before that
     "error ERRNO" if the command could not be started."""
     os.set_inheritable(result, False)
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):      # Python ignores them, and an exec would hand that on
@@ -27,7 +27,7 @@ def main(result: int, command: list[str]) -> None:
     _, status, usage = os.wait4(child, 0)
     wall = perf_counter() - start
     cpu = usage.ru_utime + usage.ru_stime
-    os.write(result, f"{wall:.6f} {cpu:.6f} {usage.ru_maxrss} {status}".encode())
+    os.write(result, f"{wall:.6f} {cpu:.6f} {usage.ru_maxrss} {status} {start:.6f}".encode())
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from dragoman.guests import build
 from dragoman.perf import child, memory_fills
 from dragoman.perf.child import ChildError
 from dragoman.perf.contenders import DRAGOMAN
+from dragoman.perf.more_tables import MEMORY_COLUMNS as COLUMNS
 from dragoman.perf.results import Report
 from dragoman.perf.session import Watcher, wrong
-from dragoman.perf.table import MEMORY_COLUMNS as COLUMNS
 
 GUEST = "spaces"                # prints lines "# WHAT: NUMBER a second"
 RATE = re.compile(r"# (.+): (\d+) a second")

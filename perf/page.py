@@ -1,91 +1,97 @@
-"""A report as one HTML page that needs no other file: plots, tables, what was measured with what."""
+"""A report as one HTML page that needs no other file and no network: figures, tables to sort, what was measured with what."""
 
 from __future__ import annotations
 
+import json
 import math
+import statistics
 from collections.abc import Iterable
 from html import escape
 
-from dragoman.perf import words
+from dragoman.perf import parts, plots, warmup, words
+from dragoman.perf.compare import BROKEN, FASTER, RULE, SLOWER, Comparison
 from dragoman.perf.contenders import BY_NAME
-from dragoman.perf.plot import Bar, Scale, bars
+from dragoman.perf.more_tables import MEMORY_COLUMNS
+from dragoman.perf.page_script import SCRIPT, STYLE
+from dragoman.perf.page_tables import Cell, grid, number, split_table, suite_means, suite_table, time_cell
+from dragoman.perf.plots import Bar, Figure
 from dragoman.perf.results import Report, Result
-from dragoman.perf.table import MEMORY_COLUMNS, TITLES, has_steady
+from dragoman.perf.table import TITLES
 
-STYLE = """
-:root { --ink:#1d2430; --dim:#667085; --line:#d9dee7; --card:#fff; --ground:#f4f6f9;
-  --interpreter:#9aa3b2; --stencil:#56a8e0; --no-inline:#8f7fc9; --region:#1f5fb4; --cold:#e39b36; --warm:#12996b; --qemu:#c2553d;
-  --native:#3b4252 }
-@media (prefers-color-scheme: dark) { :root {
-  --ink:#e6e9ef; --dim:#98a2b3; --line:#343b48; --card:#1b2029; --ground:#12161d;
-  --interpreter:#7b8494; --stencil:#5fb2ea; --no-inline:#a394de; --region:#4b8be6; --native:#c9d1de } }
-* { box-sizing:border-box }
-body { margin:0 auto; max-width:1180px; padding:20px 16px 60px; background:var(--ground); color:var(--ink);
-  font:15px/1.5 system-ui, sans-serif }
-h1 { font-size:1.6rem; margin:.4em 0 .1em } h2 { font-size:1.2rem; margin:2em 0 .3em } h3 { font-size:1rem; margin:0 }
-p { margin:.3em 0 .8em; max-width:46rem } .dim, figcaption { color:var(--dim); font-size:.87rem }
-.cards { display:grid; grid-template-columns:repeat(auto-fill, minmax(min(100%, 300px), 1fr)); gap:12px }
-figure { margin:0; padding:10px 12px 4px; background:var(--card); border:1px solid var(--line); border-radius:8px }
-figcaption { min-height:1.4em } svg { display:block; width:100%; height:auto }
-svg text { font:11px system-ui, sans-serif; fill:var(--ink) } svg .tick { font-size:9.5px; fill:var(--dim) }
-.grid { stroke:var(--line) } .base { stroke:var(--dim) } .range { stroke:var(--ink); stroke-opacity:.65 }
-.scroll { overflow-x:auto; background:var(--card); border:1px solid var(--line); border-radius:8px }
-table { border-collapse:separate; border-spacing:0; width:100%; font-variant-numeric:tabular-nums; font-size:.87rem }
-th, td { padding:4px 10px; text-align:right; white-space:nowrap; border-top:1px solid var(--line) }
-thead th { border-top:0; color:var(--dim); font-weight:600 }
-th:first-child, td:first-child { text-align:left; position:sticky; left:0; background:var(--card) }
-td small { color:var(--dim) } .failed { color:#d0342c; font-weight:600 }
-dl { display:grid; grid-template-columns:max-content 1fr; gap:2px 14px; font-size:.87rem }
-dt { color:var(--dim) } dd { margin:0; overflow-wrap:anywhere } li { overflow-wrap:anywhere }
-""" + "\n".join(f".c-{name} {{ fill:var(--{name}) }}" for name in BY_NAME)
+# Nothing is fetched, whatever the page says; plotly makes pictures of its own.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 
 
-def page(report: Report) -> str:
-    """The whole page."""
+class Figures:
+    """Those of a page, by the name of the element that each is drawn into."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Figure] = {}
+
+    def card(self, title: str, text: str, figure: Figure) -> str:
+        name = f"figure-{len(self.found)}"
+        self.found[name] = figure
+        return (f"<figure><h3>{escape(title)}</h3><figcaption>{escape(text)}</figcaption>"
+                f"<div id={name} style='height:{figure['layout']['height']}px'></div></figure>")
+
+
+def page(report: Report, comparison: Comparison | None = None, old: str = "") -> str:
+    """The whole page. `old`: the name of what it is compared with. Raises ImportError where plotly is not installed."""
+    from plotly.offline import get_plotlyjs
     kind = "a check with small arguments, not a measurement" if report.quick else "medians"
-    parts = [f"<h1>Dragoman: interpreted, translated, native</h1><p class=dim>{escape(report.made)}, rounds: "
-             f"{report.rounds}, {kind}{', interrupted' if report.interrupted else ''}</p>"]
+    figures = Figures()
+    body = [f"<h1>Dragoman: interpreted, translated, native</h1><p class=dim>{escape(report.made)}, rounds: "
+            f"{report.rounds}, {kind}{', interrupted' if report.interrupted else ''}</p>"]
     if report.failures():
-        parts.append("<h2>Failures</h2><ul>" + "".join(
+        body.append("<h2>Failures</h2><ul>" + "".join(
             f"<li class=failed>{escape(text)}</li>" for text in report.failures()) + "</ul>")
+    if comparison is not None:
+        body += _comparison(report, comparison, old)
     for suite in report.suites():
-        parts += _suite(report, suite)
+        body += _suite(report, suite, figures)
+    body += _curves(report, figures)
     if report.translation:
-        parts += _translation(report)
+        body += _translation(report)
     if report.memory:
-        parts += _memory(report)
-    parts += _about(report)
+        body += _memory(report)
+    if report.states:
+        body += _states(report)
+    body += _about(report)
+    data = json.dumps(figures.found).replace("<", "\\u003c")
+    script = f"<script>{get_plotlyjs()}</script>\n<script>{SCRIPT}</script>" if figures.found else f"<script>{SCRIPT}</script>"
     return ("<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             "<meta name=viewport content='width=device-width, initial-scale=1'><title>Dragoman: performance</title>"
-            f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n")
+            f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(body) +
+            f"\n<script type='application/json' id=figures>{data}</script>\n{script}\n</body></html>\n")
 
 
-def _suite(report: Report, suite: str) -> list[str]:
+def _suite(report: Report, suite: str, figures: Figures) -> list[str]:
     results = [result for result in report.results if result.suite == suite and result.series]
     if not results:
         return []
     base, label = report.base, report.contenders[report.base]
-    shown = [name for name in report.shown() if name != base]
-    speeds = [result.speed(name, base) for result in results for name in shown]
-    scale = Scale(speeds)
-    parts = [f"<h2>{escape(TITLES.get(suite, suite))}</h2><p>Speed of whole processes against {escape(label)}'s: "
-             "further to the right is faster. The thin line is the range of the rounds.</p><div class=cards>"]
-    if len(results) > 1:
-        means = report.means(suite)
-        values = [Bar(report.contenders[name], means[name][f"to {base}"], means[name][f"to {base}"],
-                      means[name][f"to {base}"], words.times(means[name][f"to {base}"]), f"c-{name}") for name in shown]
-        parts.append(_card("All: geometric mean", f"{len(results)} programs", bars("geometric mean", values, scale)))
-        rates = [Bar(report.contenders[name], mean["rate"], mean["rate"], mean["rate"], words.rate(mean["rate"]),
-                     f"c-{name}") for name, mean in means.items() if not math.isnan(mean["rate"])]
-        if rates:
-            own = Scale([rate.value for rate in rates], 0)
-            parts.append(_card("All: guest instructions a second", "geometric mean", bars("rates", rates, own, "")))
-    parts += [_card(result.name, result.description, bars(f"{result.name}: speed", _bars(report, result, shown), scale))
-              for result in results]
-    parts.append("</div>")
-    parts.append(_means_table(report, suite))
-    parts.append(_table(report, results))
-    return parts
+    shown = [name for name in report.means(suite) if name != base]
+    found = [f"<h2>{escape(TITLES.get(suite, suite))}</h2><p>Speed of whole processes against {escape(label)}'s: "
+             "further to the right is faster. The thin line is the range of the rounds.</p>"]
+    if shown:
+        ends = plots.ends_of([value for result in results for bar in _bars(report, result, shown) for value in (bar.low, bar.high)], 1)
+        cards = []
+        if len(results) > 1:
+            means = report.means(suite)
+            rows = [_bar(report.contenders[name], means[name][f"to {base}"], words.times, name) for name in shown]
+            cards.append(figures.card("All: geometric mean", f"{len(results)} programs", plots.bars(rows, ends, 1)))
+            rates = [_bar(report.contenders[name], mean["rate"], words.rate, name) for name, mean in means.items() if mean["rate"] > 0]
+            if rates:
+                low, high = plots.ends_of([rate.value for rate in rates], rates[0].value)
+                cards.append(figures.card("All: guest instructions a second", "geometric mean", plots.bars(rates, (low / 2, high), low / 2, "")))
+        cards += [figures.card(result.name, result.description, plots.bars(_bars(report, result, shown), ends, 1)) for result in results]
+        found.append(f"<div class=cards>{''.join(cards)}</div>")
+    return [*found, *suite_means(report, suite), *suite_table(report, results), *_split(report, results, figures)]
+
+
+def _bar(name: str, value: float, text: object, contender: str) -> Bar:
+    return Bar(name, value, value, value, text(value), f"--{contender}")        # type: ignore[operator]
 
 
 def _bars(report: Report, result: Result, names: Iterable[str]) -> list[Bar]:
@@ -98,78 +104,79 @@ def _bars(report: Report, result: Result, names: Iterable[str]) -> list[Bar]:
             continue
         speed = result.speed(name, report.base)
         text = "failed" if series.failure else words.times(speed)
-        low, high = (reference / max(series.wall), reference / min(series.wall)) if series.wall else (speed, speed)
-        found.append(Bar(report.contenders[name], speed, low, high, text, f"c-{name}"))
+        low, high = (reference / series.high, reference / series.low) if series.wall else (speed, speed)
+        found.append(Bar(report.contenders[name], speed, low, high, text, f"--{name}"))
     return found
 
 
-def _card(title: str, text: str, plot: str) -> str:
-    return f"<figure><h3>{escape(title)}</h3><figcaption>{escape(text)}</figcaption>{plot}</figure>"
+def _split(report: Report, results: list[Result], figures: Figures) -> list[str]:
+    """Where Dragoman's time went: a picture for each contender, then the numbers of each program."""
+    told = {name: found for name in report.shown() if (found := parts.together(results, name))}
+    if not told:
+        return []
+    cards = []
+    for name, found in told.items():
+        beside = parts.beside(results, name)
+        text = f"{words.seconds(sum(found.values()))} in all" + (f"; beside it {words.seconds(beside)} of the compiler process" if beside else "")
+        cards.append(figures.card(report.contenders[name], text, plots.flame(found)))
+    return ["<h3>Where the time went</h3><p>All programs together, in runs beside the rounds: the whole, below it what it is made of.</p>"
+            f"<div class=cards>{''.join(cards)}</div>", *split_table(report, results, list(told))]
 
 
-def _grid(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table of cells that are HTML already."""
-    head = "".join(f"<th>{heading}</th>" for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+def _curves(report: Report, figures: Figures) -> list[str]:
+    if not report.curves:
+        return []
+    cards = []
+    for row in report.curves:
+        lines = {name: warmup.speeds(points) for name, points in row["points"].items()}
+        text = f"{row['description'] or 'writes as it goes along'}; {words.count(row['instructions'])} guest instructions"
+        cards.append(figures.card(row["name"], text, plots.curves(lines, report.contenders, row["regions"])))
+    return ["<h2>Warming up</h2><p>Guest instructions a second over the time since the start, told by when output came. Diamonds: compiled "
+            f"regions come to use.</p><div class='cards wide'>{''.join(cards)}</div>"]
 
 
-def _means_table(report: Report, suite: str) -> str:
-    base, label = report.base, escape(report.contenders[report.base])
-    others = [other for other in ("native", "interpreter") if other in report.shown() and other != base]
-    rows = []
-    for name, mean in report.means(suite).items():
-        peak = max((result.series[name].peak for result in report.results
-                    if result.suite == suite and name in result.series), default=0)
-        rows.append([escape(report.contenders[name]), words.rate(mean["rate"]), words.times(mean[f"to {base}"]),
-                     words.times(mean["steady"]) if has_steady(report, name) else "",
-                     *(words.times(mean[f"to {other}"]) for other in others), words.megabytes(peak)])
-    return ("<p style='margin-top:1em'>Geometric means. <i>Steady</i> leaves out start, translation and compilation, "
-            "as the engine itself measures them.</p>" + _grid(
-                ["", "guest instructions", f"× {label}", f"× {label}, steady",
-                 *(f"× {escape(report.contenders[other])}" for other in others), "peak memory"], rows))
-
-
-def _table(report: Report, results: list[Result]) -> str:
-    """Medians with their spread, CPU time and memory."""
-    def cell(result: Result, name: str) -> str:
-        series = result.series.get(name)
-        if series is None:
-            return words.NOTHING
-        if series.failure:
-            return "<span class=failed>failed</span>"
-        hint = escape(f"CPU {words.seconds(series.cpu_median)}, memory {words.megabytes(series.peak)}, "
-                      f"{words.rate(result.rate(name))}")
-        spread = f"<small>± {words.percent(series.spread)}</small>"
-        return f"<span title='{hint}'>{words.seconds(series.median)} {spread}</span>"
-    rows = [[escape(result.name), words.count(result.instructions), *(cell(result, name) for name in report.shown())]
-            for result in results]
-    return "<p style='margin-top:1em'>Medians.</p>" + _grid(
-        ["program", "instructions", *(escape(report.contenders[name]) for name in report.shown())], rows)
+def _comparison(report: Report, comparison: Comparison, old: str) -> list[str]:
+    marks = {SLOWER: "failed", BROKEN: "failed", FASTER: "better"}
+    rows = [[Cell(escape(change.workload)), Cell(escape(report.contenders[change.contender])), time_cell(change.old), time_cell(change.new),
+             number(change.factor, words.times), Cell(f"<span class='{marks.get(change.verdict, 'dim')}'>{change.verdict}</span>")]
+            for change in comparison.changes]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
+    return [f"<h2>Against {escape(old)}</h2><p>{comparison.counted()}. Slower and faster: {RULE}.</p>"
+            + grid(["program", "", "then", "now", "time", "verdict"], rows) + (f"<ul>{notes}</ul>" if notes else "")]
 
 
 def _translation(report: Report) -> list[str]:
-    rows = [[escape(row["name"]), words.count(row["instructions"]),
-             *(f"{row[part]:.3f}" for part in ("decode", "interpreter", "stencil")), f"{row['bytes']:.1f}"]
+    rows = [[Cell(escape(row["name"])), number(row["instructions"], words.count),
+             *(number(row[part], "{:.3f}".format) for part in ("decode", "interpreter", "stencil")), number(row["bytes"], "{:.1f}".format)]
             for row in report.translation]
     return ["<h2>Decoding and translation</h2><p>Microseconds per guest instruction, in compiled code; translation "
-            "with decoding.</p>", _grid(["code", "instructions", "decoding", "for the interpreter", "into stencils",
-                                    "host bytes per instruction"], rows)]
+            "with decoding.</p>", grid(["code", "instructions", "decoding", "for the interpreter", "into stencils",
+                                        "host bytes per instruction"], rows)]
 
 
 def _memory(report: Report) -> list[str]:
     shown = {name: label for name, label in MEMORY_COLUMNS.items() if any(name in row for row in report.memory)}
-    rows = [[escape(row["name"]), *(words.count(round(row[name])) if name in row else "" for name in shown)] for row in report.memory]
-    fills = [[escape(row["name"]), f"{row['nanoseconds']:.1f}"] for row in report.fills]
-    return ["<h2>Memory of machines</h2><p>In a second, by how shadow page tables are kept.</p>", _grid(["", *shown.values()], rows),
-            _grid(["TLB", "nanoseconds"], fills)]
+    rows = [[Cell(escape(row["name"])), *(number(row.get(name, math.nan), words.count) for name in shown)] for row in report.memory]
+    fills = [[Cell(escape(row["name"])), number(row["nanoseconds"], "{:.1f}".format)] for row in report.fills]
+    return ["<h2>Memory of machines</h2><p>In a second, by how shadow page tables are kept.</p>", grid(["", *shown.values()], rows),
+            grid(["TLB", "nanoseconds"], fills)]
+
+
+def _states(report: Report) -> list[str]:
+    shown = [name for name in report.contenders if any(name in row["numbers"] for row in report.states)]
+    rows = [[Cell(escape(row["text"])), *(number(statistics.median(row["numbers"][name]) if name in row["numbers"] else math.nan, "{:.3g}".format)
+                                          for name in shown)] for row in report.states]
+    return ["<h2>Snapshots and rest of machines</h2>", grid(["", *(escape(report.contenders[name]) for name in shown)], rows)]
 
 
 def _about(report: Report) -> list[str]:
-    shown = report.shown()
+    shown = list(dict.fromkeys([*report.shown(), *(name for row in report.curves for name in row["points"])]))
     facts = [*report.host.items(), *((report.contenders[name], BY_NAME[name].text) for name in shown)]
-    parts = ["<h2>Measured with</h2><dl>" + "".join(
+    found = ["<h2>Measured with</h2><dl>" + "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts) + "</dl>"]
+    if any(parts.together(report.results, name) for name in report.shown()):
+        found.append("<h2>Parts of a run</h2><dl>" + "".join(
+            f"<dt>{escape(part.label)}</dt><dd>{escape(part.text)}</dd>" for part in parts.PARTS) + "</dl>")
     if report.notes:
-        parts.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in report.notes) + "</ul>")
-    return parts
+        found.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in report.notes) + "</ul>")
+    return found

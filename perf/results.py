@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+FORMAT = "dragoman perf 1"      # of what as_json gives; another number where an older reader would be misled
+
 
 @dataclass
 class Series:
@@ -28,6 +30,14 @@ class Series:
     def spread(self) -> float:
         """Half the range, as a part of the median."""
         return (max(self.wall) - min(self.wall)) / 2 / self.median if len(self.wall) > 1 else math.nan
+
+    @property
+    def low(self) -> float:
+        return min(self.wall, default=math.nan)
+
+    @property
+    def high(self) -> float:
+        return max(self.wall, default=math.nan)
 
     @property
     def cpu_median(self) -> float:
@@ -66,6 +76,10 @@ class Result:
             return math.nan
         return series.steady if steady else series.median
 
+    def cpu(self, contender: str) -> float:
+        """Seconds of CPU time."""
+        return self.series[contender].cpu_median if contender in self.series else math.nan
+
     def speed(self, contender: str, base: str, steady: bool = False) -> float:
         """How many times as fast as `base`; NaN where one of the two is missing."""
         return self.seconds(base) / self.seconds(contender, steady)
@@ -86,8 +100,11 @@ class Report:
     rounds: int
     quick: bool
     results: list[Result] = field(default_factory=list)
+    curves: list[dict] = field(default_factory=list)
+    """Rows of the suite warmup: `points` of each contender, (seconds since the start, guest instructions until then); `regions`,
+    seconds since the start when each came to use."""
     translation: list[dict] = field(default_factory=list)
-    """Rows of the suite decode."""
+    """Rows of the suite translate."""
     memory: list[dict] = field(default_factory=list)
     """Rows of the suite memory: in a second, under each scheme."""
     fills: list[dict] = field(default_factory=list)
@@ -125,17 +142,19 @@ class Report:
         return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan
 
     def means(self, suite: str = "") -> dict[str, dict[str, float]]:
-        """Contender -> geometric means: speed against each of the others, steady speed against base, instructions/s."""
+        """Contender -> geometric means: seconds, CPU seconds, instructions/s, steady speed against base, speed against each."""
         base = self.base
 
         def of(name: str) -> dict[str, float]:
-            return {"rate": self.mean(lambda result: result.rate(name), suite),
+            return {"wall": self.mean(lambda result: result.seconds(name), suite), "cpu": self.mean(lambda result: result.cpu(name), suite),
+                    "rate": self.mean(lambda result: result.rate(name), suite),
                     "steady": self.mean(lambda result: result.speed(name, base, steady=True), suite)} | {
                 f"to {other}": to(name, other) for other in self.shown()}
 
         def to(name: str, other: str) -> float:
             return self.mean(lambda result: result.speed(name, other), suite)
-        return {name: of(name) for name in self.shown()}
+        there = {name for result in self.results if suite in ("", result.suite) for name in result.series}
+        return {name: of(name) for name in self.shown() if name in there}
 
     def as_json(self) -> dict:
         """The measurement with its summary, of plain types; NaN becomes None."""
@@ -143,10 +162,10 @@ class Report:
         for result, row in zip(self.results, whole["results"], strict=True):
             for name, series in result.series.items():
                 row["series"][name] |= {
-                    "median": series.median, "spread": series.spread, "cpu_median": series.cpu_median,
+                    "median": series.median, "low": series.low, "high": series.high, "spread": series.spread, "cpu_median": series.cpu_median,
                     "peak": series.peak, "steady": result.seconds(name, steady=True), "rate": result.rate(name),
                     "speed": result.speed(name, self.base)}
-        whole |= {"base": self.base, "failures": self.failures(),
+        whole = {"format": FORMAT} | whole | {"base": self.base, "failures": self.failures(),
                   "means": {suite: self.means(suite) for suite in self.suites()}}
         return _plain(whole)
 

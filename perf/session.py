@@ -11,7 +11,9 @@ from typing import Protocol
 from dragoman import guests
 from dragoman.perf import child
 from dragoman.perf.child import ChildError, Run
-from dragoman.perf.contenders import DRAGOMAN, Contender, Field
+from dragoman.perf.compiler import CompilerTime
+from dragoman.perf.contenders import BY_NAME, DRAGOMAN, Contender, Field
+from dragoman.perf.parts import BESIDE
 from dragoman.perf.results import Report, Result, Series
 from dragoman.perf.workloads import Workload, of_guest
 
@@ -37,13 +39,16 @@ class Session:
 
     def run(self, workloads: Sequence[Workload]) -> None:
         """Measure all. Raises PrepareError, KeyboardInterrupt."""
-        self.watcher.runs(len(workloads) * len(self.field.contenders) * (self.report.rounds + 1))
-        if any(contender.options is not None for contender in self.field.contenders):
+        ours = any(contender.options is not None for contender in self.field.contenders)
+        self.watcher.runs(len(workloads) * (len(self.field.contenders) * (self.report.rounds + 1) + ours))
+        if ours:
             self.prepare()
         for workload in workloads:
             result = Result(workload.name, workload.suite, workload.description,
                             [str(workload.program), *workload.arguments])
             self.report.results.append(result)
+            if ours:
+                self.take_count(workload, result)
             self.measure(workload, result)
             self.watcher.measured(result)
 
@@ -62,6 +67,23 @@ class Session:
                 raise PrepareError(f"dragoman {' '.join(words)}: {wrong(run, hello.expected)}")
         self.wait_for_compiler()
 
+    def count(self, workload: Workload) -> tuple[Run, dict]:
+        """A run that counts instructions, and what it told; {}: nothing. Stencils count in the least time. Raises ChildError."""
+        details = self.folder / "statistics.json"
+        command = self.field.command(BY_NAME["stencil"], workload, "--count", "--stats-json", str(details))
+        assert command is not None
+        run = child.run(command, self.timeout, workload.stdin())
+        return run, _told(details)
+
+    def take_count(self, workload: Workload, result: Result) -> None:
+        """In a run of its own: to count makes programs two to five times as slow."""
+        self.watcher.begins(f"{workload.name}: counting instructions")
+        try:
+            result.instructions = self.count(workload)[1].get("instructions") or 0
+        except ChildError as error:
+            self.note(f"{workload.name}: instructions are not counted: {error}")
+        self.watcher.ran()
+
     def measure(self, workload: Workload, result: Result) -> None:
         """All rounds of one workload. In a round before the first each contender warms up and tells about itself."""
         expected = workload.expected
@@ -73,8 +95,6 @@ class Session:
             self.watcher.begins(f"{workload.name}: {contender.label}, getting ready")
             details = self.folder / "statistics.json"
             options = ["--stats-json", str(details)] if contender.options is not None else []
-            if contender.name == "interpreter":
-                options.append("--count")
             command = self.field.command(contender, workload, *options)
             if command is None:
                 self.watcher.runs(-self.report.rounds)
@@ -84,16 +104,19 @@ class Session:
             if contender.name == "warm":                        # what tells about itself is the second run
                 self.attempt(self.plain(contender, workload), stdin, series, expected)
                 self.wait_for_compiler()
+            compiler = CompilerTime()
             run = None if series.failure else self.attempt(command, stdin, series, expected)
             if run is not None:
                 expected = expected or (run.digest, run.status)
                 running.append(contender)
-                self.take_statistics(details, result, series)
+                series.statistics = taken(details, run)
             else:
                 self.watcher.runs(-self.report.rounds)
             self.watcher.ran()
             if contender.compiles_behind:
                 self.wait_for_compiler()
+                if "seconds" in series.statistics:
+                    series.statistics["seconds"][BESIDE] = compiler.since_last()
         for number in range(self.report.rounds):
             turn = number % len(running) if running else 0
             for contender in running[turn:] + running[:turn]:   # nobody is always the one behind the same other
@@ -126,15 +149,6 @@ class Session:
             return None
         return run
 
-    def take_statistics(self, path: Path, result: Result, series: Series) -> None:
-        """What the engine wrote at the end of a run, if it did."""
-        try:
-            series.statistics = json.loads(path.read_text())
-            path.unlink()
-        except (OSError, ValueError):
-            return
-        result.instructions = series.statistics.get("instructions") or result.instructions
-
     def wait_for_compiler(self) -> None:
         """Until the compiler process is idle: it would take the time of the next run."""
         try:
@@ -148,6 +162,23 @@ class Session:
     def note(self, text: str) -> None:
         if text not in self.report.notes:
             self.report.notes.append(text)
+
+
+def taken(path: Path, run: Run) -> dict:
+    """What the engine wrote at the end of a run, and how long that took as a whole, and until its first instruction; {}: nothing."""
+    told = _told(path)
+    if "seconds" in told and "begun" in told:
+        told["seconds"] |= {"whole": run.wall, "before": told["begun"] - run.began}
+    return {name: told[name] for name in ("seconds", "counts") if name in told}
+
+
+def _told(path: Path) -> dict:
+    try:
+        told = json.loads(path.read_text())
+        path.unlink()
+    except (OSError, ValueError):       # a program that forks may write it twice
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def wrong(run: Run, expected: tuple[str, int]) -> str:

@@ -44,5 +44,10 @@ def percent(value: float) -> str:
     return NOTHING if math.isnan(value) else f"{value * 100:.1f} %" if value < 0.1 else f"{value * 100:.0f} %"
 
 
+def about(value: float) -> str:
+    """A spread: ±3%."""
+    return "" if math.isnan(value) else f"±{value * 100:.0f}%"
+
+
 def megabytes(value: float) -> str:
     return f"{value / 1e6:.0f} MB" if value else NOTHING

@@ -18,13 +18,16 @@ SUITES = {
     "start": "programs that do little: how fast they start; with --root also Debian's",
     "real": "Debian's programs at work for a second or so; needs --root",
     "syscalls": "what a kernel does for processes: calls, signals, mappings, fork, exec, pipes, page faults, threads",
-    "decode": "microseconds per instruction of decoding and of translation, in compiled code",
+    "warmup": "curves: guest instructions a second over time, of programs that write as they go along",
+    "translate": "microseconds per instruction of decoding and of translation, in compiled code (also called decode)",
     "machine": "in a virtual machine: a boot, system calls, fork, exec, pipe, page faults, disk, network, guests "
                "that compute; or only machine:boot, machine:micro, machine:block, machine:net, machine:fork ...; needs --kernel; "
                "machine:snapshot (apart): snapshots, memory and CPU time at rest",
     "memory": "what address translation costs a machine: page tables traced, dropped at fences, TLB only, none",
+    "all": "every suite that this host can do, and a line for each that it cannot (without machine:snapshot)",
 }
 ALSO_MICRO = ("virtual",)       # a guest that computes, of which calls through pointers are most
+PORTIONS = ("400", "10")    # of each kind of work of the guest portions; in a quick run
 RUNNER = "RUNNER"       # a word of the arguments: who runs a riscv64 program where the kernel does not; left out where Dragoman does
 
 
@@ -110,6 +113,16 @@ def syscalls(quick: bool) -> list[Workload]:
         expected = None if job.computes else (hashlib.sha256(said).hexdigest(), 0)
         arguments = (job.word, str(times // job.parts), *([RUNNER] if job.name == "exec" else []))
         found.append(Workload(job.name, "syscalls", guest.path, arguments, f"{times} {job.text}", expected=expected, guest=guest))
+    return found
+
+
+def warmup(root: Path | None, quick: bool) -> list[Workload]:
+    """Programs that write a line after each of some hundred portions of work: how far they have come can be seen from outside."""
+    guest = guests.find("portions")
+    found = [Workload(guest.name, "warmup", guest.path, (PORTIONS[quick],), guest.description, guest=guest)]
+    for name, command in debian.STEPS.items():
+        if root is not None and (root / command[0]).exists():
+            found.append(Workload(name, "warmup", root / command[0], tuple(command[1:]), "", tuple(debian.guest_environment(root).items()), root))
     return found
 
 

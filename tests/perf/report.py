@@ -22,3 +22,8 @@ FULL.results[1].series["region"] = Series(failure="wrong output: b'<x>'")
 FULL.notes.append("native three is left out: a < b")
 FULL.translation.append({"name": "libc", "instructions": 1000, "decode": 0.2, "interpreter": 0.3, "stencil": 0.4,
                          "bytes": 30.0})
+FULL.results[0].series["stencil"].statistics = {"seconds": {
+    "whole": 1.0, "before": 0.1, "run": 0.8, "start": 0.05, "translate": 0.05, "decode": 0.04, "promote": 0.02, "compile": 0.03, "native": 0.5,
+    "calls": 0.1, "python": 0.1, "compiler": 0.4}}
+FULL.curves.append({"name": "steps", "description": "writes <lines>", "instructions": 4000, "regions": {"cold": [0.3], "stencil": []},
+                    "points": {"cold": [(0.0, 0), (0.2, 1000), (0.4, 4000)], "stencil": [(0.0, 0), (0.1, 1000), (0.5, 4000)]}})

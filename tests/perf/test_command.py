@@ -1,5 +1,6 @@
 """dragoman perf from its command line to its files, with real runs of small guests."""
 
+import argparse
 import json
 import os
 import shutil
@@ -10,9 +11,9 @@ import time
 import pytest
 
 from dragoman import guests
-from dragoman.perf import workloads
+from dragoman.perf import suites, workloads
 from dragoman.perf.workloads import WorkloadError
-from tests.command import DRAGOMAN, ROOT, dragoman
+from tests.command import DRAGOMAN, ROOT, dragoman, python
 
 
 @pytest.mark.parametrize(("line", "says"), [
@@ -21,7 +22,8 @@ from tests.command import DRAGOMAN, ROOT, dragoman
     ("--rounds 0", "--rounds: '0'"), ("--rounds x", "whole number"), ("--timeout", "expected one argument"),
     ("--only fast", "'fast' is not one of"), ("--bogus", "--bogus"), ("--root /nowhere fib", "no such folder"),
     ("--root / real", "has no usr/bin"), ("fib -- 3", "need a PROGRAM"), ("--json /nowhere/x fib", "cannot be written"),
-    ("--html / fib", "cannot be written"),
+    ("--html / fib", "cannot be written"), ("--compare /nowhere/x fib", "No such file"), ("--read /nowhere/x", "No such file"),
+    ("--read x --compare / fib", "Is a directory"),
 ])
 def test_wrong_words_are_one_line(line, says):
     done = dragoman("perf", *line.split())
@@ -67,7 +69,7 @@ def test_small_guests_from_the_command_line_to_the_files(tmp_path):
             assert series["median"] > 0 and series["statistics"]["seconds"]["start"] > 0 and series["peak"] > 1e6
         assert ("qemu" in result["series"]) == bool(shutil.which("qemu-riscv64") or shutil.which("qemu-riscv64-static"))
     assert 10_000 < whole["results"][0]["instructions"] < 1_000_000
-    assert "fib: Fibonacci numbers" in done.stdout and html.read_text().count("<svg") == 2 + 3
+    assert "fib: Fibonacci numbers" in done.stdout and html.read_text().count("<figure>") == 2 + 3 + 2 * 2
 
 
 def test_without_qemu_and_gcc(tmp_path):
@@ -103,6 +105,34 @@ def test_ctrl_c_ends_at_once_with_what_there_is():
     assert running.returncode in (130, 0) and "fib" in output
 
 
-def test_decoding_is_measured():
-    done = dragoman("perf", "decode", "--rounds", "1", timeout=300)
+def test_unicorn_runs_what_needs_no_operating_system():
+    pytest.importorskip("unicorn")
+    done = dragoman("perf", "--quick", "--rounds", "1", "--only", "unicorn,stencil", "fib", "nbody", "libc", timeout=200)
+    assert done.returncode == 0 and done.stdout.count("Unicorn ") >= 2, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", [True, False])
+def test_without_a_library_that_draws(page, tmp_path):
+    """Only a page needs it: said before anything is measured."""
+    words = ["--read", "/nowhere/x"] + ["--html", str(tmp_path / "r.html")] * page
+    code = f"sys.modules['plotly'] = None\nfrom dragoman.perf.command import main; sys.exit(main({words!r}))"
+    done = subprocess.run(python(code), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and ("--html needs plotly" if page else "No such file") in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_all_says_what_it_leaves_out(tmp_path):
+    notes: list[str] = []
+    options = argparse.Namespace(kernel=None, root=None, quick=True)
+    assert suites.possible(options, None, notes) == ["compute", "start", "syscalls", "warmup", "translate", "memory"]
+    assert notes == ["machine is left out of all: it needs --kernel FILE", "real is left out of all: it needs --root DIR"]
+    options = argparse.Namespace(kernel=tmp_path, root=tmp_path, quick=True)
+    notes.clear()
+    assert "machine" in suites.possible(options, tmp_path, notes)
+    assert [note.split()[0] for note in notes] == ["real", "start"] and all(f"--root {tmp_path} has no usr/bin" in note for note in notes)
+    plan = suites.plan(["decode", "translate", "warmup"], argparse.Namespace(kernel=None, root=None, quick=True), [])
+    assert (plan.beside, [workload.name for workload in plan.curves], plan.programs) == (["translate"], ["portions"], [])
+
+
+def test_translation_is_measured():
+    done = dragoman("perf", "translate", "--rounds", "1", timeout=300)
     assert done.returncode == 0 and "libc" in done.stdout, done.stdout + done.stderr

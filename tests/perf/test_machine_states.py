@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dragoman.perf import machine_states, table
+from dragoman.perf import machine_states, more_tables
 from dragoman.perf.child import ChildError
 from dragoman.perf.contenders import CONTENDERS, Field
 from dragoman.perf.machine_states import Console, beyond_ram, cpu_seconds
@@ -77,5 +77,5 @@ def test_rounds_and_failures(tmp_path, monkeypatch):
     assert [row["numbers"] for row in report.states] == [{"stencil": [1.0, 3.0]}, {}, {"stencil": [0.5, 0.5]}, {}]
     assert report.failures() == ["machine:snapshot: QEMU: no 'filled' came"] * 2
     assert session.watcher.done == session.watcher.expected == 4
-    cells = [list(column.cells) for column in table.states(report).columns]
+    cells = [list(column.cells) for column in more_tables.states(report).columns]
     assert cells[1] == ["2", "", "0.5", ""]

@@ -1,16 +1,18 @@
 """The table and the page: complete, well-formed, on their own."""
 
 import io
+import json
 import math
 import re
 from html.parser import HTMLParser
-from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
-from dragoman.perf import page, table, words
-from dragoman.perf.plot import LEFT, RIGHT, Bar, Scale, bars
+from dragoman.perf import page, plots, table, words
+from dragoman.perf.page_script import STYLE
+from dragoman.perf.parts import NAMES
+from dragoman.perf.plots import Bar
 from tests.perf.report import FULL, report, result
 
 
@@ -23,8 +25,8 @@ def text(made, width: int) -> str:
 @pytest.mark.parametrize("width", [80, 110, 200])
 def test_table_shows_every_number(width):
     shown = text(FULL, width)
-    for word in ("one", "two", "three", "2.00×", "4.00×", "failed: two: region: wrong output", "note: native three",
-                 "0.400"):
+    for word in ("one", "two", "three", "Where the time went", "native code", "auto cold", "▁", "█", "2.00×", "4.00×",
+                 "failed: two: region: wrong output", "note: native three", "0.400"):
         assert word in shown, word
     assert "…" not in shown and max(map(len, shown.splitlines())) <= width
 
@@ -32,7 +34,7 @@ def test_table_shows_every_number(width):
 @pytest.mark.parametrize("width", [80, 110])
 def test_many_programs_have_means(width):
     shown = text(report(*[result(f"p{n}", stencil=1, qemu=2 + n, warm=1, native=1) for n in range(5)]), width)
-    for word in ("geometric means", "p4", "6.00×", "3.73×", "1.00×", "10 MB"):
+    for word in ("geometric means", "p4", "±10%", "6.00×", "3.73×", "1.00×", "10 MB"):
         assert word in shown, word
     assert "…" not in shown
 
@@ -79,45 +81,70 @@ def test_page_is_whole_and_fetches_nothing():
     checker = Checker()
     checker.feed(made)
     checker.close()
-    assert checker.open == [] and checker.fetched == [] and "url(" not in made and "@import" not in made
+    assert checker.open == [] and checker.fetched == [] and "@import" not in STYLE and "url(" not in STYLE
     shown = " ".join(checker.texts)
+    assert "<script src" not in made and "default-src 'none'" in made
     for word in ("about <one>", "a & b", "two: region: wrong output: b'<x>'", "a < b", "4.00×", "libc"):
         assert word in shown, word
 
 
-def test_every_plot_is_well_formed():
-    plots = re.findall(r"<svg .*?</svg>", page.page(FULL), re.S)
-    assert len(plots) == 2 + 3          # two means, and each result
-    for plot in plots:
-        ElementTree.fromstring(plot)
+def figures(made: str) -> dict:
+    """What the page's script draws."""
+    return json.loads(re.search(r"<script type='application/json' id=figures>(.*?)</script>", made, re.S)[1])
+
+
+def test_every_figure_has_its_place_and_colours_of_the_page():
+    made = page.page(FULL)
+    found = figures(made)
+    assert len(found) == 2 + 3 + 1 + 1          # two means, each result, the split of one contender, a curve
+    colours = set(re.findall(r'"(--[a-z-]+)"', json.dumps(found)))
+    for name in found:
+        assert made.count(f"id={name} ") == 1
+    assert colours and all(f"{colour}:" in made for colour in colours)
 
 
 def test_bars_begin_at_the_base_and_end_at_their_value():
-    scale = Scale([0.25, 4])
-    rows = [Bar("slow", 0.25, 0.2, 0.3, "a", "x"), Bar("fast", 4, 4, 4, "b", "x")]
-    slow, fast = ElementTree.fromstring(bars("t", rows, scale)).iter("rect")
-    one = scale.x(1)
-    assert float(slow.get("x")) == scale.x(0.25) < one == float(fast.get("x"))
-    assert float(slow.get("x")) + float(slow.get("width")) == pytest.approx(one, abs=0.1)
-    assert float(fast.get("x")) + float(fast.get("width")) == pytest.approx(scale.x(4), abs=0.1)
+    rows = [Bar("slow", 0.25, 0.2, 0.3, "a", "--qemu"), Bar("none", math.nan, math.nan, math.nan, "failed", "--qemu"),
+            Bar("fast", 4, 3, 6, "b", "--qemu")]
+    figure = plots.bars(rows, (0.1, 10), 1)
+    bars, texts = figure["data"]
+    assert (bars["y"], bars["base"], bars["x"]) == (["slow", "fast"], 1, [-0.75, 3])
+    assert bars["error_x"]["array"] == pytest.approx([0.05, 2]) and bars["error_x"]["arrayminus"] == pytest.approx([0.05, 1])
+    assert texts["x"] == [1, 6]
+    assert figure["layout"]["yaxis"]["categoryarray"] == ["fast", "none (failed)", "slow"]
 
 
 @pytest.mark.parametrize("values", [[], [1], [0.5, 0.5], [1e-3, 1e4], [3.3e9, 7e8], [math.nan, 2], [math.inf, 1]])
-@pytest.mark.parametrize("base", [0, 1])
-def test_scale(values, base):
-    scale = Scale(values, base)
-    ticks = scale.ticks()
-    assert 1 <= len(ticks) <= 8 and ticks == sorted(ticks)
-    for value in [*ticks, *[value for value in values if value > 0 and value != math.inf], scale.base]:
-        assert LEFT <= scale.x(value) <= RIGHT
-    assert scale.low < scale.high
+def test_a_scale_has_all_values_and_its_base(values):
+    low, high = plots.ends_of(values, 1)
+    assert 0 < low < 1 < high
+    assert all(low < value < high for value in values if value != math.inf and not math.isnan(value))
+
+
+def test_a_flame_adds_up():
+    seconds = {name: number / 4 for number, name in enumerate(NAMES, start=1)}
+    flame = plots.flame(seconds)["data"][0]
+    value = dict(zip(flame["ids"], flame["values"], strict=True))
+    for parent in ("whole", "run"):
+        inside = [value[name] for name, above in zip(flame["ids"], flame["parents"], strict=True) if above == parent]
+        assert sum(inside) == value[parent]
+    assert value["whole"] == 45 / 4         # 1 + 2 + ... + 9 quarters
+    assert flame["ids"][:3] == ["whole", "start", "run"] and flame["ids"][-1] == "end"
+
+
+def test_curves_are_steps_with_the_regions_on_them():
+    figure = plots.curves({"cold": [(0.1, 100.0), (0.2, 400.0)]}, {"cold": "auto cold"}, {"cold": [0.15, 0.151, 0.5]})
+    line, marks = figure["data"]
+    assert (line["x"], line["y"]) == ([plots.EARLIEST, 0.1, 0.2], [100, 100, 400])
+    assert (marks["x"], marks["y"]) == ([0.15], [400])      # what is close to another, or behind the end, is not shown
 
 
 @pytest.mark.parametrize(("said", "expected"), [
     (words.seconds(0.0123), "12.3 ms"), (words.seconds(0.5), "0.500 s"), (words.seconds(float("nan")), "–"),
     (words.times(0.123), "0.12×"), (words.times(12.34), "12.3×"), (words.times(123.4), "123×"),
     (words.count(2_100_000_000), "2.1 G"), (words.count(0), "–"), (words.count(999), "999"),
-    (words.rate(7.5e8), "750 M/s"), (words.percent(0.012), "1.2 %"), (words.megabytes(38_400_000), "38 MB"),
+    (words.rate(7.5e8), "750 M/s"),
+    (words.about(0.034), "±3%"), (words.about(float("nan")), ""), (words.percent(0.012), "1.2 %"), (words.megabytes(38_400_000), "38 MB"),
 ])
 def test_words(said, expected):
     assert said == expected

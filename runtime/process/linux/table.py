@@ -215,7 +215,6 @@ def settle(options: RunOptions) -> None:
             if options.stats:
                 from dragoman.runtime.process import statistics
                 statistics.table({"seconds": {"cpu": 0.0}, "counts": {}}, "")   # what prints tables imports as it goes
-                __import__("json")
             if options.engine == "region" or options.compiler == "inline":      # who compiles in this process
                 from dragoman.dbt import compile_jobs
                 from dragoman.dbt.host import elf, lines  # noqa: F401

@@ -1,0 +1,48 @@
+"""A comparison of two reports as text: regressions by name, then what became faster, then how it was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dragoman.perf import words
+from dragoman.perf.compare import BROKEN, FASTER, MENDED, RULE, SLOWER, UNSAID, Change, Comparison
+from dragoman.perf.more_tables import new
+from dragoman.perf.results import Report, Series
+
+
+def summary(comparison: Comparison, report: Report, name: str) -> Group:
+    """`report` is the new one; `name` the old one's."""
+    parts: list[RenderableType] = []
+    for verdict, style in ((SLOWER, "red"), (FASTER, "green")):
+        changes = comparison.with_verdict(verdict)
+        if changes:
+            parts += [changed(changes, report, f"Became {verdict} than in {name}", style), Text("")]
+    parts += [Text(f"{change.workload}: {report.contenders[change.contender]}: {change.verdict}: {change.new.failure or change.old.failure}",
+                   style="bold red" if change.verdict == BROKEN else "") for change in comparison.with_verdict(BROKEN, MENDED)]
+    parts.append(Text(f"compared with {name}: {comparison.counted()}. Slower and faster: {RULE}.", style="bold"))
+    if comparison.with_verdict(UNSAID):
+        parts.append(Text("A single round says nothing about the noise: measure at least two, here and there.", style="dim"))
+    parts += [Text(f"note: {note}", style="dim") for note in comparison.notes]
+    found = comparison.regressions()
+    if found:
+        parts.append(Text(f"regressions of Dragoman: {', '.join(f'{change.workload} ({report.contenders[change.contender]})' for change in found)}",
+                          style="bold red"))
+    return Group(*parts)
+
+
+def changed(changes: Sequence[Change], report: Report, title: str, style: str) -> Table:
+    """A row for each change: medians and ranges, then and now."""
+    table = new(title, "program", "", "then", "now", "time")
+    for change in changes:
+        table.add_row(change.workload, report.contenders[change.contender], ranged(change.old), ranged(change.new),
+                      Text(f"{words.times(change.factor)}", style=style))
+    return table
+
+
+def ranged(series: Series) -> str:
+    """Median and range: 0.812 s (0.801 s to 0.840 s)."""
+    return f"{words.seconds(series.median)} ({words.seconds(series.low)} to {words.seconds(series.high)})"
