@@ -12,7 +12,8 @@ from dragoman.perf import more_tables, words
 from dragoman.perf.more_tables import new
 from dragoman.perf.results import Report, Result
 
-TITLES = {"compute": "Compute guests", "micro": "One thing at a time", "start": "Starting", "real": "Debian's programs", "syscalls": "What kernels do", "file": "Programs",
+TITLES = {"micro": "One thing at a time",
+          "compute": "Compute guests", "start": "Starting", "real": "Debian's programs", "syscalls": "What kernels do", "file": "Programs",
           "machine boot": "Machines: boot to power-off", "machine micro": "Machines: what kernels do",
           "machine compute": "Machines: compute guests", "machine block": "Machines: disk", "machine net": "Machines: network"}
 WIDE, ROOMY = 110, 150      # columns that an overview of all contenders needs: in two lines each, in one
