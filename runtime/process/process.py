@@ -19,7 +19,7 @@ from dragoman.runtime.memory.window import (
     GuestFault,
     WindowError,
 )
-from dragoman.runtime.process import elf, shown, stack
+from dragoman.runtime.process import elf, native, shown, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
@@ -67,6 +67,8 @@ class Process:
             from dragoman.runtime.process import log
             log.attach(self)
         self.host = self.engine.host
+        if make_engine is native.make_engine:           # else its image may lack what the runtime adds
+            self.memory.use(self.engine.image.symbols)
         self.block = Block(PROCESS_SIZE)                # what compiled functions read
         self.block[P_WINDOW] = self.memory.size
         self.signals = Signals(self.host, self.block)
@@ -113,7 +115,6 @@ class Process:
             from dragoman.runtime.process import direct
             self.direct = direct.table(self.memory.size)
             self.block[P_DIRECT] = self.direct.address
-            self.memory.use(self.engine.image.symbols)
             self.block[P_SPACE] = self.memory.table.address
             self.hook = self.engine.image.symbols["serve_exit"]
             direct.tell_services(self.block)
