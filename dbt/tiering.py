@@ -105,7 +105,7 @@ class Tiering:
         # A poll is before the branch: what is seldom executed all the same is the target of one that is hardly ever taken.
         grown = None if seldom else grow(engine, cpu, row, place)
         engine.locked("count_around", cpu.address, row, 0)
-        if grown is None or not self._request(cpu, *grown, place):
+        if grown is None or not (self._use_prepared(grown[0], place) or self._request(cpu, *grown, place)):
             stage.value = STAGE_COLD
             word(row, "heat").value *= -AGAIN
 
@@ -227,6 +227,16 @@ class Tiering:
             if result == NO_ROOM:
                 self._fits = False
                 return
+
+    def _use_prepared(self, request: RegionRequest, place: Place) -> bool:
+        """Put to use what `dragoman translate` has left for this head; False: nothing that has all that is executed here."""
+        origin = None if self.engine.paged or request.indirect or self.store is None else place.origin(request.head)
+        if origin is not None:
+            for entry in self.store.prepared(*origin).find(request.head, request.options):
+                if entry.covers(request.blocks) and self._install(entry, place) == DONE:
+                    self.stored += 1
+                    return True
+        return False
 
     # --- the engine's changes
     def after_fork(self) -> None:
