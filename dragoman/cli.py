@@ -41,7 +41,7 @@ def command(words: list[str]) -> int:
     if name in ("--version", "-version", "-V"):
         return say(f"dragoman {__version__}\n")
     if name in ("--help", "-help", "-h", "help"):
-        summary = "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items())
+        summary = "\n".join(f"  {name:11}{text}" for name, (_, text) in COMMANDS.items())
         return say(help_text("dragoman COMMAND ...", ABOUT, (), f"commands (each has its own --help):\n{summary}"))
     hint = f"; to run a program: dragoman run {name}" if os.path.exists(name) else ""
     raise UsageError(f"no command {name}: it is one of {', '.join(COMMANDS)}{hint}")

@@ -58,12 +58,13 @@ def main(words: Sequence[str], environment: list[bytes]) -> int:
     if store.problem:
         say(f"nothing can be kept: {store.problem}")
         return FAILED
-    worst = 0
+    first = 0
     for program in programs:
         words_of = (os.fsencode(program), *map(os.fsencode, arguments))
         options = RunOptions(program=words_of[0], arguments=words_of, environment=tuple(environment), **fields)     # type: ignore[arg-type]
-        worst = worst or translate(options, seconds, profile)
-    return worst
+        status = translate(options, seconds, profile)
+        first = first or status
+    return first
 
 
 def translate(options: RunOptions, seconds: float, profile: bool) -> int:

@@ -25,7 +25,7 @@ class Table:
             with open(path, "rb") as file:
                 data = file.read()
             self._read(data, found)
-        except (OSError, ValueError, IndexError, StructError):
+        except (OSError, ValueError, IndexError, OverflowError, StructError):
             found.clear()
         self.starts = sorted(found)
         self.names = [found[start] for start in self.starts]

@@ -2,6 +2,8 @@
 
 import pytest
 
+from dragoman.dbt import tiering
+from dragoman.dbt.region_growth import grow
 from dragoman.dbt.state import STAGE_ASKED
 from dragoman.dbt.survey import Survey
 from tests.engines.guest import PAGE
@@ -21,18 +23,6 @@ even:
 next:
     addi x5,x5,-1
     bne x5,x0,<top>
-"""
-FUNCTION = """
-top:
-    jalr x1,0(x6)
-    addi x5,x5,-1
-    bne x5,x0,<top>
-    j <end>
-function:
-    addi x10,x10,1
-    ret 0(x1)
-end:
-    addi x0,x0,0
 """
 
 
@@ -76,11 +66,14 @@ def test_what_does_not_have_all_that_is_executed_is_left_alone(machine):
     assert machine.tiering.stored == 0 and machine.row(CODE, "stage") == STAGE_ASKED
 
 
-def test_computed_targets_are_what_only_a_run_can_tell(machine):
-    requests = list(surveyed(machine, FUNCTION).requests(frozenset()))
-    prepare(machine, requests)
-    assert machine.call(x5=TIMES, x6=CODE + 16)[10] == TIMES
-    assert machine.tiering.stored == 0 and any(request.indirect for request in machine.compiler.asked)
+def test_computed_targets_are_what_only_a_run_can_tell(machine, monkeypatch):
+    def with_a_target(*words):
+        grown = grow(*words)
+        return grown and (grown[0]._replace(indirect=(CODE,)), grown[1])
+    prepare(machine, list(surveyed(machine, LOOP).requests(frozenset())))
+    monkeypatch.setattr(tiering, "grow", with_a_target)
+    assert machine.call(x5=TIMES)[10] == TIMES
+    assert machine.tiering.stored == 0 and len(machine.compiler.asked) == 1
 
 
 @pytest.mark.parametrize("demand", ["set_shared", "set_precise"])
