@@ -82,16 +82,18 @@ class Preparation:
             sleep(PAUSE)
 
     def choose(self, begun: frozenset[int], end: float) -> list[tuple[bool, bool, int, RegionRequest, Pack]]:
-        """Requests with what orders them: executed ones, then the program's own, then the smallest, since more of those are made in time."""
+        """Requests with what orders them: executed ones, then the program's own, then those of few blocks, which small loops have, and
+        the long straight ones that regions gain most in."""
+        cpu = self.engine.cpu()
         found: list[tuple[bool, bool, int, RegionRequest, Pack]] = []
         for path, start, areas, functions in self.files():
             if monotonic() >= end:
                 break
             self.engine.flush(None)
-            survey = Survey(self.engine, self.engine.cpu(), areas, functions)
+            survey = Survey(self.engine, cpu, areas, functions)
             pack = self.engine.store.prepared(*self.engine.origin(start))
             for request in survey.requests(begun):
-                found.append((request.head not in begun, path != self.process.image.path, request.size(), request, pack))
+                found.append((request.head not in begun, path != self.process.image.path, len(request.blocks), request, pack))
                 if monotonic() >= end:
                     break
             self.tell(files=self.told["files"] + 1, loops=self.told["loops"] + len(survey.loops), left=len(found))
