@@ -100,9 +100,9 @@ class Preparation:
         return found
 
     def files(self) -> Iterator[tuple[bytes, int, list[tuple[int, int]], list[int]]]:
-        """Executable files in memory, the program first: path, first address, ranges that hold code, where functions begin."""
+        """Files with code in memory, the program first, then as they were loaded: path, first address, ranges of code, functions."""
         base = self.process.memory.base
-        for path, host, end, offset in sorted(mapped(base), key=lambda one: one[0] != self.process.image.path):
+        for path, host, end, offset in sorted(mapped(base), key=lambda one: (one[0] != self.process.image.path, -one[1])):
             start, end = host - base, end - base
             area = self.engine.ranges.find(start)
             if area is None or area[2]:
