@@ -43,6 +43,7 @@ def test_libraries_lie_where_a_run_has_them(root):
     assert sorted(of_cat) == sorted(mapped) and len(mapped) >= 3 and of_cat[0].endswith("/cat")
 
 
+@pytest.mark.long
 def test_a_run_takes_what_was_made(store, root, tmp_path):
     status, output, said = translate("--seconds", "60", "-L", root, f"{root}/usr/bin/bc")
     assert (status, output) == (0, "") and SAID.fullmatch(said)
