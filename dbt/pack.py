@@ -94,6 +94,10 @@ class Entry:
             at += size
         return found
 
+    def covers(self, blocks: Iterable[tuple[int, bytes]]) -> bool:
+        """Whether it was made of all these, and perhaps of more."""
+        return all(any(start <= pc and pc + len(content) <= start + size for start, size in self.spans) for pc, content in blocks)
+
     def matches(self, read: Callable[[int, int], bytes | None]) -> bool:
         """Whether the guest's code is what the region was made of. read(pc, size): those guest bytes, None if there are
         none that may be executed."""

@@ -109,6 +109,10 @@ class Store:
         one is the same in the next run and not in other programs: device, inode, size, mtime and where it is mapped."""
         return self.pack_named(blake2b(repr(identity).encode(errors="surrogateescape"), digest_size=16).digest())
 
+    def prepared(self, *identity: int | str | bytes) -> Pack:
+        """The regions of a guest file that were made of its code as it stands there, before anything was known of its runs."""
+        return self.pack("prepared", *identity)
+
     def pack_named(self, name: bytes) -> Pack:
         """The pack of this name (16 bytes): the same object for each call, while it is among the PACKS last ones."""
         pack = self._packs.pop(name, None)

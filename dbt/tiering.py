@@ -122,7 +122,7 @@ class Tiering:
         # A poll is before the branch: what is seldom executed all the same is the target of one that is hardly ever taken.
         grown = None if seldom else grow(self.engine, cpu, row, place)
         self.engine.locked("count_around", cpu.address, row, 0)
-        if grown is None or not self._request(cpu, *grown, place):
+        if grown is None or not (self._use_prepared(grown[0], place) or self._request(cpu, *grown, place)):
             word(row, "stage").value = STAGE_COLD
             word(row, "heat").value *= -AGAIN
         else:
@@ -293,6 +293,16 @@ class Tiering:
             self._use_store(cpu, start, place)
         if self.client is not None:
             self.client.connect()
+
+    def _use_prepared(self, request: RegionRequest, place: Place) -> bool:
+        """Put to use what `dragoman translate` has left for this head; False: nothing that has all that is executed here."""
+        origin = None if self.engine.paged or request.indirect or self.store is None else place.origin(request.head)
+        if origin is not None:
+            for entry in self.store.prepared(*origin).find(request.head, request.options):
+                if entry.covers(request.blocks) and self._install(entry, place) == DONE:
+                    self.stored += 1
+                    return True
+        return False
 
     # --- the engine's changes
     def after_fork(self) -> None:

@@ -41,7 +41,7 @@ def command(words: list[str]) -> int:
     if name in ("--version", "-version", "-V"):
         return say(f"dragoman {__version__}\n")
     if name in ("--help", "-help", "-h", "help"):
-        summary = "\n".join(f"  {name:8}{text}" for name, (_, text) in COMMANDS.items())
+        summary = "\n".join(f"  {name:11}{text}" for name, (_, text) in COMMANDS.items())
         return say(help_text("dragoman COMMAND ...", ABOUT, (), f"commands (each has its own --help):\n{summary}"))
     hint = f"; to run a program: dragoman run {name}" if os.path.exists(name) else ""
     raise UsageError(f"no command {name}: it is one of {', '.join(COMMANDS)}{hint}")
@@ -303,6 +303,12 @@ def perf(words: list[str]) -> int:
     return measure(words)
 
 
+def translate(words: list[str]) -> int:
+    """dragoman translate"""
+    from dragoman.translate import main as prepare
+    return prepare(words, host_environment())
+
+
 def cache(words: list[str]) -> int:
     """dragoman cache"""
     actions = {"show": "what the store on disk holds", "clear": "empty it",
@@ -333,6 +339,7 @@ def vm(words: list[str]) -> int:
 
 COMMANDS = {
     "run": (run, "run a program"),
+    "translate": (translate, "compile programs and their libraries before they run"),
     "vm": (vm, "run a machine: a kernel on a virtual board"),
     "perf": (perf, "measure guests interpreted, translated, under QEMU and natively, side by side"),
     "cache": (cache, "show, clear, limit or wait for what is kept between runs"),

@@ -9,7 +9,7 @@ from _struct import error as StructError  # type: ignore[attr-defined]
 from dragoman.runtime.process.elf import HEADER, PT_LOAD, SEGMENT
 
 SECTION, SYMBOL = Struct("<IIQQQQIIQQ"), Struct("<IBBHQQ")
-PROGBITS, SYMTAB, DYNSYM, ALLOCATED = 1, 2, 11, 2
+PROGBITS, SYMTAB, DYNSYM, ALLOCATED, EXECUTABLE = 1, 2, 11, 2, 4
 NOTYPE, FUNCTION = 0, 2
 
 
@@ -18,13 +18,14 @@ class Table:
 
     def __init__(self, path: bytes) -> None:
         self.loads: list[tuple[int, int, int]] = []         # offset, its end, address
+        self.code: list[tuple[int, int]] = []               # of sections with code: address, end
         self.frames: tuple[int, int] | None = None          # offsets where .eh_frame begins and ends
         found: dict[int, tuple[str, int]] = {}              # address: name, size
         try:
             with open(path, "rb") as file:
                 data = file.read()
             self._read(data, found)
-        except (OSError, ValueError, IndexError, StructError):
+        except (OSError, ValueError, IndexError, OverflowError, StructError):
             found.clear()
         self.starts = sorted(found)
         self.names = [found[start] for start in self.starts]
@@ -39,7 +40,9 @@ class Table:
                 self.loads.append((offset & -4096, offset + size, address & -4096))
         sections = [SECTION.unpack_from(data, shoff + n * SECTION.size) for n in range(shnum)]
         texts = sections[names][4] if names < len(sections) else 0
-        for name, kind, flags, _, offset, size, *_ in sections:
+        for name, kind, flags, address, offset, size, *_ in sections:
+            if flags & EXECUTABLE and kind == PROGBITS:
+                self.code.append((address, address + size))
             if kind == PROGBITS and flags & ALLOCATED and data.startswith(b".eh_frame\0", texts + name):
                 self.frames = offset, offset + size
         for wanted in (DYNSYM, SYMTAB):

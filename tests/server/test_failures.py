@@ -135,6 +135,19 @@ def test_another_user_is_refused(serve, client, store):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+@pytest.mark.parametrize("spoil", [lambda path: os.chown(path, 65534, -1), lambda path: os.chmod(path, 0o777)], ids=["owner", "mode"])
+def test_a_place_for_sockets_that_is_not_ours_alone(clients, store, tmp_path, monkeypatch, spoil):
+    """Another user may have made it to listen there: the socket lies in the store."""
+    (tmp_path / "run" / "dragoman").mkdir(parents=True, mode=0o700)
+    spoil(tmp_path / "run" / "dragoman")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    assert server_start.socket_path(store) == f"{store.folder}/server"
+    client = clients()
+    ask(client, "ok 1")
+    assert answers(client)[0].entry and os.listdir(tmp_path / "run" / "dragoman") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 def test_another_user_cannot_connect(client, store):
     ask(client, "ok 1")
     answers(client)
@@ -506,3 +519,20 @@ def test_a_full_disk(serve, client, store):
 
 def no_space(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_requests_whose_names_collide(serve, clients, store, monkeypatch):
+    """One is given the other's region, from the store and from the queue: it does not match the guest's code, so none is used."""
+    name = b"one for all".ljust(16)
+    monkeypatch.setattr(compiler_client, "request_key", lambda request: name)
+    serve([(fake_jobs, "request_key", lambda request: name)])
+    first, second = clients(), clients()
+    ask(first, "slow 0.3 first")
+    ask(second, "ok second")
+    for guest in (first, second):
+        answer, = answers(guest)
+        assert answer.entry.code == b"host code of slow 0.3 first"
+    ask(second, "ok second")            # from the store now
+    entry = answers(second)[0].entry
+    memory = fake_jobs.guest_bytes(b"ok second")
+    assert entry.code == b"host code of slow 0.3 first" and not entry.matches(lambda pc, size: memory[pc - fake_jobs.HEAD:][:size])

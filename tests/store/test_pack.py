@@ -93,6 +93,18 @@ def test_spans_hold_each_guest_byte_once(ranges):
     assert not made.matches(lambda pc, size: None)
 
 
+def test_what_an_entry_covers():
+    made = Entry(make_entry(bytes(16), 0, 0, [(0, b"abcd"), (4, b"ef"), (10, b"gh")], b"code"))
+    assert made.covers([]) and made.covers([(0, b"abcd"), (2, b"cdef"), (10, b"gh")])
+    for outside in ((4, b"efg"), (6, b"x"), (9, b"xg"), (11, b"hi"), (20, b"x")):
+        assert not made.covers([(0, b"ab"), outside])
+
+
+def test_what_was_prepared_lies_apart(store):
+    assert store.prepared("a guest file").append(entry(1))
+    assert pack().find(HEAD, OPTIONS) == [] and data(Store.open().prepared("a guest file").find(HEAD, OPTIONS)) == [entry(1).data]
+
+
 def test_an_entry_that_was_changed_or_cut_anywhere_is_none():
     whole = entry(7).data
     for at in range(len(whole)):

@@ -1,0 +1,119 @@
+"""The command as a user meets it: what it says, what it leaves, and that a run takes that."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+from dragoman.dbt.store import Store
+from tests.command import ROOT, dragoman
+from tests.server.conftest import PATIENCE, stop
+
+FFT, ARGUMENT = str(ROOT / "guests/riscv64/fft"), "100"
+SAID = re.compile(r"dragoman: (.*): (\d+) files, (\d+) loops, (\d+) regions made(, .*)?, [\d.]+ s\n")
+
+
+@pytest.fixture
+def store(monkeypatch):
+    """The tests' store without regions, whose compiler process ends with the test. It has the library, as if made before: that takes
+    most of a minute."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    store = Store.open()
+    dragoman("run", FFT, "1").check_returncode()
+    stop(store)
+    for name in os.listdir(store.folder):
+        if name.endswith(".pack"):
+            os.unlink(f"{store.folder}/{name}")
+    if not os.path.exists(store.path("stencils")):
+        from dragoman.dbt import engine_image
+        engine_image.build("stencils").save(store.path("stencils"))
+    yield store
+    stop(store)
+
+
+def translate(*words, **options):
+    done = dragoman("translate", *words, timeout=PATIENCE, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+def counts(tmp_path, *words):
+    report = tmp_path / "report"
+    dragoman("run", "--stats-json", str(report), *words).check_returncode()
+    return json.loads(report.read_text())["counts"]
+
+
+def test_the_first_run_after_it_asks_for_nothing_that_was_made(store, tmp_path):
+    status, output, said = translate("--seconds", "300", FFT)
+    found = SAID.fullmatch(said)
+    assert (status, output) == (0, "") and found and found[1] == FFT
+    assert found[2] == "1" and int(found[4]) >= 5 and not found[5]
+    told = counts(tmp_path, FFT, ARGUMENT)
+    assert told["regions_stored"] >= 2 and told["regions"] == told["regions_stored"]
+    again = SAID.fullmatch(translate(FFT)[2])
+    assert again and again[4] == "0" and again[5] == f", {found[4]} there before"
+
+
+def test_a_profile_is_of_a_run_with_arguments(store, tmp_path):
+    status, output, said = translate("--profile", "--seconds", "300", FFT, "--", ARGUMENT)
+    assert (status, output) == (0, dragoman("run", "--cold", FFT, ARGUMENT).stdout)
+    assert SAID.search(said)
+    told = counts(tmp_path, FFT, ARGUMENT)
+    assert told["regions_stored"] >= 2 and told["regions_asked"] == 0
+
+
+def test_a_second_is_not_exceeded_by_much(store):
+    status, _, said = translate("--seconds", "1", FFT)
+    found = SAID.fullmatch(said)
+    assert status == 0 and found and int(found[2]) <= 1
+
+
+def test_a_program_is_not_executed_and_others_are_done_all_the_same(store, tmp_path):
+    status, output, said = translate("--seconds", "1", str(ROOT / "guests/riscv64/hello"), str(tmp_path / "nothing"), FFT)
+    assert (status, output) == (127, "")
+    assert f"dragoman: {tmp_path}/nothing: no such file\n" in said
+    assert len(SAID.findall(said)) == 2
+
+
+def test_a_script_is_its_interpreter(store, tmp_path):
+    script = tmp_path / "script"
+    script.write_text(f"#!{FFT}\n")
+    script.chmod(0o700)
+    status, _, said = translate("--seconds", "1", str(script))
+    assert status == 0 and SAID.fullmatch(said)
+
+
+@pytest.mark.parametrize(("words", "status", "text"), [
+    ([], 2, "which program"), (["--profile"], 2, "which program"), (["--profile", "a", "b"], 2, "one program"),
+    (["a", "--", "b"], 2, "are for --profile"), (["--seconds", "0", "a"], 2, "not a whole number"), (["--nonsense", "a"], 2, "no option"),
+    (["README.md"], 126, "no execute permission"), (["nothing"], 127, "no such file"), (["/bin/sh"], 126, "x86-64")])
+def test_mistakes_are_one_line(words, status, text):
+    done = dragoman("translate", *words, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (status, "", 1) and text in done.stderr
+
+
+def test_damaged_programs(store, tmp_path):
+    """Section headers and symbols that say anything: no more than a line."""
+    good = open(FFT, "rb").read()
+    at = int.from_bytes(good[40:48], "little")          # of the section headers
+    for number, change in enumerate((good[:at + 100], good[:at] + b"\xff" * (len(good) - at), good[:40] + b"\xff" * 8 + good[48:],
+                                     good[:60] + b"\xff\xff\xff\xff" + good[64:])):
+        path = tmp_path / f"damaged{number}"
+        path.write_bytes(change)
+        path.chmod(0o700)
+        status, _, said = translate("--seconds", "1", str(path))
+        assert status in (0, 126) and said.count("\n") == 1
+
+
+def test_where_nothing_can_be_kept(tmp_path, monkeypatch):
+    (tmp_path / "dragoman").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    status, output, said = translate(FFT)
+    assert (status, output) == (1, "") and said == f"dragoman: nothing can be kept: {tmp_path}/dragoman is not a folder\n"
+
+
+def test_help_names_it():
+    assert "  translate  " in dragoman("--help").stdout
+    done = dragoman("translate", "--help")
+    assert done.returncode == 0 and "--profile" in done.stdout and shutil.which("true")
