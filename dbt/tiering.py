@@ -12,11 +12,12 @@ import ctypes
 from time import perf_counter
 
 from dragoman.dbt.pack import Entry
-from dragoman.dbt.region_growth import grow, neighbours
+from dragoman.dbt.region_growth import grow
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, NO_ROOM, STALE, Regions
 from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.state import ROW, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
+from dragoman.dbt.suspended import Suspended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     Place = Window | Pages
 
 MEET = 8                        # part of the threshold: polls after regions were suspended, until all that was in them has been translated
-PATIENCE = 4                    # times the threshold: polls that regions stay suspended, at the most
 AGAIN = 8                       # what was not compiled is looked at again when it has become so many times hotter
 
 UNREADABLE = -2
@@ -63,9 +63,7 @@ class Tiering:
         self._looked: dict[object, int] = {}    # origins whose packs were looked into since the last flush: options then
         self._flushes = engine.control("flushes")
         self._fits = True                       # no region was ever without room
-        self._suspended: set[int] = set()       # numbers of regions
-        self._suspended_at = 0                  # flushes then
-        self._profiled: set[int] = set()        # rows for whose sake they are
+        self.suspended = Suspended(engine)
         self._compile: Any = None
         if options.compiler == "server" and not engine.control("counting"):
             from dragoman.dbt.compiler_client import Client
@@ -83,7 +81,11 @@ class Tiering:
                 self._request(cpu, *grown, place)
         else:
             self._take_answers(cpu)
-            self._recall(cpu)
+            for row in self.suspended.overdue():
+                place = engine.place(cpu, row)
+                if place is not None and not word(row, "region").value:
+                    self._ask_for(cpu, row, place, word(row, "executed").value < engine.control("threshold"))
+            self.suspended.resume()
             while row := engine.locked("next_hot"):
                 self._promote(cpu, row)
         self.seconds += perf_counter() - start
@@ -105,7 +107,7 @@ class Tiering:
         seldom = word(row, "executed").value < engine.control("threshold")
         # Who has just asked for neighbours has ended the counting here, too: then it begins again.
         if stage.value == STAGE_PROFILED or (seldom and not word(row, "counted").value):
-            if self._suspend(cpu, row):         # it comes back when what was in them has been met and can be counted
+            if self.suspended.suspend_around(cpu, row):         # it comes back when what was in them has been met and can be counted
                 stage.value = STAGE_COLD
                 word(row, "heat").value -= word(row, "heat").value // MEET
                 return
@@ -113,12 +115,11 @@ class Tiering:
             if engine.locked("count_around", cpu.address, row, 1):
                 return
         self._ask_for(cpu, row, place, seldom)
-        if not self._profiled:
-            self._resume()
+        self.suspended.resume()
 
     def _ask_for(self, cpu: Cpu, row: int, place: Place, seldom: bool) -> None:
         """For a region around a row, by what has been counted."""
-        self._profiled.discard(row)
+        self.suspended.done_with(row)
         # A poll is before the branch: what is seldom executed all the same is the target of one that is hardly ever taken.
         grown = None if seldom else grow(self.engine, cpu, row, place)
         self.engine.locked("count_around", cpu.address, row, 0)
@@ -127,45 +128,6 @@ class Tiering:
             word(row, "heat").value *= -AGAIN
         else:
             word(row, "stage").value = STAGE_ASKED
-
-    def _suspend(self, cpu: Cpu, row: int) -> bool:
-        """Regions around a row give way while it is counted what a region of all that would hold, loops that they were made of
-        among it: else one around them would be left and entered at each turn. True: some have, for the first time."""
-        engine = self.engine
-        if engine.paged or row in self._profiled:
-            return False
-        near = neighbours(engine, cpu, row) - self._suspended
-        if not near:
-            return False
-        for number in near:
-            engine.locked("suspend_region", number)
-        self._suspended |= near
-        self._suspended_at = engine.control("flushes")
-        self._profiled.add(row)
-        engine.set_control("recall", engine.control("stat_polls") + PATIENCE * engine.control("threshold"))
-        return True
-
-    def _recall(self, cpu: Cpu) -> None:
-        """Regions that have been suspended for long enough come back; what was counted meanwhile has to do."""
-        engine = self.engine
-        if self._suspended and engine.control("flushes") != self._suspended_at:
-            self._suspended.clear()
-            self._profiled.clear()
-        recall = engine.control("recall")
-        if recall and engine.control("stat_polls") >= recall:
-            for row in tuple(self._profiled):
-                place = engine.place(cpu, row)
-                if place is not None and not word(row, "region").value:
-                    self._ask_for(cpu, row, place, word(row, "executed").value < engine.control("threshold"))
-            self._resume()
-
-    def _resume(self) -> None:
-        """Until what was asked for meanwhile is there."""
-        for number in sorted(self._suspended):
-            self.engine.locked("resume_region", number)
-        self._suspended.clear()
-        self._profiled.clear()
-        self.engine.set_control("recall", 0)
 
     # --- regions
     def _request(self, cpu: Cpu, request: RegionRequest, heat: int, place: Place) -> bool:

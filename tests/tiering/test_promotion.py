@@ -14,7 +14,7 @@ from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, STALE
 from dragoman.dbt.state import LAZY, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 from dragoman.dbt.store import Store
-from dragoman.dbt.tiering import PATIENCE
+from dragoman.dbt.suspended import PATIENCE
 from tests.engines.guest import PAGE
 from tests.isa import assemble
 from tests.tiering.machine import CODE, PAGES, THRESHOLD, TIMES, Machine, made
