@@ -37,6 +37,10 @@ class DirectTable:
         for number, entry in rows.items():
             entries[number] = entry
 
+    def leave_out(self, number: int) -> None:
+        """This call of the guest's comes to Python from now on."""
+        ctypes.c_uint32.from_address(self.address + DIRECT_HEADER + 4 * number).value = 0
+
     @property
     def count(self) -> int:
         """Calls made so far."""

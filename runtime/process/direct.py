@@ -22,12 +22,12 @@ SERVED = {"kill": layout.S_KILL, "tkill": layout.S_KILL, "tgkill": layout.S_TGKI
           "brk": layout.S_BRK, "madvise": layout.S_MADVISE}
 
 
-def table(window: int, but: str = "") -> DirectTable:
-    """For guests whose memory has `window` bytes. `but`: the name of a call that is to come to Python all the same."""
+def table(window: int) -> DirectTable:
+    """For guests whose memory has `window` bytes."""
     rows = {}
     for row in ROWS.replace("|", "\n").split("\n"):
         name, _, kinds = row.strip().partition(" ")
-        if name and name != but:
+        if name:
             pointers = sum(1 << POINTERS_AT + n for n, kind in enumerate(kinds) if kind == "p")
             rows[NUMBER[name]] = DIRECT | pointers | NR[name] | (WAITS_ON_WORD if name == "futex" else 0)
     registers = [A7, A0, *range(A0, A0 + 6)]

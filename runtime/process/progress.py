@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from dragoman.runtime.process import direct
 from dragoman.runtime.process.linux.generic import NUMBER
 
 TYPE_CHECKING = False
@@ -26,9 +25,7 @@ class Progress:
         process.engine.region_hooks.append(self.region)
         if process.options.count:
             if process.direct is not None:
-                process.direct = direct.table(process.memory.size, but="write")
-                for cpu in process.engine.cpus.values():
-                    cpu.direct_table = process.direct.address
+                process.direct.leave_out(NUMBER["write"])
             plain = process.perform
 
             def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:
