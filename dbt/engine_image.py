@@ -109,7 +109,7 @@ def for_administration() -> list:               # type: ignore[type-arg]
     return [code_cache.find_row, code_cache.next_hot, cache_admin.splice_ranges,
             cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_blocks.count_around, region_blocks.choose_blocks, region_blocks.find_around, region_watch.watch_region,
-            region_table.reserve_region, region_table.publish_region, region_table.drop_regions, region_table.suspend_region,
-            region_table.resume_region, region_table.calm_down, region_table.invalidate_code, region_table.verify_code,
+            region_table.reserve_region, region_table.publish_region, region_table.drop_regions, region_table.set_suspended,
+            region_table.calm_down, region_table.invalidate_code, region_table.verify_code,
             region_pages.verify_page, pages.row_at, pages.row_of_page, pages.place_of_page,
             breaks.set_break_table, adapted.set_adapted]

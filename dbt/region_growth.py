@@ -38,17 +38,20 @@ def computed(engine, cpu, blocks: list[Block]) -> list[int]:    # type: ignore[n
             if table[2 * (block.pc >> 1 & last)] == block.pc and block.pc not in behind_calls]
 
 
+def found(engine, count: int) -> list[int]:             # type: ignore[no-untyped-def]
+    """Addresses of the rows that the last search has found."""
+    return (ctypes.c_uint64 * count).from_address(engine.control("found"))[:]
+
+
 def find(engine, cpu, row: int, with_computed: bool) -> list[Block]:    # type: ignore[no-untyped-def]
     """The blocks for a region around a row, by their addresses; without computed jumps, those leave it."""
-    count = engine.locked("choose_blocks", cpu.address, row, int(with_computed))
-    rows = (ctypes.c_uint64 * count).from_address(engine.control("found"))[:]
+    rows = found(engine, engine.locked("choose_blocks", cpu.address, row, int(with_computed)))
     return sorted((Block(address) for address in rows), key=lambda block: block.pc)
 
 
 def neighbours(engine, cpu, row: int) -> set[int]:     # type: ignore[no-untyped-def]
     """Numbers of the regions whose entries can be come to from a row, as far as one region could reach."""
-    count = engine.locked("find_around", cpu.address, row)
-    rows = (ctypes.c_uint64 * count).from_address(engine.control("found"))[:]
+    rows = found(engine, engine.locked("find_around", cpu.address, row))
     return {number for address in rows if (number := ctypes.c_uint64.from_address(address + ROW["region"]).value)}
 
 

@@ -28,6 +28,7 @@ from dragoman.dbt.region_table import (
     THUNK_SIZE,
     drop_region,
     enter_region,
+    record_of,
 )
 from dragoman.dbt.state import OFFSET, PAGE_BITS, PAGE_ROWS, PAGE_SIZE
 
@@ -73,12 +74,9 @@ def verify_page(cache: int, page: int, every: int, c: int) -> int:
 @compiled("void(i8,i8)")
 def drop_numbered(cache: int, number: int) -> None:
     """Drop the region with this number; what it was made of is elsewhere."""
-    table = load64(cache + C_REGIONS)
-    record = table + HEADER_SIZE
-    while record < load64(table + END):
-        if load64(record + NUMBER) == number:
-            drop_region(cache, record, 1)
-        record += load64(record + SIZE)
+    record = record_of(cache, number)
+    if record != 0:
+        drop_region(cache, record, 1)
 
 
 @compiled("i8(i8,i8,i8)")

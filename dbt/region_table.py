@@ -291,34 +291,24 @@ def record_of(cache: int, number: int) -> int:
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def suspend_region(cache: int, number: int, b: int, c: int) -> int:
-    """The tier below executes its code for a while, so that it can be counted. Its entries are not to be hot by that."""
+def set_suspended(cache: int, number: int, suspended: int, c: int) -> int:
+    """1: the tier below executes the region's code for a while, so that it can be counted; its entries are not to be hot by that.
+    0: it is entered again, but where another one is now."""
     record = record_of(cache, number)
     if record == 0:
         return 0
     entry = record + RECORD_HEADER + load64(record + RANGES) * RANGE_SIZE
     for n in range(load64(record + ENTRIES)):
-        row = load64(entry + n * ENTRY_SIZE)
-        if load64(row + R_REGION) == number:
+        row, code = load64(entry + n * ENTRY_SIZE), load64(entry + n * ENTRY_SIZE + 8)
+        region = load64(row + R_REGION)
+        if suspended == 0 and region == 0:
+            enter_region(cache, row, number, code)
+        elif suspended != 0 and region == number:
             store64(row + R_REGION, 0)
             store64(row + R_HEAT, -CALM)
             if load64(row + R_BASE) == 0:
                 store64(row + R_SIZE, 0)
             set_code(cache, row, load64(row + R_BASE))
-    return 1
-
-
-@compiled("i8(i8,i8,i8,i8)")
-def resume_region(cache: int, number: int, b: int, c: int) -> int:
-    """It is entered again, but where another one is now."""
-    record = record_of(cache, number)
-    if record == 0:
-        return 0
-    entry = record + RECORD_HEADER + load64(record + RANGES) * RANGE_SIZE
-    for n in range(load64(record + ENTRIES)):
-        row = load64(entry + n * ENTRY_SIZE)
-        if load64(row + R_REGION) == 0:
-            enter_region(cache, row, number, load64(entry + n * ENTRY_SIZE + 8))
     return 1
 
 

@@ -36,7 +36,7 @@ class Suspended:
         if not near:
             return False
         for number in near:
-            engine.locked("suspend_region", number)
+            engine.locked("set_suspended", number, 1)
         self.regions |= near
         self.rows.add(row)
         self._flushes = engine.control("flushes")
@@ -63,6 +63,6 @@ class Suspended:
         if self.rows or not self.engine.control("recall"):
             return
         for number in sorted(self.regions):
-            self.engine.locked("resume_region", number)
+            self.engine.locked("set_suspended", number, 0)
         self.regions.clear()
         self.engine.set_control("recall", 0)

@@ -84,7 +84,7 @@ class Tiering:
             for row in self.suspended.overdue():
                 place = engine.place(cpu, row)
                 if place is not None and not word(row, "region").value:
-                    self._ask_for(cpu, row, place, word(row, "executed").value < engine.control("threshold"))
+                    self._ask_for(cpu, row, place)
             self.suspended.resume()
             while row := engine.locked("next_hot"):
                 self._promote(cpu, row)
@@ -104,9 +104,8 @@ class Tiering:
         self._use_store(cpu, word(row, "pc").value & ADDRESS, place)
         if word(row, "region").value or stage.value == STAGE_COLD:
             return
-        seldom = word(row, "executed").value < engine.control("threshold")
         # Who has just asked for neighbours has ended the counting here, too: then it begins again.
-        if stage.value == STAGE_PROFILED or (seldom and not word(row, "counted").value):
+        if stage.value == STAGE_PROFILED or (self._is_seldom(row) and not word(row, "counted").value):
             if self.suspended.suspend_around(cpu, row):         # it comes back when what was in them has been met and can be counted
                 stage.value = STAGE_COLD
                 word(row, "heat").value -= word(row, "heat").value // MEET
@@ -114,14 +113,17 @@ class Tiering:
             stage.value = STAGE_PROFILED
             if engine.locked("count_around", cpu.address, row, 1):
                 return
-        self._ask_for(cpu, row, place, seldom)
+        self._ask_for(cpu, row, place)
         self.suspended.resume()
 
-    def _ask_for(self, cpu: Cpu, row: int, place: Place, seldom: bool) -> None:
+    def _is_seldom(self, row: int) -> bool:
+        """A poll is before the branch: what is seldom executed all the same is the target of one that is hardly ever taken."""
+        return word(row, "executed").value < self.engine.control("threshold")
+
+    def _ask_for(self, cpu: Cpu, row: int, place: Place) -> None:
         """For a region around a row, by what has been counted."""
         self.suspended.done_with(row)
-        # A poll is before the branch: what is seldom executed all the same is the target of one that is hardly ever taken.
-        grown = None if seldom else grow(self.engine, cpu, row, place)
+        grown = None if self._is_seldom(row) else grow(self.engine, cpu, row, place)
         self.engine.locked("count_around", cpu.address, row, 0)
         if grown is None or not (self._use_prepared(grown[0], place) or self._request(cpu, *grown, place)):
             word(row, "stage").value = STAGE_COLD

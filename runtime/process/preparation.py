@@ -20,7 +20,7 @@ from dragoman.dbt.survey import Survey, executed
 from dragoman.runtime.options import RunOptions
 from dragoman.runtime.process import run
 from dragoman.runtime.process.process import Process
-from dragoman.runtime.process.symbols import Table
+from dragoman.runtime.process.symbols import Table, mapped
 from dragoman.runtime.process.thread import Thread
 
 LISTING = b"LD_TRACE_LOADED_OBJECTS=1"
@@ -101,18 +101,17 @@ class Preparation:
 
     def files(self) -> Iterator[tuple[bytes, int, list[tuple[int, int]], list[int]]]:
         """Files with code in memory, the program first, then as they were loaded: path, first address, ranges of code, functions."""
-        base = self.process.memory.base
-        for path, host, end, offset in sorted(mapped(base), key=lambda one: (one[0] != self.process.image.path, -one[1])):
-            start, end = host - base, end - base
+        there = mapped(self.process.memory.base)
+        for start, end, path, offset in sorted(there, key=lambda one: (one[2] != self.process.image.path, -one[0])):
             area = self.engine.ranges.find(start)
-            if area is None or area[2]:
+            if not path.startswith(b"/") or area is None or area[2]:
                 continue
             table = Table(path)
             first = next((address + offset - at for at, last, address in table.loads if at <= offset < last), None)
             if first is None:
                 continue
-            there = [(low - first + start, high - first + start) for low, high in table.code]
-            areas = [(max(low, start), min(high, end)) for low, high in there if low < end and high > start]
+            code = [(low - first + start, high - first + start) for low, high in table.code]
+            areas = [(max(low, start), min(high, end)) for low, high in code if low < end and high > start]
             functions = [pc for pc in (value - first + start for value in table.starts) if start <= pc < end and pc % 2 == 0]
             yield path, start, areas or [(start, end)], functions
 
@@ -154,18 +153,6 @@ class Preparation:
             os.write(self.report, json.dumps(self.told).encode() + b"\n")
         except OSError:
             os._exit(NO_COMPILER)       # nobody wants to know: the command was ended
-
-
-def mapped(base: int) -> list[tuple[bytes, int, int, int]]:
-    """Executable mappings of files from this host address on: path, start, end and the place in the file."""
-    found = []
-    with open("/proc/self/maps", "rb") as file:
-        for line in file.read().splitlines():
-            words = line.split(None, 5)
-            start, _, end = words[0].partition(b"-")
-            if len(words) > 5 and words[5].startswith(b"/") and int(start, 16) >= base:
-                found.append((words[5], int(start, 16), int(end, 16), int(words[2], 16)))
-    return found
 
 
 def main(options: RunOptions, report: int, seconds: float, profile: bool) -> int:

@@ -19,7 +19,7 @@ from dragoman.runtime.memory.window import (
     GuestFault,
     WindowError,
 )
-from dragoman.runtime.process import elf, native, shown, stack
+from dragoman.runtime.process import elf, shown, stack
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
@@ -67,7 +67,7 @@ class Process:
             from dragoman.runtime.process import log
             log.attach(self)
         self.host = self.engine.host
-        if make_engine is native.make_engine:           # else its image may lack what the runtime adds
+        if "take_table" in self.engine.image.symbols:   # else it is an image without what the runtime adds
             self.memory.use(self.engine.image.symbols)
         self.block = Block(PROCESS_SIZE)                # what compiled functions read
         self.block[P_WINDOW] = self.memory.size

@@ -125,15 +125,20 @@ class Symbols:
 
     def _look(self) -> None:
         try:
-            with open("/proc/self/maps", "rb") as file:
-                lines = file.read().splitlines()
+            self._areas = mapped(self.base)
         except OSError:                         # the guest has taken it out of reach: what is known has to do
             return
-        areas = []
-        for line in lines:
-            words = line.split(None, 5)
-            start, _, end = words[0].partition(b"-")
-            if int(start, 16) >= self.base:
-                areas.append((int(start, 16) - self.base, int(end, 16) - self.base,
-                              words[5] if len(words) > 5 else b"", int(words[2], 16)))
-        self._areas = areas
+
+
+def mapped(base: int) -> list[tuple[int, int, bytes, int]]:
+    """What is in memory from this host address on, which is guest address 0: start, end, path or name (b"": none), place in the file.
+    Raises OSError."""
+    found = []
+    with open("/proc/self/maps", "rb") as file:
+        lines = file.read().splitlines()
+    for line in lines:
+        words = line.split(None, 5)
+        start, _, end = words[0].partition(b"-")
+        if int(start, 16) >= base:
+            found.append((int(start, 16) - base, int(end, 16) - base, words[5] if len(words) > 5 else b"", int(words[2], 16)))
+    return found

@@ -84,7 +84,8 @@ def test_a_region_stays_when_its_neighbours_are_counted(machine):
     assert machine.compiler.asked[-1].head == CODE              # outer was counted, and asked for
 
 
-def test_a_large_region_gives_way_until_one_around_it_is_asked_for(machine):
+def large(machine):
+    """The inner loop of LARGE has a region: the request for it, and its number."""
     machine.load(LARGE)
     machine.call(x6=2, x7=TIMES)
     inner, = machine.compiler.asked
@@ -92,6 +93,11 @@ def test_a_large_region_gives_way_until_one_around_it_is_asked_for(machine):
     machine.call(x6=2, x7=TIMES)
     number = machine.row(INNER, "region")
     assert inner.size() > SMALL and number != 0
+    return inner, number
+
+
+def test_a_large_region_gives_way_until_one_around_it_is_asked_for(machine):
+    inner, number = large(machine)
     machine.call(x6=TIMES, x7=2)
     outer = machine.compiler.asked[-1]
     assert outer.head == CODE and dict(inner.blocks).items() <= dict(outer.blocks).items()
@@ -104,12 +110,8 @@ def test_a_large_region_gives_way_until_one_around_it_is_asked_for(machine):
 
 def test_a_region_that_gave_way_in_vain_comes_back(machine):
     """What it gave way to is not met any more."""
-    machine.load(LARGE)
-    machine.call(x6=2, x7=TIMES)
-    inner, = machine.compiler.asked
-    machine.compiler.compile(inner)
-    machine.call(x6=2, x7=TIMES)
-    number, calls = machine.row(INNER, "region"), 0
+    _, number = large(machine)
+    calls = 0
     while machine.row(INNER, "region") != 0:
         machine.call(x6=997, x7=2)
         calls += 1
