@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from dragoman.dbt import compile_jobs, engine_image
+from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.cpu import FLAG_BITS, MXCSR_DEFAULT, ROUNDING_OF_MODE
 from dragoman.dbt.engine import Engine
 from dragoman.dbt.images import Images
@@ -173,3 +174,10 @@ def _compiler() -> Callable[[bytes], bytes]:
 def guest(kind: str) -> Guest:
     """The one guest of a kind."""
     return RegionGuest(kind) if kind in REGION_KINDS else Guest(kind)
+
+
+def has_run_for_long(engine: Engine, threshold: int) -> None:
+    """Things can be hot from now on, and each poll counts for one, however busy the host is."""
+    for name in ("stat_polls", "polls_before"):
+        engine.set_control(name, EARLY * threshold)
+    engine.set_control("poll_time", 0)

@@ -12,7 +12,6 @@ import mmap
 import struct
 
 from dragoman.dbt import compile_jobs
-from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.oracle import signed
 from dragoman.dbt.pack import Entry
 from dragoman.dbt.paged_engine import PagedEngine
@@ -47,6 +46,7 @@ from dragoman.runtime.machine.native import FOLDERS
 from dragoman.runtime.machine.riscv import architecture
 from dragoman.runtime.memory.mmu import Block
 from dragoman.runtime.options import RunOptions
+from tests.engines.guest import has_run_for_long
 from tests.isa import assemble
 
 RAM, PAGES = 0x8000_0000, 64
@@ -86,9 +86,7 @@ class Machine:
         self.engine.store = store                       # type: ignore[assignment]
         self.engine._tiering = Tiering(self.engine)
         self.engine.flush(self.cpu)
-        for name in ("stat_polls", "polls_before"):     # it has run for long enough for things to be hot
-            self.engine.set_control(name, EARLY * THRESHOLD[self.kind])
-        self.engine.set_control("poll_time", 0)          # each poll counts for one, however busy the host is
+        has_run_for_long(self.engine, THRESHOLD[self.kind])
         self.cpu.deadline, self.cpu.request, self.cpu.pending = (1 << 63) - 1, 0, 0
         return self
 

@@ -6,7 +6,6 @@ import ctypes
 import struct
 
 from dragoman.dbt import compile_jobs
-from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.compiler_client import Answer
 from dragoman.dbt.engine import Engine
 from dragoman.dbt.pack import Entry, request_key
@@ -14,7 +13,7 @@ from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.state import OFFSET, X
 from dragoman.dbt.tiering import Tiering, word
 from dragoman.runtime.options import RunOptions
-from tests.engines.guest import EBREAK, PAGE, REGISTERS, Guest, _images, memory
+from tests.engines.guest import EBREAK, PAGE, REGISTERS, Guest, _images, has_run_for_long, memory
 from tests.isa import assemble
 
 CODE, PAGES = 0x20_0000, 4
@@ -87,9 +86,7 @@ class Machine(Guest):
         self.compiler = self.tiering.client = Compiler()
         engine.set_control("mailbox", self.compiler.mailbox)
         engine.set_control("region_end", self.region_end)
-        for name in ("stat_polls", "polls_before"):     # it has run for long enough for things to be hot
-            engine.set_control(name, EARLY * THRESHOLD)
-        engine.set_control("poll_time", 0)          # each poll counts for one, however busy the host is
+        has_run_for_long(engine, THRESHOLD)
         return self
 
     def load(self, text: str, at: int = CODE, changeable: bool = False) -> None:
