@@ -5,6 +5,10 @@ it does not know is looked up there: 5.0.9 has no B, Zbc and Zicond, and refuses
 immediate), fence and fence.i with reserved fields, and exact conversions with a rounding mode; it accepts c.lui of 0,
 which is reserved, and everything privileged. A record is laid out in state.py.
 
+Most instructions of a program are of a few hundred kinds: what Capstone said of one is noted by the bits that tell instructions
+apart, in a table of row numbers (`MEMO`), and holds for the next if the row's mask and match do. Rows of long instructions exclude each
+other; those of compressed ones do not, so these are noted by all of their bits.
+
 Capstone 6.0.0a11 knows B, but is a pre-release and spells much else differently; the look-up finds an instruction of B in
 less time than Capstone takes for one that it knows. So the rows of B and the like are never reached by an id of Capstone's,
 and a CPU without them (isa/levels.py) is one whose look-up begins behind them: the same tables serve both.
@@ -13,11 +17,12 @@ and a CPU without them (isa/levels.py) is one whose look-up begins behind them: 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import struct
 from _frozen_importlib_external import PathFinder  # importlib.machinery and functools would import 3 ms more
 
-from dragoman.dbt.compiled import call5, compiled, load8, load16, load32, load64, store64
+from dragoman.dbt.compiled import call5, compiled, load8, load16, load32, load64, store16, store64
 from dragoman.dbt.decode_riscv import (
     RD_SHIFT,
     RM_SHIFT,
@@ -47,7 +52,9 @@ HANDLE, INSN, DISASM_ITER, CURSOR_CODE, CURSOR_SIZE, CURSOR_PC = 0, 8, 16, 24, 3
 ROWS, IDS, PROPERTIES, ID_COUNT, ROW_COUNT, SHORT_ROWS = 48, 56, 64, 72, 80, 88
 NOP, ILLEGAL, FETCH, EMULATE, CSRS, CSR_COUNT, CSR_OTHER = range(96, 152, 8)
 FIRST_ROW = 152                     # address of the first row that is looked up
-CONTROL_SIZE = 160
+MEMO = 160                          # address of a table of uint16: a row's number + 1; compressed instructions, then long ones by kind
+CONTROL_SIZE = 168
+SHORT_KINDS, LONG_KINDS = 1 << 16, 1 << 15
 # --- cs_insn: id at 0, size at 16, mnemonic, op_str (capstone.h)
 INSN_ID, INSN_BYTES, INSN_MNEMONIC, INSN_OPERANDS, INSN_SIZE = 0, 16, 42, 74, 512
 # --- tables as bytes: a header of words, then the four tables at the offsets that it names
@@ -70,14 +77,37 @@ def matches(row, word):
     return 1 if nonzero == 0 or word & nonzero != 0 else 0
 
 
+@compiled("i8(i8,i8)")
+def kind(size, word):
+    """Place in the memo: opcode, funct3 and funct7 of a long instruction, all of a compressed one."""
+    return word if size == 2 else SHORT_KINDS + ((word >> 25 & 127) << 8 | (word >> 12 & 7) << 5 | word >> 2 & 31)
+
+
 @compiled("i8(i8,i8,i8,i8,i8)")
 def identify(decoder, code, size, pc, word):
     """Address of the row of an instruction, or 0 if it is none."""
+    rows = load64(decoder + ROWS)
+    note = load64(decoder + MEMO) + 2 * kind(size, word)
+    known = load16(note)
+    if known != 0:
+        row = rows + ROW_SIZE * (known - 1)
+        if matches(row, word):
+            return row
+    row = ask_capstone(decoder, code, size, pc, word)
+    if row == 0:
+        row = look_up(decoder, size, word)
+    if row != 0:
+        store16(note, (row - rows) // ROW_SIZE + 1)
+    return row
+
+
+@compiled("i8(i8,i8,i8,i8,i8)")
+def ask_capstone(decoder, code, size, pc, word):
+    """The row of an instruction by Capstone's id, or 0: it knows it not, or by a name that the manual gives to something else."""
     store64(decoder + CURSOR_CODE, code)
     store64(decoder + CURSOR_SIZE, size)
     store64(decoder + CURSOR_PC, pc)
     insn = load64(decoder + INSN)
-    rows = load64(decoder + ROWS)
     found = call5(load64(decoder + DISASM_ITER), load64(decoder + HANDLE), decoder + CURSOR_CODE,
                   decoder + CURSOR_SIZE, decoder + CURSOR_PC, insn)
     if found & 0xFF:
@@ -85,10 +115,16 @@ def identify(decoder, code, size, pc, word):
         if number < load64(decoder + ID_COUNT):
             index = load16(load64(decoder + IDS) + 2 * number)
             if index != NO_ROW and load16(insn + INSN_BYTES) == size:
-                row = rows + ROW_SIZE * index
+                row = load64(decoder + ROWS) + ROW_SIZE * index
                 if matches(row, word):
                     return row
-    # Capstone knows it not, or by a name that the manual gives to something else.
+    return 0
+
+
+@compiled("i8(i8,i8,i8)")
+def look_up(decoder, size, word):
+    """The first row whose mask and match an instruction has, or 0."""
+    rows = load64(decoder + ROWS)
     at = load64(decoder + FIRST_ROW)
     last = rows + ROW_SIZE * load64(decoder + SHORT_ROWS)
     if size == 2:
@@ -257,13 +293,14 @@ class Decoder:
         self._tables = ctypes.create_string_buffer(data, len(data))
         self._insn = ctypes.create_string_buffer(INSN_SIZE)
         self._control = ctypes.create_string_buffer(CONTROL_SIZE)
+        self._memo = mmap.mmap(-1, 2 * (SHORT_KINDS + LONG_KINDS), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.address, self.insn = ctypes.addressof(self._control), ctypes.addressof(self._insn)
         handle = ctypes.c_size_t()
         error = capstone.cs_open(int(header["arch"]), int(header["mode"]), ctypes.byref(handle))
         if error:
             raise OSError(f"Capstone cannot decode this instruction set: error {error}")
         base = ctypes.addressof(self._tables)
-        words = {HANDLE: handle.value, INSN: self.insn,
+        words = {HANDLE: handle.value, INSN: self.insn, MEMO: ctypes.addressof(ctypes.c_char.from_buffer(self._memo)),
                  DISASM_ITER: ctypes.cast(capstone.cs_disasm_iter, ctypes.c_void_p).value or 0,
                  ROWS: base + header["rows"], IDS: base + header["ids"], PROPERTIES: base + header["properties"],
                  ID_COUNT: header["id_count"], ROW_COUNT: header["row_count"], SHORT_ROWS: header["short_rows"],
