@@ -17,6 +17,7 @@ from dragoman.dbt import channel, server_start
 from dragoman.dbt.channel import Inbox, ProtocolError
 from dragoman.dbt.mailbox import Mailbox
 from dragoman.dbt.pack import Damaged, Entry, Pack, request_key
+from dragoman.dbt.region_request import name_of
 from dragoman.dbt.store import Store
 
 PAUSE = 1.0                             # seconds between two tries to get a connection
@@ -152,7 +153,7 @@ class Client:
     def request(self, request: bytes, heat: int, pack: Pack | None) -> bytes | None:
         """Ask for a region (RegionRequest.pack()), kept in that pack when done; again with more heat is right. Its key,
         or None if the request was not taken: try again when it is hotter."""
-        key = request_key(request)
+        key = name_of(request)
         name = pack.name if pack is not None and not self.store.cold else b""
         return self._ask(channel.REGION, heat, key, name, request, None)
 

@@ -1,22 +1,22 @@
-"""IR text of a region: its entries, blocks, edges, polls and exits.
+"""IR text of a region: its entries, blocks, and the edges between them.
 
 Within a block, registers are the texts of their values; at its end those that are needed go to allocas, which LLVM
-promotes. What leaves stands at the end of the function: stores of the dirty registers and a tail call.
+promotes.
 """
 
 from __future__ import annotations
 
 from dragoman.dbt.lower import METADATA
-from dragoman.dbt.memory_model import Bounded, Flat, Model, Paged, Strict
-from dragoman.dbt.natives import code_of, probe
-from dragoman.dbt.region_flow import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Flow, Instruction, bits, named_twice
-from dragoman.dbt.region_request import BOUNDED, COUNTED, FLAT, PAGED, STRICT, RegionRequest
-from dragoman.dbt.region_site import Leave, template, use
-from dragoman.dbt.region_values import BOX_HIGH, RegisterTexts, Values, where
+from dragoman.dbt.region_block import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Instruction, bits, named_twice
+from dragoman.dbt.region_exits import Exits
+from dragoman.dbt.region_flow import Flow
+from dragoman.dbt.region_request import RegionRequest
+from dragoman.dbt.region_site import template, use
+from dragoman.dbt.region_values import BOX_HIGH, Values, where
+from dragoman.dbt.region_weights import Weights
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, Site
-from dragoman.dbt.state import EXITS, LAST_PARCEL, LAZY, OFFSET, PAGE_SIZE, SINK
+from dragoman.dbt.state import EXITS, LAZY, SINK
 
-MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict, BOUNDED: Bounded}
 FIRST_LOCATION = 20             # number of the debug location of line 1, as metadata
 LIKELY, UNLIKELY = "!prof !2", "!prof !3"
 _DEBUG = """!llvm.dbg.cu = !{!10}
@@ -31,17 +31,12 @@ _DEBUG = """!llvm.dbg.cu = !{!10}
 !15 = !{null}"""
 
 
-class Writer(RegisterTexts):
+class Writer(Exits):
     """Writes one region."""
 
     def __init__(self, flow: Flow, pinned: tuple[int, ...], request: RegionRequest):
-        super().__init__(flow, pinned)
-        self.flow, self.request = flow, request
-        self.model, self.counts = MODELS[request.model], bool(request.decoder & COUNTED)
-        self.pages = {pc & -PAGE_SIZE for pc, _ in request.blocks}
-        self.tail: list[str] = []
-        self.called: dict[str, None] = {}
-        self.returning: dict[str, None] = {}    # of what is called, what returns
+        super().__init__(flow, pinned, request)
+        self.weights = Weights(flow)
 
     # --- the whole
     def module(self, name: str) -> str:
@@ -56,7 +51,7 @@ class Writer(RegisterTexts):
         declarations = [f"declare dso_local {CONVENTION} void @{symbol}({ARGUMENT_TYPES})" for symbol in self.called]
         declarations += [f"declare dso_local preserve_mostcc i64 @{symbol}(ptr)" for symbol in self.returning]
         locations = [f"!{FIRST_LOCATION + n} = !DILocation(line: {n + 1}, scope: !14)" for n in range(len(self.flow.located))]
-        return "\n".join([*function, *declarations, METADATA, _DEBUG, *locations])
+        return "\n".join([*function, *declarations, METADATA, _DEBUG, *locations, *self.weights.lines])
 
     def entries(self) -> list[str]:
         """The switch on the number of the entry; each loads what its block needs."""
@@ -108,12 +103,6 @@ class Writer(RegisterTexts):
             site.count_one("instructions")
         site.go("@leave_emulate", target=str(pc))
         lines += site.lines
-
-    def label(self, pc: int) -> str:
-        return {SHARED_JUMP: "shared", COLD_EXIT: "cold"}.get(pc) or f"B{pc:x}"
-
-    def call(self, symbol: str) -> None:
-        self.called[symbol] = None
 
     # --- a block
     def block(self, block: Block, lines: list[str]) -> None:
@@ -188,15 +177,6 @@ class Writer(RegisterTexts):
             dropped.pop(number, None)
         return dirty, form.label.format(**texts) or label, tuple(part.format(**texts) for part in form.end)
 
-    def leave(self, leave: Leave, texts: dict, values: Values, dirty: int) -> None:    # type: ignore[type-arg]
-        label, value = leave.label.format(**texts), leave.value.format(**texts)
-        self.call(leave.routine)
-        site = Site(label + "_")
-        site.start(label)
-        if value != "0":
-            site.set_field("exit_data", value)
-        self.out(site, values, dirty, f"@{leave.routine}", target=texts["pc"])
-
     # --- edges
     def keep(self, block: Block, values: Values) -> None:
         """To the allocas, what successors need."""
@@ -221,7 +201,7 @@ class Writer(RegisterTexts):
         if block.end == "branch":
             taken, on = block.targets()
             inside = taken in self.flow.blocks, on in self.flow.blocks
-            weights = f", {LIKELY if inside[0] else UNLIKELY}" if inside[0] != inside[1] else ""
+            weights = f", {LIKELY if inside[0] else UNLIKELY}" if inside[0] != inside[1] else self.weights.of(block, (taken, on))
             labels = [self.edge(block, pc, values, dirty) for pc in (taken, on)]
             values.lines.append(f"br i1 {end[1]}, label %{labels[0]}, label %{labels[1]}{weights}")
         elif block.end == "jump_to":
@@ -249,57 +229,6 @@ class Writer(RegisterTexts):
             to = self.go_cold(f"@{symbol}", str(target) if symbol == "dispatch" else "0")
         return self.poll(to, str(target)) if block.is_back(target) else to
 
-    def sync(self, target: int, values: Values, dirty: int) -> str:
-        """Label of a way to a block of the region on which registers are stored, and the pc."""
-        label = self.name("S")
-        site = Site(label + "_")
-        site.start(label)
-        self.store(self.values_at(values, site.lines), dirty, "%state", site)
-        if self.request.precise == LAZY:
-            site.set_field("pc", str(target))
-        self.tail += [*site.lines, f"br label %{self.label(target)}"]
-        return label
-
-    def is_near(self, target: int) -> bool:
-        """A direct jump out of the region holds: no page of the region is elsewhere while it runs (pages.is_near)."""
-        return not self.model.paged or (target & -PAGE_SIZE in self.pages and target % PAGE_SIZE < LAST_PARCEL)
-
-    def go_cold(self, code: str, target: str) -> str:
-        """Label of a way to `code` by the cold exit; `target` is where to go on, if `code` asks for it."""
-        label = self.name("X")
-        self.allocas |= {"goto": "i64", "leave_to": "ptr"}
-        self.tail += [f"{label}:", f"store ptr {code}, ptr %leave_to", f"store i64 {target}, ptr %goto", "br label %cold"]
-        return label
-
-    def cold(self, values: Values, dirty: int) -> None:
-        """Where those ways meet; a poll takes the place to go on at as the one to count, too."""
-        site = Site("cold")
-        code, target = site.emit("load ptr, ptr %leave_to"), site.emit("load i64, ptr %goto")
-        free = site.emit(f"inttoptr i64 {target} to ptr")
-        site.go(code, target=target, free=free, **self.prepare(site, values, dirty))
-        values.lines += site.lines
-
-    def poll(self, to: str, target: str) -> str:
-        """Label of a look whether somebody wants this thread; goes on at label `to`."""
-        self.call("poll")
-        label = self.name("P")
-        out = self.go_cold("@poll", target)
-        self.tail += [f"{label}:", f"%{label}p = getelementptr i8, ptr %state, i64 {OFFSET['budget']}"]
-        if self.model.paged:
-            self.count_down(label, out, to)
-            return label
-        self.tail += [f"%{label}v = load volatile i32, ptr %{label}p", f"%{label}c = icmp slt i32 %{label}v, 0",
-                      f"br i1 %{label}c, label %{out}, label %{to}, !prof !0"]
-        return label
-
-    def count_down(self, label: str, out: str, to: str) -> None:
-        """A machine's timers are looked at each time that the budget has run out. It goes on here: who leaves comes back at an entry."""
-        self.returning["region_poll"] = None
-        self.tail += [f"%{label}b = load i32, ptr %{label}p", f"%{label}v = sub i32 %{label}b, 1", f"store i32 %{label}v, ptr %{label}p",
-                      f"%{label}c = icmp slt i32 %{label}v, 0", f"br i1 %{label}c, label %{label}q, label %{to}, !prof !0", f"{label}q:",
-                      f"%{label}r = call preserve_mostcc i64 @region_poll(ptr %state)", f"%{label}d = icmp ne i64 %{label}r, 0",
-                      f"br i1 %{label}d, label %{to}, label %{out}"]
-
     def load_goto(self, lines: list[str]) -> str:
         self.allocas["goto"] = "i64"
         lines.append("%goto_now = load i64, ptr %goto")
@@ -316,42 +245,12 @@ class Writer(RegisterTexts):
         if inside:
             label = self.name("S")
             cases = " ".join(f"i64 {pc}, label %{self.label(pc)}" for pc in inside)
-            self.tail += [f"{label}:", f"switch i64 {address}, label %{out} [{cases}]"]
+            weights = self.weights.of(block, inside, (1,))
+            self.tail += [f"{label}:", f"switch i64 {address}, label %{out} [{cases}]{weights}"]
         if hint != "return":
             label = self.poll(label, address)
         values.lines.append(f"br label %{label}")
 
-    def probe(self, address: str, values: Values, dirty: int) -> str:
-        """Out of the region to a guest address that only the program knows."""
-        self.call("miss")
-        site = Site(self.name("J"))
-        site.model = self.model
-        site.start(site.prefix)
-        pins = self.prepare(site, values, dirty)
-        entry, hit = probe(site, address)
-        found, missed = site.name(), site.name()
-        site.do(f"br i1 {hit}, label %{found}, label %{missed}")
-        site.start(missed)
-        site.go("@miss", target=address, **pins)
-        site.start(found)
-        site.go(code_of(site, entry), target=address, **pins)
-        self.tail += site.lines
-        return site.prefix
-
-    # --- out of the region
-    def out(self, site: Site, values: Values, dirty: int, code: str, target: object, free: str = "undef") -> None:
-        pins = self.prepare(site, values, dirty)
-        site.go(code, target=str(target), free=free, **pins)
-        self.tail += site.lines
-
-    def prepare(self, site: Site, values: Values, dirty: int) -> dict[str, str]:
-        """Store what is dirty; the pinned registers as arguments."""
-        here = self.values_at(values, site.lines)
-        pins = 0
-        for number in self.slot:
-            pins |= 1 << number
-        self.store(here, dirty & ~pins, "%state", site)
-        return {slot: self.x(here, number) for number, slot in self.slot.items()}
 
 
 assert "emulate" in EXITS

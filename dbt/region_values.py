@@ -5,7 +5,8 @@ Float registers are kept as singles or as doubles (raw); an alloca of each kind 
 
 from __future__ import annotations
 
-from dragoman.dbt.region_flow import F_SHIFT, Block, Flow, bits
+from dragoman.dbt.region_block import F_SHIFT, Block, bits
+from dragoman.dbt.region_flow import Flow
 from dragoman.dbt.sites import PINS, Site
 from dragoman.dbt.state import register_offset
 

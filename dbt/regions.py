@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dragoman.dbt.recipe import Form
+from dragoman.dbt.region_block import Block, Instruction
 from dragoman.dbt.region_code import Writer
-from dragoman.dbt.region_flow import Block, Flow, Instruction
+from dragoman.dbt.region_flow import Flow
 from dragoman.dbt.region_image import RegionImage, link
 from dragoman.dbt.region_request import RegionRequest
 

@@ -198,7 +198,7 @@ threshold       polls after which a row goes into the hot queue, to be profiled 
 recall          polls from which on native code leaves with "hot", since regions are suspended (tiering.py); 0: never
 hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
-found           memory for the rows that a search finds (region_blocks.py), FOUND entries
+found           memory for the rows that a search finds (region_search.py), FOUND entries
 computed        and for the targets of computed jumps that it may add
 computed_count  of these; -1: not looked for yet
 visits          searches so far
@@ -266,7 +266,7 @@ hash            of its guest bytes, for code_changed
 region          number of the compiled region whose code `code` is, 0: none
 base            while `code` is a region's: the code of the tier below, 0: none
 region_size     and the region's size in guest bytes
-visit           number of the last search that has met it (region_blocks.py)
+visit           number of the last search that has met it (region_search.py)
 next            another row of the same unit, 0: the last
 host            host address of its bytes
 page            key: physical page and context that its pc was met in; 0: flat memory

@@ -9,9 +9,9 @@ from dragoman.dbt.blocks import HEAVIEST
 from dragoman.dbt.code_cache import EARLY
 from dragoman.dbt.compiler_client import Answer
 from dragoman.dbt.pack import request_key
-from dragoman.dbt.region_blocks import SMALL
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, STALE
+from dragoman.dbt.region_search import SMALL
 from dragoman.dbt.state import LAZY, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 from dragoman.dbt.store import Store
 from dragoman.dbt.suspended import PATIENCE
