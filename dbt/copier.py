@@ -23,7 +23,7 @@ from dragoman.dbt.code_cache import (
     point,
     set_code,
 )
-from dragoman.dbt.compiled import below, clock, compiled, copy_bytes, load8, load16, load32, load32s, load64, store32, store64
+from dragoman.dbt.compiled import below, clock, compiled, copy_bytes, load8, load16, load32, load32s, load64, store8, store32, store64
 from dragoman.dbt.decode import FETCH, decode_block
 from dragoman.dbt.host.x86_64_code import (
     JUMP_OPCODE,
@@ -62,14 +62,17 @@ from dragoman.dbt.stencil_layout import (
     ENDS_JUMP,
     ENDS_JUMP_TO,
     HOLE_SIZE,
+    IMMEDIATE,
     LIBRARY,
     MAY_TRAP,
     MEMORY,
     NARROW,
+    NOT,
     NOTHING,
     RD_IS_X,
     RS1_IS_X,
     RS2_IS_X,
+    SHORT,
     STENCIL_SIZE,
     WIDE,
     WIDE_VARIANT,
@@ -136,6 +139,70 @@ def note_miss(cache: int, hole: int, start: int, number: int) -> None:
     store64(scratch + COUNT_MISSES, count + 1)
 
 
+@compiled("i8(i8,i8,i8,i8,i8)")
+def hole_value(cache: int, kind: int, record: int, where: int, hole: int) -> int:
+    """What a hole is filled with beside its addend; `where`: see put."""
+    if kind == H_RD:
+        return 8 * (load8(record + RECORD_RD) if where < 0 else where)
+    if kind == H_RS1:
+        return 8 * (load8(record + RECORD_RS1) if where < 0 else where)
+    if kind == H_RS2:
+        return 8 * load8(record + RECORD_RS2)
+    if kind == H_RS3:
+        return 8 * load8(record + RECORD_RS3)
+    if kind == H_IMM:
+        return load64(record + RECORD_IMM) if where < 0 else 0
+    if kind == H_RM:
+        return load8(record + RECORD_RM)
+    if kind == H_NEXT_PC:
+        return load64(record + RECORD_PC) + load8(record + RECORD_LENGTH)
+    if kind == H_PC:
+        return load64(record + RECORD_PC)
+    if kind == H_DATA:
+        library = load64(cache + C_LIBRARY)
+        return library + load64(library + L_DATA) - hole
+    return load64(load64(cache + C_NATIVES) + 8 * (kind - H_SHARED)) - hole
+
+
+@compiled("i8(i8,i8,i8)")
+def put_value(at: int, kind: int, value: int) -> int:
+    """Fill a hole, which may become shorter; its bytes."""
+    way = kind >> SHORT & 3
+    if kind & WIDE != 0:
+        return put_constant_shortly(at, value) if way != NOT else put_whole(at, value)
+    if way == NOT or value > 127 or value < -128:
+        store32(at, value)
+        return 4
+    if way == IMMEDIATE:
+        store8(at - 2, load8(at - 2) + 2)
+    else:
+        modrm = at - way                                # 1 or 2 bytes before
+        store8(modrm, load8(modrm) ^ 0xC0)              # mod 10, 32 bits, to 01, 8 bits
+    store8(at, value)
+    return 1
+
+
+@compiled("i8(i8,i8)")
+def put_whole(at: int, value: int) -> int:
+    store64(at, value)
+    return 8
+
+
+@compiled("i8(i8,i8)")
+def put_constant_shortly(at: int, value: int) -> int:
+    """The constant of mov r64, imm64 as that of mov r32, imm32 or, negative, of mov r64, imm32, if it fits."""
+    if below(value, 1 << 32) != 0:
+        store8(at - 2, load8(at - 2) & ~8)              # no REX.W
+        store32(at, value)
+        return 4
+    if value < -0x8000_0000 or value >= 0:
+        return put_whole(at, value)
+    store8(at, 0xC0 | load8(at - 1) & 7)
+    store8(at - 1, 0xC7)
+    store32(at + 1, value)
+    return 5
+
+
 @compiled("void(i8,i8,i8,i8,i8)")
 def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
     """Copy stencil `number` to the cursor and fill its holes from the record; `where` overrides the register of rd, rs1
@@ -156,45 +223,25 @@ def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
     if load64(cache + C_ASK) != 0:
         note_stencil(cache, at, number)
     delta = load64(cache + C_DELTA)
-    copy_bytes(at + delta, source, length)
-    store64(cache + C_CURSOR, at + length)
+    to, done = at, 0                                # where copying goes on, and what was copied of the source
     for n in range(holes):
         entry = first + n * HOLE_SIZE
-        hole, kind, value = at + load16(entry), load16(entry + 2), load32s(entry + 4)
-        wide = kind & WIDE
-        kind = kind & NARROW
-        if kind == H_TARGET:
-            later(cache, hole, load64(record + RECORD_IMM))
-            continue
-        if kind == H_RD:
-            value += 8 * (load8(record + RECORD_RD) if where < 0 else where)
-        elif kind == H_RS1:
-            value += 8 * (load8(record + RECORD_RS1) if where < 0 else where)
-        elif kind == H_RS2:
-            value += 8 * load8(record + RECORD_RS2)
-        elif kind == H_RS3:
-            value += 8 * load8(record + RECORD_RS3)
-        elif kind == H_IMM:
-            value += load64(record + RECORD_IMM) if where < 0 else 0
-        elif kind == H_RM:
-            value += load8(record + RECORD_RM)
-        elif kind == H_NEXT_PC:
-            value += load64(record + RECORD_PC) + load8(record + RECORD_LENGTH)
-        elif kind == H_PC:
-            value += load64(record + RECORD_PC)
-        elif kind == H_NEXT:
-            value += at + length - hole
-        elif kind >= H_MISSES:
-            note_miss(cache, hole, at, kind - H_SHARED)
-            continue
-        elif kind == H_DATA:
-            value += library + load64(library + L_DATA) - hole
+        offset, kind = load16(entry), load16(entry + 2)
+        size, narrow = 8 if kind & WIDE != 0 else 4, kind & NARROW
+        copy_bytes(to + delta, source + done, offset - done)
+        to += offset - done
+        done = offset + size
+        if narrow == H_TARGET:
+            later(cache, to, load64(record + RECORD_IMM))
+        elif narrow == H_NEXT:
+            store32(to + delta, load32s(entry + 4) + at + length - to)
+        elif narrow >= H_MISSES:
+            note_miss(cache, to, at, narrow - H_SHARED)
         else:
-            value += load64(load64(cache + C_NATIVES) + 8 * (kind - H_SHARED)) - hole
-        if wide != 0:
-            store64(hole + delta, value)
-        else:
-            store32(hole + delta, value)
+            size = put_value(to + delta, kind, load32s(entry + 4) + hole_value(cache, narrow, record, where, to))
+        to += size
+    copy_bytes(to + delta, source + done, length - done)
+    store64(cache + C_CURSOR, to + length - done)
 
 
 @compiled("i8(i8,i8,i8,i8,i8)")

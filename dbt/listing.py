@@ -106,7 +106,9 @@ def disassemble(code: bytes, pc: int = 0, machine: Machine | None = None) -> str
         return "(not executable)"
     if record.form == "illegal":
         return f".{record.length}byte 0x{int.from_bytes(code[:record.length], 'little'):0{2 * record.length}x}"
-    insn = _decoder(machine).insn
+    mine, source = _decoder(machine), ctypes.create_string_buffer(code[:record.length], record.length)
+    insn, word = mine.insn, int.from_bytes(code[:record.length], "little")
+    decoder.ask_capstone(mine.address, ctypes.addressof(source), record.length, _signed(pc), word)     # decoding asks once a kind
     if int.from_bytes(ctypes.string_at(insn + decoder.INSN_BYTES, 2), "little") != record.length \
             or ctypes.string_at(insn + decoder.INSN_BYTES + 2, record.length) != code[:record.length]:
         return _plainly(record)                         # Capstone does not know it

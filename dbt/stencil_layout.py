@@ -33,5 +33,10 @@ NO_VARIANT = 0xFFFF
 
 HOLE_KINDS = ("rd", "rs1", "rs2", "rs3", "imm", "rm", "next_pc", "pc", "target", "next_stencil", "data", "shared")
 HOLE_NUMBERS = {name: n for n, name in enumerate(HOLE_KINDS)}   # shared + n: native routine n
-NARROW, WIDE = 0x3FFF, 0x4000                   # WIDE: a 64-bit hole
+NARROW, WIDE = 0x0FFF, 0x4000                   # WIDE: a 64-bit hole
+SHORT = 12                                      # from this bit on, two of them: how it can be shorter, by host/x86_64_short.py
+# A displacement behind the ModRM byte, or behind ModRM and SIB; an immediate of an instruction with registers only, whose opcode
+# for a byte is greater by 2. Of a 64-bit hole: a constant of `mov r64, imm64`.
+NOT, BEHIND_MODRM, BEHIND_SIB, IMMEDIATE = range(4)
+CONSTANT = 1
 assert len(HOLE_KINDS) + len(NATIVES) < NARROW

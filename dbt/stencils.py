@@ -8,10 +8,11 @@ Holes are dso_local externals with an `absolute_symbol` range, so that LLVM fold
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dragoman.dbt import llvm
 from dragoman.dbt.host import elf
+from dragoman.dbt.host.x86_64_short import shortest
 from dragoman.dbt.lower import METADATA, lower
 from dragoman.dbt.memory_model import Flat, Model, miss_name
 from dragoman.dbt.natives import NativeSite, code_of, probe
@@ -28,11 +29,13 @@ from dragoman.dbt.stencil_layout import (
     MAY_TRAP,
     MEMORY,
     NO_VARIANT,
+    NOT,
     NOTHING,
     RD_IS_X,
     RETURNS,
     RS1_IS_X,
     RS2_IS_X,
+    SHORT,
     SLOT,
     STENCIL_FORMAT,
     WIDE,
@@ -282,14 +285,22 @@ def _cut(image: elf.Object, count: int):        # type: ignore[no-untyped-def]
     return result, data
 
 
+def _shortest(code: bytes, holes: Sequence[tuple[int, int, int]], patched: int) -> Sequence[int]:
+    """How each hole can be shorter. None where the copier must know the length before it knows the values: of jumps."""
+    if patched or any(kind == HOLE_NUMBERS["next_stencil"] for _, kind, _ in holes):
+        return [NOT] * len(holes)
+    return shortest(code, [(offset, bool(kind & WIDE)) for offset, kind, _ in holes])
+
+
 def _pack(plan: Plan, stencils, data: bytes) -> bytes:      # type: ignore[no-untyped-def]
     places = SLOT + len(plan.pinned)
     code, table, holes = bytearray(), bytearray(), bytearray()
     for its_code, its_holes, patched in stencils:
+        ways = _shortest(its_code, its_holes, patched)
         table += struct.pack(STENCIL_FORMAT, len(code), len(its_code), len(its_holes), len(holes) // 8, patched, 0)
         code += its_code
-        for hole in its_holes:
-            holes += struct.pack(HOLE_FORMAT, *hole)
+        for (offset, kind, addend), way in zip(its_holes, ways, strict=True):
+            holes += struct.pack(HOLE_FORMAT, offset, kind | way << SHORT, addend)
     variants = [NO_VARIANT] * (len(plan.forms) * places ** 3)
     anywhere = range(places)
     for number, (form, (d, a, b), _) in enumerate(plan.stencils):
