@@ -137,6 +137,7 @@ SEEING_OPTIONS = (
     Option("-D --log-file", "log_file", "write -d to this file instead of standard error", "FILE", os.fsencode),
     *_as_for_run("log_ranges"),
     Option("--stats", "stats", "at the end print exits by reason, instructions, times and what devices did on standard error"),
+    Option("--stats-json", "stats_file", "write where the time went, counts and exits to FILE as JSON: docs/vm.md", "FILE", os.fsencode),
     Option("-h --help", "help", "print this"),
 )
 VM_RUN_OPTIONS = (*MACHINE_OPTIONS, RESTORE, *RUN_ONLY, *ENGINE_OPTIONS, *SEEING_OPTIONS)
@@ -171,6 +172,8 @@ def machine_options(fields: dict) -> MachineOptions:
     if "lockstep" in fields:
         if "engine" in fields:
             raise UsageError("vm run: --lockstep names its two engines; leave --engine away")
+        if "stats_file" in fields:
+            raise UsageError("vm run: --stats-json is about one machine; leave --lockstep away")
         fields["deterministic"] = True          # two engines can be compared on virtual time only
     if "log" in fields:
         fields["log"] = frozenset(item for use in fields["log"] for item in use)
