@@ -82,6 +82,29 @@ def test_contenders_take_turns_and_failures_are_not_run_again(session, monkeypat
     assert (watcher.expected, watcher.done, len(watcher.results)) == (9, 9, 2)
 
 
+def test_a_machine_tells_about_itself_in_the_run_before_the_rounds_and_warm_in_its_second(session, monkeypatch, tmp_path):
+    (tmp_path / "kernel").touch()
+    ran = []
+
+    def run(command, timeout):
+        path = Path(command[command.index("--stats-json") + 1]) if "--stats-json" in command else None
+        who = command[command.index("--engine") + 1] if "--engine" in command else "qemu" if "-bios" in command else "warm"
+        ran.append((who, path is not None))
+        if path is not None:
+            path.write_text(f'{{"seconds": {{"run": 1.0, "native": {len(ran)}}}, "counts": {{}}, "harts": [], "begun": 7.5}}')
+        return Run(2.0, 1.0, 1 << 20, 0, b"", b"", 7.0)
+    monkeypatch.setattr(child, "run", run)
+    monkeypatch.setattr(Session, "wait_for_compiler", lambda self: None)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    report = machine.measure(session, machine_jobs.chosen(["machine:boot"], True), tmp_path / "kernel", ["stencil", "warm", "qemu"])
+    assert ran[:4] == [("stencil", True), ("warm", False), ("warm", True), ("qemu", False)] and not any(told for _, told in ran[4:])
+    whole, = report.machines
+    assert set(whole.series) == {"stencil", "warm"} and whole.suite == machine_jobs.BOOT
+    assert whole.series["stencil"].statistics["seconds"] == {"run": 1.0, "native": 1, "whole": 2.0, "before": 0.5}
+    assert whole.series["warm"].statistics["seconds"]["native"] == 3 and "compiler" in whole.series["warm"].statistics["seconds"]
+    assert (session.watcher.expected, session.watcher.done) == (10, 10)
+
+
 def test_a_machine_that_ends_with_a_status_says_why():
     jobs = machine_jobs.chosen(["machine:fork", "machine:boot"], True)
     rows = machine.judged(jobs, Run(1.0, 1.0, 1, 1, b"", b"dragoman: no such kernel\n"))
