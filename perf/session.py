@@ -176,7 +176,7 @@ def _told(path: Path) -> dict:
     try:
         told = json.loads(path.read_text())
         path.unlink()
-    except (OSError, ValueError):       # a program that forks may write it twice
+    except (OSError, ValueError):       # it was killed, or has become a program of the host
         return {}
     return told if isinstance(told, dict) else {}
 
