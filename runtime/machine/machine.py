@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dragoman.runtime.machine.options import MachineOptions
     from dragoman.runtime.machine.statistics_file import StatisticsFile
     from dragoman.runtime.machine.vcpu import Vcpu
+    from dragoman.runtime.process.profile.codemap import CodeMap
 
 CALIBRATION = 0.005             # seconds of host clock that its rate is taken from at least
 PAGES = 512                     # taken at a time
@@ -73,6 +74,11 @@ class Machine:
         if options.log:
             from dragoman.runtime.machine.log import MachineLog
             self.log = MachineLog(self)
+        self._code: CodeMap | None = None
+        if options.codemap is not None:
+            from dragoman.runtime.process.profile import codemap
+            self._code = codemap.of_machine(self.engine, options.codemap, tuple(os.path.abspath(os.fsdecode(path)) for path in (
+                options.kernel, options.bios) if path is not None))
         functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
         self.shared = SharedMemory.of(options.doorbell) if options.doorbell is not None else None
@@ -200,6 +206,8 @@ class Machine:
     def close(self) -> int:
         """After its end: wind up, and return the status."""
         self._join()
+        if self._code is not None:
+            self._code.records()
         if self._told is not None:
             self._told.end(self)
             self._told = None
