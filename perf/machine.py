@@ -144,6 +144,9 @@ def kernel_of(given: Path | None) -> Path:
 
 
 def measure(session: Session, jobs: Sequence[Job], kernel: Path, names: Sequence[str]) -> Report:
-    """Fill the session's report. Raises WorkloadError."""
-    Machines(session, kernel, names).measure(jobs)
+    """Fill the session's report. Raises WorkloadError, PrepareError."""
+    machines = Machines(session, kernel, names)
+    if machines.names != ["qemu"]:
+        session.prepare_machines()
+    machines.measure(jobs)
     return session.report

@@ -29,6 +29,7 @@ def measure(session: Session, kernel: Path, names: Sequence[str]) -> None:
     names = [name for name in (*NAMES, "cold") if name in names and (name != "qemu" or shutil.which(QEMU))]
     session.watcher.runs(1 + len(names) * report.rounds + ("warm" in names))
     session.prepare()
+    session.prepare_machines()
     session.watcher.begins(f"{workload.name}: counting")
     try:
         run, told = session.count(workload)

@@ -42,6 +42,7 @@ def test_a_curve_for_each_contender(session, monkeypatch, tmp_path):
         return Run(4.0, 1.0, 1 << 20, 0, CONSOLE, b"")
     monkeypatch.setattr(child, "run", run)
     monkeypatch.setattr(Session, "prepare", lambda self: None)
+    monkeypatch.setattr(Session, "prepare_machines", lambda self: None)
     monkeypatch.setattr(Session, "wait_for_compiler", lambda self: None)
     monkeypatch.setattr(Session, "count", lambda self, workload: (Run(1, 1, 1, 0, PROCESS, b""), {"written": WRITTEN}))
     monkeypatch.setattr(machine_warmup.shutil, "which", lambda name: f"/usr/bin/{name}")
