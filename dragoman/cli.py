@@ -203,7 +203,7 @@ RUN_OPTIONS = (
     Option("--dfilter", "log_ranges", "limit -d to guest addresses: FIRST..LAST, START+SIZE or END-SIZE, with commas "
            "between", "RANGE", address_ranges, gather=True),
     Option("--stats", "stats", "at the end print blocks, instructions, system calls and times on standard error"),
-    Option("--stats-json", "stats_file", "the same as JSON, written to FILE", "FILE", os.fsencode),
+    Option("--stats-json", "stats_file", "the same as JSON, written to FILE, of the first process alone where it forks", "FILE", os.fsencode),
     Option("--version", "version", "print the version"),
     Option("-h --help", "help", "print this"),
 )

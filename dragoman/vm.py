@@ -135,8 +135,9 @@ SEEING_OPTIONS = (
     *_as_for_run("lockstep"),
     Option("-d", "log", f"print some of {', '.join(LOG_ITEMS)}; `-d help` explains them", "ITEMS", log_items, gather=True),
     Option("-D --log-file", "log_file", "write -d to this file instead of standard error", "FILE", os.fsencode),
-    *_as_for_run("log_ranges"),
+    *_as_for_run("log_ranges", "codemap"),
     Option("--stats", "stats", "at the end print exits by reason, instructions, times and what devices did on standard error"),
+    Option("--stats-json", "stats_file", "write where the time went, counts and exits to FILE as JSON: docs/vm.md", "FILE", os.fsencode),
     Option("-h --help", "help", "print this"),
 )
 VM_RUN_OPTIONS = (*MACHINE_OPTIONS, RESTORE, *RUN_ONLY, *ENGINE_OPTIONS, *SEEING_OPTIONS)
@@ -171,11 +172,15 @@ def machine_options(fields: dict) -> MachineOptions:
     if "lockstep" in fields:
         if "engine" in fields:
             raise UsageError("vm run: --lockstep names its two engines; leave --engine away")
+        if "stats_file" in fields:
+            raise UsageError("vm run: --stats-json is about one machine; leave --lockstep away")
         fields["deterministic"] = True          # two engines can be compared on virtual time only
     if "log" in fields:
         fields["log"] = frozenset(item for use in fields["log"] for item in use)
     if "log_ranges" in fields:
         fields["log_ranges"] = tuple(item for use in fields["log_ranges"] for item in use)
+    if "codemap" in fields and ("log" in fields or "lockstep" in fields):
+        raise UsageError("vm run: --codemap takes the place of -d; leave -d and --lockstep away")
     if "restore" in fields:
         return restored(fields)
     for name in ("disks", "shares"):

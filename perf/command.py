@@ -20,7 +20,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from dragoman.perf import comparison_table, report_file, suites, table, workloads
-from dragoman.perf.compare import compare, expect_common
+from dragoman.perf.compare import compare
 from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, USUAL, Field
 from dragoman.perf.display import Display
 from dragoman.perf.report_file import ReportError
@@ -132,8 +132,8 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     plan = suites.plan(options.what or ["compute"], options, arguments)
     if arguments and not any(workload.suite == "file" for workload in plan.programs):
         raise Wrong("ARGUMENTs behind -- need a PROGRAM that gets them")
-    if old and not plan.machines:
-        expect_common(old, [workload.name for workload in plan.programs], str(options.compare))
+    if old:
+        suites.expect_common(plan, options, old)
     with tempfile.TemporaryDirectory(prefix="dragoman-perf-", ignore_cleanup_errors=True) as folder:
         field = Field(options.only or USUAL, Path(folder))
         report = Report(datetime.now(UTC).isoformat(timespec="seconds"), host(), {

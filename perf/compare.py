@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dragoman.perf.compared_rows import SECONDS, Unit, rows
 from dragoman.perf.contenders import BY_NAME
 from dragoman.perf.report_file import ReportError
 from dragoman.perf.results import Report, Result, Series
@@ -17,21 +18,23 @@ SLOWER, FASTER, SAME, UNSAID, BROKEN, MENDED = "slower", "faster", "same", "one 
 
 @dataclass(frozen=True)
 class Change:
-    """One contender of one workload, then and now."""
+    """One contender of one workload, then and now; or a row of a suite that is no programs, whose columns have names of their own."""
 
     workload: str
     contender: str
     old: Series
     new: Series
+    unit: Unit = SECONDS
 
     @property
     def factor(self) -> float:
-        """The new median as a multiple of the old one: above 1 is slower."""
-        return self.new.median / self.old.median
+        """How many times as much it costs: the new median as a multiple of the old one, of rates the other way round. Above 1 is slower."""
+        before, now = (self.new.median, self.old.median) if self.unit.higher else (self.old.median, self.new.median)
+        return now / before if before else math.nan
 
     @property
     def noise(self) -> float:
-        """Seconds by which medians may differ without meaning anything; NaN where a series has a single round."""
+        """By which medians may differ without meaning anything; NaN where a series has a single round."""
         if min(len(self.old.wall), len(self.new.wall)) < 2:
             return math.nan
         return max(LEAST * self.old.median, (self.old.high - self.old.low) / 2 + (self.new.high - self.new.low) / 2)
@@ -43,12 +46,17 @@ class Change:
         if math.isnan(self.noise):
             return UNSAID
         difference = self.new.median - self.old.median
-        return SAME if abs(difference) <= self.noise else SLOWER if difference > 0 else FASTER
+        return SAME if abs(difference) <= self.noise else SLOWER if (difference > 0) != self.unit.higher else FASTER
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is about Dragoman: all but QEMU and the host are."""
+        return self.contender not in BY_NAME or BY_NAME[self.contender].options is not None
 
     @property
     def is_regression(self) -> bool:
         """Whether Dragoman got worse: when QEMU or the host did, it is the machine that has changed."""
-        return self.verdict in (SLOWER, BROKEN) and BY_NAME[self.contender].options is not None
+        return self.verdict in (SLOWER, BROKEN) and self.ours
 
 
 @dataclass
@@ -72,9 +80,10 @@ class Comparison:
         return ", ".join(f"{count} {verdict}" for verdict, count in found if count)
 
 
-def expect_common(old: Report, names: Iterable[str], name: str) -> None:
-    """Not to measure for half an hour and then have nothing to compare. Raises ReportError."""
-    if not {result.name for result in old.results} & set(names):
+def expect_common(old: Report, programs: Iterable[str], lists: Iterable[str], name: str) -> None:
+    """Not to measure for half an hour and then have nothing to compare: names of programs, and of the report's lists of rows, that are to be
+    measured. Raises ReportError."""
+    if not {result.name for result in old.results} & set(programs) and not any(getattr(old, rows) for rows in lists):
         raise ReportError(f"{name}: has nothing in common with what is to be measured")
 
 
@@ -91,11 +100,14 @@ def compare(old: Report, new: Report, name: str) -> Comparison:
             notes.append(f"{result.name} is not compared: it had other arguments in {name}")
             continue
         changes += _changes(then, result)
+    drift = _drift(changes)
+    known = rows(old)
+    changes += [Change(*key, known[key][0], series, unit) for key, (series, unit) in rows(new).items() if key in known]
     if not changes:
         raise ReportError(f"{name}: has nothing in common with what was measured now" + (f" ({notes[0]})" if notes else ""))
     if old.host.get("CPU") != new.host.get("CPU"):
         notes.append(f"{name} is from another CPU: {old.host.get('CPU', 'unknown')}")
-    return Comparison(changes, [*notes, *_drift(changes)])
+    return Comparison(changes, [*notes, *drift])
 
 
 def _changes(then: Result, now: Result) -> Iterable[Change]:
@@ -107,7 +119,7 @@ def _changes(then: Result, now: Result) -> Iterable[Change]:
 
 def _drift(changes: list[Change]) -> list[str]:
     """How much the host itself seems to have changed: by those that are not Dragoman."""
-    factors = [change.factor for change in changes if BY_NAME[change.contender].options is None and change.factor > 0]
+    factors = [change.factor for change in changes if not change.ours and change.factor > 0]
     if not factors:
         return []
     drift = math.exp(sum(map(math.log, factors)) / len(factors))

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from dragoman.perf import words
 from dragoman.perf.compare import BROKEN, FASTER, MENDED, RULE, SLOWER, UNSAID, Change, Comparison
-from dragoman.perf.more_tables import new
+from dragoman.perf.compared_rows import SECONDS, Unit
+from dragoman.perf.more_tables import MEMORY_COLUMNS, new
 from dragoman.perf.results import Report, Series
 
 
@@ -21,7 +22,7 @@ def summary(comparison: Comparison, report: Report, name: str) -> Group:
         changes = comparison.with_verdict(verdict)
         if changes:
             parts += [changed(changes, report, f"Became {verdict} than in {name}", style), Text("")]
-    parts += [Text(f"{change.workload}: {report.contenders[change.contender]}: {change.verdict}: {change.new.failure or change.old.failure}",
+    parts += [Text(f"{who(change, report)}: {change.verdict}: {change.new.failure or change.old.failure}",
                    style="bold red" if change.verdict == BROKEN else "") for change in comparison.with_verdict(BROKEN, MENDED)]
     parts.append(Text(f"compared with {name}: {comparison.counted()}. Slower and faster: {RULE}.", style="bold"))
     if comparison.with_verdict(UNSAID):
@@ -29,7 +30,7 @@ def summary(comparison: Comparison, report: Report, name: str) -> Group:
     parts += [Text(f"note: {note}", style="dim") for note in comparison.notes]
     found = comparison.regressions()
     if found:
-        parts.append(Text(f"regressions of Dragoman: {', '.join(f'{change.workload} ({report.contenders[change.contender]})' for change in found)}",
+        parts.append(Text(f"regressions of Dragoman: {', '.join(who(change, report, '{} ({})') for change in found)}",
                           style="bold red"))
     return Group(*parts)
 
@@ -38,11 +39,22 @@ def changed(changes: Sequence[Change], report: Report, title: str, style: str) -
     """A row for each change: medians and ranges, then and now."""
     table = new(title, "program", "", "then", "now", "time")
     for change in changes:
-        table.add_row(change.workload, report.contenders[change.contender], ranged(change.old), ranged(change.new),
+        table.add_row(change.workload, label(change, report), ranged(change.old, change.unit), ranged(change.new, change.unit),
                       Text(f"{words.times(change.factor)}", style=style))
     return table
 
 
-def ranged(series: Series) -> str:
+def label(change: Change, report: Report) -> str:
+    """Of its contender, or column."""
+    return report.contenders.get(change.contender) or MEMORY_COLUMNS.get(change.contender, "")
+
+
+def who(change: Change, report: Report, form: str = "{}: {}") -> str:
+    """Both names, in a form; the first alone where there is no other."""
+    second = label(change, report)
+    return form.format(change.workload, second) if second else change.workload
+
+
+def ranged(series: Series, unit: Unit = SECONDS) -> str:
     """Median and range: 0.812 s (0.801 s to 0.840 s)."""
-    return f"{words.seconds(series.median)} ({words.seconds(series.low)} to {words.seconds(series.high)})"
+    return f"{unit.text(series.median)} ({unit.text(series.low)} to {unit.text(series.high)})"

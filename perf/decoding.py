@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from dragoman import guests
 from dragoman.dbt import engine as engines
@@ -86,7 +87,7 @@ class Bench:
         self.decode, self.translate = jit(decode_all), jit(translate_all)
         self.engine = engines.make(RunOptions(engine="stencil"), self.base)
 
-    def measure(self, code: Code, rounds: int) -> dict[str, float | str]:
+    def measure(self, code: Code, rounds: int) -> dict[str, Any]:
         """A row of the report."""
         self.window[code.start:code.start + len(code.bytes)] = code.bytes
         starts = (ctypes.c_uint64 * (len(code.bytes) // 2 + 2))()
@@ -94,7 +95,7 @@ class Bench:
         engine, decoder = self.engine, self.engine.decoder.address
         engine.set_executable(code.start, code.end, False)
         total = self.decode(decoder, self.base, code.start, code.end, words, at)
-        found: dict[str, float | str] = {"name": code.name, "instructions": total}
+        found: dict[str, Any] = {"name": code.name, "instructions": total}
 
         def time(work: Callable[[], int]) -> float:
             begin = perf_counter()
@@ -102,8 +103,7 @@ class Bench:
                 raise MemoryError(f"{code.name}: the code cache is too small for all of it")
             return (perf_counter() - begin) * 1e6
 
-        found["decode"] = statistics.median(time(lambda: self.decode(
-            decoder, self.base, code.start, code.end, words, 0)) for _ in range(rounds)) / total
+        every = {"decode": [time(lambda: self.decode(decoder, self.base, code.start, code.end, words, 0)) / total for _ in range(rounds)]}
         for name in ("interpreter", "stencil"):
             times = []
             for _ in range(rounds):
@@ -111,8 +111,9 @@ class Bench:
                 before = engine.statistics()["stat_instructions"]
                 times.append(time(lambda name=name: self.translate(       # type: ignore[misc]
                     engine.control_address, at, code.end, int(name == "stencil"))))
-            found[name] = statistics.median(times) / (engine.statistics()["stat_instructions"] - before)
-        found["bytes"] = engine.statistics()["code_bytes"] / total
+            every[name] = [taken / (engine.statistics()["stat_instructions"] - before) for taken in times]
+        found |= {name: statistics.median(times) for name, times in every.items()}
+        found |= {"bytes": engine.statistics()["code_bytes"] / total, "rounds": every}
         engine.clear_executable(code.start, code.end)
         return found
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from dragoman.perf import child
 from dragoman.perf.child import ChildError, Run
+from dragoman.perf.compiler import CompilerTime
 from dragoman.perf.contenders import CONTENDERS, DRAGOMAN
 from dragoman.perf.machine_equipment import Equipment, equipment, modules_of
 from dragoman.perf.machine_jobs import BLOCK, BOOT, COMPUTE, MICRO, NET, Job, ram_disk
 from dragoman.perf.machine_jobs import outcomes as outcomes_of
+from dragoman.perf.parts import BESIDE
 from dragoman.perf.results import Report, Result, Series
-from dragoman.perf.session import Session
+from dragoman.perf.session import Session, taken
 from dragoman.perf.workloads import WorkloadError
 
 QEMU = "qemu-system-riscv64"
@@ -22,15 +24,16 @@ MACHINES = ((BOOT,), (MICRO, COMPUTE), (BLOCK,), (NET,))       # suites that are
 NAMES = ("interpreter", "stencil", "no-inline", "region", "warm", "qemu")    # of CONTENDERS, those that run machines
 
 
-def command(name: str, kernel: Path, disk: Path, equipment: Equipment) -> list[str]:
-    """The command that boots a kernel and ends when the guest powers off, its console on standard output. `disk`: its RAM disk."""
+def command(name: str, kernel: Path, disk: Path, equipment: Equipment, told: Path | None = None) -> list[str]:
+    """The command that boots a kernel and ends when the guest powers off, its console on standard output. `disk`: its RAM disk. `told`:
+    where Dragoman is to tell about itself."""
     files = ["-kernel", str(kernel), "-initrd", str(disk), "-append", APPEND]
     if name == "qemu":
         return [shutil.which(QEMU) or QEMU, *"-machine virt -bios default -nographic -no-reboot -m".split(), MEMORY, *files, *equipment.qemu]
     options = next(contender.options for contender in CONTENDERS if contender.name == name)
     assert options is not None
     files = ["-" + word if word[0] == "-" else word for word in files]
-    return [*DRAGOMAN, "vm", "run", *options, "--memory", MEMORY, *files, *equipment.dragoman]
+    return [*DRAGOMAN, "vm", "run", *options, "--memory", MEMORY, *files, *equipment.dragoman, *(["--stats-json", str(told)] if told else [])]
 
 
 class Machines:
@@ -47,24 +50,29 @@ class Machines:
             raise WorkloadError(f"machines are run by {', '.join(NAMES)}: none of them is left")
 
     def measure(self, jobs: Sequence[Job]) -> None:
-        """All rounds; one before them warms up. What failed is not run again, and said in the report."""
+        """All rounds; in one before them each warms up and tells about itself. What failed is not run again, and said in the report."""
         report = self.session.report
         batches = [batch for suites in MACHINES if (batch := [job for job in jobs if job.suite in suites])]
         self.modules = {batch[0].suite: modules_of(self.kernel, batch[0].suite) for batch in batches}
         results = {job.name: Result(job.name, job.suite, job.description, list(job.arguments), bytes=job.bytes) for job in jobs}
         report.results += results.values()
-        self.session.watcher.runs(len(batches) * len(self.names) * (report.rounds + 1))
+        self.session.watcher.runs(len(batches) * (len(self.names) * (report.rounds + 1) + ("warm" in self.names)))
         for batch in batches:
+            whole = Result("machine", batch[-1].suite, about(batch), ["vm", "run"])
+            report.machines.append(whole)
             for round_number in range(report.rounds + 1):
                 turn = round_number % len(self.names)
                 for name in self.names[turn:] + self.names[:turn]:
-                    self.run(name, batch, results, round_number)
+                    if name == "warm" and not round_number:             # what tells about itself is the second run
+                        self.run(name, batch, results, round_number)
+                        self.session.watcher.ran()
+                    self.run(name, batch, results, round_number, None if round_number else whole)
                     self.session.watcher.ran()
             for job in batch:
                 self.session.watcher.measured(results[job.name])
 
-    def run(self, name: str, batch: Sequence[Job], results: dict[str, Result], round_number: int) -> None:
-        """One machine that runs the jobs of the batch which did not fail before."""
+    def run(self, name: str, batch: Sequence[Job], results: dict[str, Result], round_number: int, whole: Result | None = None) -> None:
+        """One machine that runs the jobs of the batch which did not fail before. `whole` takes what it tells of itself."""
         label = self.session.report.contenders[name]
         state = f"round {round_number} of {self.session.report.rounds}" if round_number else "getting ready"
         self.session.watcher.begins(f"machine under {label}, {state}")
@@ -73,10 +81,12 @@ class Machines:
         if not jobs:
             return
         disk, modules = self.session.folder / "initrd", self.modules[batch[0].suite]
+        details = self.session.folder / "statistics.json" if whole is not None and name != "qemu" else None
+        compiler = CompilerTime() if details else None
         try:
             with equipment(batch[0].suite, self.session.folder, jobs, len(modules)) as beside:
                 disk.write_bytes(ram_disk([*beside.before, *jobs], modules, beside.filled))
-                run = child.run(command(name, self.kernel, disk, beside), self.session.timeout * len(jobs))
+                run = child.run(command(name, self.kernel, disk, beside, details), self.session.timeout * len(jobs))
         except ChildError as error:
             for job in jobs:
                 series[job.name].failure = str(error)
@@ -91,6 +101,17 @@ class Machines:
                 series[job.name].memory.append(run.memory)
         if name == "warm":
             self.session.wait_for_compiler()
+        if details and whole is not None and compiler is not None and not run.status and (told := taken(details, run)):
+            whole.series[name] = Series(statistics=told)
+            if name == "warm" and "seconds" in told:
+                told["seconds"][BESIDE] = compiler.since_last()
+
+
+def about(batch: Sequence[Job]) -> str:
+    """A machine that runs these from its boot to its power-off, in words."""
+    programs = [job.name for job in batch if job.program]
+    return ("in a machine that boots and powers off" if not programs else f"in a machine that runs {programs[0]}" if len(programs) == 1 else
+            f"in a machine that runs {len(programs)} programs one after the other")
 
 
 def judged(jobs: Sequence[Job], run: Run) -> list[tuple[Job, str, float]]:
@@ -123,6 +144,9 @@ def kernel_of(given: Path | None) -> Path:
 
 
 def measure(session: Session, jobs: Sequence[Job], kernel: Path, names: Sequence[str]) -> Report:
-    """Fill the session's report. Raises WorkloadError."""
-    Machines(session, kernel, names).measure(jobs)
+    """Fill the session's report. Raises WorkloadError, PrepareError."""
+    machines = Machines(session, kernel, names)
+    if machines.names != ["qemu"]:
+        session.prepare_machines()
+    machines.measure(jobs)
     return session.report

@@ -65,8 +65,8 @@ def chosen(words: Sequence[str], quick: bool) -> list[Job]:
         name = word.partition(":")[2]
         named = [job for job in every if name in ("", job.name, job.suite.split()[1])]
         if not named:
-            raise WorkloadError(f"{word}: behind machine: is {', '.join(['boot', *TIMES, *TRANSFERS])}, micro, block, net, compute, snapshot "
-                                "or a guest that computes")
+            raise WorkloadError(f"{word}: behind machine: is {', '.join(['boot', *TIMES, *TRANSFERS])}, micro, block, net, compute, snapshot, "
+                                "warmup or a guest that computes")
         found |= {job.name: job for job in named}
     return list(found.values())
 

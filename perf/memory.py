@@ -7,6 +7,7 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from dragoman import guests
 from dragoman.guests import build
@@ -54,11 +55,11 @@ class Rates:
                 row = self.rows.setdefault(name.removesuffix(UNTRANSLATED), {})
                 row.setdefault(BARE if bare else column, []).append(number)
 
-    def medians(self) -> list[dict[str, float | str]]:
-        """Rows of the report, with half the range as a part of the median beside each."""
-        rows: list[dict[str, float | str]] = []
+    def medians(self) -> list[dict[str, Any]]:
+        """Rows of the report, with half the range as a part of the median beside each, and all numbers."""
+        rows: list[dict[str, Any]] = []
         for name, columns in self.rows.items():
-            row: dict[str, float | str] = {"name": name}
+            row: dict[str, Any] = {"name": name, "rounds": columns}
             for column, numbers in columns.items():
                 row[column] = statistics.median(numbers)
                 row[f"{column}_spread"] = (max(numbers) - min(numbers)) / 2 / statistics.median(numbers)

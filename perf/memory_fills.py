@@ -6,6 +6,7 @@ import ctypes
 import statistics
 from collections.abc import Callable
 from time import perf_counter_ns
+from typing import Any
 
 from dragoman.dbt.compiled import call3, compiled, jit, load64, lshr, wrap
 from dragoman.dbt.isa.riscv.system_registers import S_MODE
@@ -132,7 +133,7 @@ ROWS = {
 }
 
 
-def measure(rounds: int) -> list[dict[str, float | str]]:
+def measure(rounds: int) -> list[dict[str, Any]]:
     """Medians in nanoseconds; all in turn in each round."""
     bench = Bench()
     try:
@@ -142,4 +143,4 @@ def measure(rounds: int) -> list[dict[str, float | str]]:
                 found[name].append(method(bench))
     finally:
         bench.close()
-    return [{"name": name, "nanoseconds": statistics.median(times)} for name, times in found.items()]
+    return [{"name": name, "nanoseconds": statistics.median(times), "rounds": {"nanoseconds": times}} for name, times in found.items()]

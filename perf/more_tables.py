@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
@@ -53,19 +54,25 @@ def spark(rates: list[float], low: float, high: float) -> str:
     return "".join(BLOCKS[min(int(math.log(rate / low) / span * len(BLOCKS)), len(BLOCKS) - 1)] for rate in rates)
 
 
-def split(report: Report, results: list[Result]) -> list[Table]:
+def split(report: Report, results: Sequence[Result], what: str = "in a run beside the rounds") -> list[Table]:
     """Where the time of Dragoman's contenders went, of these results together; nothing where none has told."""
     told = {name: found for name in report.shown() if (found := parts.together(results, name))}
     if not told:
         return []
-    table = new("Where the time went, in a run beside the rounds", "", *(report.contenders[name] for name in told))
-    for part in parts.PARTS:
+    table = new(f"Where the time went, {what}", "", *(report.contenders[name] for name in told))
+    for part in parts.shown(told.values()):
         table.add_row(part.label, *(f"{words.seconds(found[part.name])} {found[part.name] / sum(found.values()):4.0%}"
                                     for found in told.values()))
     table.add_section()
     table.add_row("all", *(f"{words.seconds(sum(found.values()))}     " for found in told.values()))
     table.add_row("compiler process", *(f"{words.seconds(parts.beside(results, name) or math.nan)}     " for name in told))
     return [table]
+
+
+def machines(report: Report, suite: str) -> list[Table]:
+    """The same of each machine that ran the programs of a suite."""
+    return [table for result in report.machines if result.suite == suite
+            for table in split(report, [result], f"{result.description}, in a run beside the rounds")]
 
 
 def translation(report: Report) -> Table:

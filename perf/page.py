@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable
 from html import escape
 
-from dragoman.perf import parts, plots, warmup, words
+from dragoman.perf import comparison_table, parts, plots, warmup, words
 from dragoman.perf.compare import BROKEN, FASTER, RULE, SLOWER, Comparison
 from dragoman.perf.contenders import BY_NAME
 from dragoman.perf.more_tables import MEMORY_COLUMNS
@@ -87,7 +87,12 @@ def _suite(report: Report, suite: str, figures: Figures) -> list[str]:
                 cards.append(figures.card("All: guest instructions a second", "geometric mean", plots.bars(rates, (low / 2, high), low / 2, "")))
         cards += [figures.card(result.name, result.description, plots.bars(_bars(report, result, shown), ends, 1)) for result in results]
         found.append(f"<div class=cards>{''.join(cards)}</div>")
-    return [*found, *suite_means(report, suite), *suite_table(report, results), *_split(report, results, figures)]
+    found += [*suite_means(report, suite), *suite_table(report, results)]
+    found += _split(report, results, figures, "All programs together, in runs beside the rounds")
+    for machine in report.machines:
+        if machine.suite == suite:
+            found += _split(report, [machine], figures, f"{machine.description[:1].upper()}{machine.description[1:]}, in a run beside the rounds")
+    return found
 
 
 def _bar(name: str, value: float, text: object, contender: str) -> Bar:
@@ -109,8 +114,8 @@ def _bars(report: Report, result: Result, names: Iterable[str]) -> list[Bar]:
     return found
 
 
-def _split(report: Report, results: list[Result], figures: Figures) -> list[str]:
-    """Where Dragoman's time went: a picture for each contender, then the numbers of each program."""
+def _split(report: Report, results: list[Result], figures: Figures, what: str) -> list[str]:
+    """Where Dragoman's time went: a picture for each contender, then the numbers of each program, or of a machine as a whole."""
     told = {name: found for name in report.shown() if (found := parts.together(results, name))}
     if not told:
         return []
@@ -119,7 +124,7 @@ def _split(report: Report, results: list[Result], figures: Figures) -> list[str]
         beside = parts.beside(results, name)
         text = f"{words.seconds(sum(found.values()))} in all" + (f"; beside it {words.seconds(beside)} of the compiler process" if beside else "")
         cards.append(figures.card(report.contenders[name], text, plots.flame(found)))
-    return ["<h3>Where the time went</h3><p>All programs together, in runs beside the rounds: the whole, below it what it is made of.</p>"
+    return [f"<h3>Where the time went</h3><p>{escape(what)}: the whole, below it what it is made of.</p>"
             f"<div class=cards>{''.join(cards)}</div>", *split_table(report, results, list(told))]
 
 
@@ -137,7 +142,8 @@ def _curves(report: Report, figures: Figures) -> list[str]:
 
 def _comparison(report: Report, comparison: Comparison, old: str) -> list[str]:
     marks = {SLOWER: "failed", BROKEN: "failed", FASTER: "better"}
-    rows = [[Cell(escape(change.workload)), Cell(escape(report.contenders[change.contender])), time_cell(change.old), time_cell(change.new),
+    rows = [[Cell(escape(change.workload)), Cell(escape(comparison_table.label(change, report))), time_cell(change.old, change.unit),
+             time_cell(change.new, change.unit),
              number(change.factor, words.times), Cell(f"<span class='{marks.get(change.verdict, 'dim')}'>{change.verdict}</span>")]
             for change in comparison.changes]
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
@@ -174,7 +180,7 @@ def _about(report: Report) -> list[str]:
     facts = [*report.host.items(), *((report.contenders[name], BY_NAME[name].text) for name in shown)]
     found = ["<h2>Measured with</h2><dl>" + "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts) + "</dl>"]
-    if any(parts.together(report.results, name) for name in report.shown()):
+    if any(parts.together(report.results + report.machines, name) for name in report.shown()):
         found.append("<h2>Parts of a run</h2><dl>" + "".join(
             f"<dt>{escape(part.label)}</dt><dd>{escape(part.text)}</dd>" for part in parts.PARTS) + "</dl>")
     if report.notes:

@@ -9,7 +9,7 @@ STYLE = """
   --interpreter:#9aa3b2; --stencil:#56a8e0; --no-inline:#8f7fc9; --region:#1f5fb4; --cold:#e39b36; --warm:#12996b; --qemu:#c2553d;
   --unicorn:#b86bb0; --native:#3b4252;
   --part-start:#c9b458; --part-decode:#d98a4e; --part-stencil:#56a8e0; --part-promote:#8f7fc9; --part-llvm:#4b78d0; --part-native:#12996b;
-  --part-calls:#c2553d; --part-python:#d9b13b; --part-end:#9aa3b2 }
+  --part-calls:#c2553d; --part-devices:#b0608f; --part-waiting:#c9ced6; --part-python:#d9b13b; --part-end:#9aa3b2 }
 @media (prefers-color-scheme: dark) { :root {
   --ink:#e6e9ef; --dim:#98a2b3; --line:#343b48; --card:#1b2029; --ground:#12161d;
   --interpreter:#7b8494; --stencil:#5fb2ea; --no-inline:#a394de; --region:#4b8be6; --native:#c9d1de } }

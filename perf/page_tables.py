@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from dragoman.perf import parts, words
+from dragoman.perf.compared_rows import SECONDS, Unit
 from dragoman.perf.results import Report, Result, Series
 from dragoman.perf.table import has_steady
 
@@ -24,12 +25,12 @@ def number(value: float, text: Callable[[float], str]) -> Cell:
     return Cell(words.NOTHING if math.isnan(value) else text(value), value)
 
 
-def time_cell(series: Series) -> Cell:
+def time_cell(series: Series, unit: Unit = SECONDS) -> Cell:
     """Median with its spread; in a hint the range."""
     if series.failure:
         return Cell("<span class=failed>failed</span>", math.nan)
-    hint = f"{words.seconds(series.low)} to {words.seconds(series.high)}"
-    return Cell(f"<span title='{hint}'>{words.seconds(series.median)} <small>{words.about(series.spread)}</small></span>", series.median)
+    hint = f"{unit.text(series.low)} to {unit.text(series.high)}"
+    return Cell(f"<span title='{hint}'>{unit.text(series.median)} <small>{words.about(series.spread)}</small></span>", series.median)
 
 
 def grid(headings: Iterable[str], rows: Iterable[Iterable[Cell]]) -> str:
@@ -80,15 +81,13 @@ def suite_table(report: Report, results: list[Result]) -> list[str]:
 
 def split_table(report: Report, results: list[Result], names: list[str]) -> list[str]:
     """Seconds by part, a row for each program under each contender that told."""
-    rows = []
-    for result in results:
-        for name in names:
-            found = parts.parts(result.series[name].statistics) if name in result.series else {}
-            if found:
-                rows.append([Cell(escape(result.name)), label_of(report, name), number(sum(found.values()), words.seconds),
-                             *(number(found[part.name], words.seconds) for part in parts.PARTS),
-                             number(parts.beside([result], name), words.seconds)])
-    return [grid(["program", "", "all", *(escape(part.label) for part in parts.PARTS), "compiler process"], rows)]
+    told = [(result, name, found) for result in results for name in names
+            if name in result.series and (found := parts.parts(result.series[name].statistics))]
+    shown = parts.shown(found for _, _, found in told)
+    rows = [[Cell(escape(result.name)), label_of(report, name), number(sum(found.values()), words.seconds),
+             *(number(found[part.name], words.seconds) for part in shown), number(parts.beside([result], name), words.seconds)]
+            for result, name, found in told]
+    return [grid(["program", "", "all", *(escape(part.label) for part in shown), "compiler process"], rows)]
 
 
 def label_of(report: Report, name: str) -> Cell:

@@ -37,10 +37,14 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     made = Parser("dragoman perf profile", description=ABOUT, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-                  usage="dragoman perf profile [options] PROGRAM [-- ARGUMENT ...]",
+                  usage="dragoman perf profile [options] PROGRAM [-- ARGUMENT ...]\n"
+                        "       dragoman perf profile --vm [options] -- OPTION-OF-VM-RUN ...",
                   epilog="Input and output are the program's own, and so is the exit status; the profile comes behind its output.")
     add = made.add_argument
-    add("program", metavar="PROGRAM", help="a file with a riscv64 program, which gets the ARGUMENTs")
+    add("program", nargs="?", metavar="PROGRAM", help="a file with a riscv64 program, which gets the ARGUMENTs")
+    add("--vm", action="store_true", help="a machine instead of a program: behind -- come options of dragoman vm run")
+    add("--symbols", type=Path, metavar="FILE", help="with --vm: names of the kernel's code, as in System.map or /proc/kallsyms (those in the "
+        "kernel's own file are used anyway)")
     add("-L", "--root", metavar="ROOT", help="the guest's root, as of dragoman run")
     add("-o", type=Path, metavar="FILE", dest="output", help="write the profile to FILE instead of standard output")
     add("--json", type=Path, metavar="FILE", help="write it as JSON, with all blocks and regions")
@@ -72,18 +76,18 @@ def profile(options: argparse.Namespace, arguments: list[str]) -> int:
     for path in (options.output, options.json):
         if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
             raise Wrong(f"{path}: cannot be written")
+    symbols, words = symbols_of(options.symbols), words_of(options, arguments)
     with tempfile.TemporaryDirectory(prefix="dragoman-profile-") as folder:
         codemap = Path(folder, "codemap")
-        root = ["-L", options.root] if options.root else []
-        command = [*DRAGOMAN, "run", "--codemap", str(codemap), "--engine", options.engine, *root, "--", options.program, *arguments]
-        recording = record(command, options.by)
-        processes = profile_code.read(codemap) if codemap.exists() else {}
+        at = 2 if options.vm else 1
+        recording = record([*DRAGOMAN, *words[:at], "--codemap", str(codemap), *words[at:]], options.by)
+        processes = profile_code.read(codemap, symbols) if codemap.exists() else {}
     if all(process.first == 1 << 64 for process in processes.values()):
         return recording.status or FAILED           # dragoman run has said why
     shares = Shares(recording, processes)
     if options.json:
-        options.json.write_text(json.dumps(profile_show.as_json(shares, options.program, arguments), indent=1) + "\n")
-    shown = profile_show.summary(shares, " ".join([options.program, *arguments]), options.top)
+        options.json.write_text(json.dumps(profile_show.as_json(shares, options.program or "vm run", arguments), indent=1) + "\n")
+    shown = profile_show.summary(shares, " ".join([options.program or "vm run", *arguments]), options.top)
     if options.output:
         with options.output.open("w") as file:
             Console(file=file, width=table.WIDE).print(shown)
@@ -91,6 +95,30 @@ def profile(options: argparse.Namespace, arguments: list[str]) -> int:
         sys.stdout.flush()
         (Console(highlight=False) if sys.stdout.isatty() else Console(width=table.WIDE, highlight=False)).print(shown)
     return recording.status
+
+
+def words_of(options: argparse.Namespace, arguments: list[str]) -> list[str]:
+    """The command line of dragoman. Raises Wrong."""
+    engine = ["--engine", options.engine]
+    if options.vm:
+        if options.program or options.root:
+            raise Wrong("--vm: its kernel and all else is given behind --, as options of dragoman vm run")
+        return ["vm", "run", *engine, *arguments]
+    if options.program is None:
+        raise Wrong("which program? dragoman perf profile PROGRAM, or --vm")
+    if options.symbols:
+        raise Wrong("--symbols is for --vm")
+    return ["run", *engine, *(["-L", options.root] if options.root else []), "--", options.program, *arguments]
+
+
+def symbols_of(path: Path | None) -> profile_code.SystemMap | None:
+    """Raises Wrong."""
+    try:
+        return profile_code.SystemMap(path) if path is not None else None
+    except OSError as error:
+        raise Wrong(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise Wrong(f"{path}: is no list of symbols as System.map and /proc/kallsyms are") from None
 
 
 def record(command: list[str], way: str | None) -> Recording:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import os
 import struct
 from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dragoman.dbt import translation_report as layout
+from dragoman.dbt.isa.riscv import contexts
 from dragoman.dbt.log_text import Instruction, Report, instructions
 from dragoman.dbt.state import RECORD_PC, RECORD_SIZE
 from dragoman.runtime.process.profile import codemap
 from dragoman.runtime.process.symbols import Table
 
+FAR = 1 << 20                   # bytes
 BETWEEN = 0                     # in place of a guest pc: host code that is of no instruction in particular
 
 
@@ -24,12 +28,33 @@ def _table(path: bytes) -> Table:
     return Table(path)
 
 
+class SystemMap:
+    """Symbols of a kernel, as its System.map or /proc/kallsyms lists them: address, kind, name."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises OSError, ValueError for a file that is none."""
+        found: dict[int, str] = {}
+        for line in Path(path).read_text().splitlines():
+            address, kind, name = line.split()[:3]
+            if kind in "tTwW" and int(address, 16):
+                found.setdefault(int(address, 16), name)
+        self.starts = sorted(found)
+        self.names = [found[start] for start in self.starts]
+
+    def at(self, address: int) -> str:
+        """`name+0x12`; nothing before the first, and so far behind the last that it is no code of the kernel's."""
+        n = bisect_right(self.starts, address) - 1
+        if n < 0 or (n == len(self.starts) - 1 and address - self.starts[n] >= FAR):
+            return ""
+        return f"{self.names[n]}+0x{address - self.starts[n]:x}".removesuffix("+0x0")
+
+
 class Maps:
     """Where what was mapped, by host address."""
 
-    def __init__(self, text: bytes, memory: int) -> None:
-        """memory: host address of guest address 0."""
-        self.memory = memory
+    def __init__(self, text: bytes, memory: int, names: Sequence[Table | SystemMap] | None = None) -> None:
+        """memory: host address of guest address 0; names: of a machine's guest, whose addresses are in no map of the host's."""
+        self.memory, self.names = memory, names
         self.areas: list[tuple[int, int, bytes, int]] = []
         for line in text.splitlines():
             words = line.split(None, 5)
@@ -44,6 +69,8 @@ class Maps:
 
     def symbol(self, pc: int) -> str:
         """Of a guest address: `name+0x12`, or nothing."""
+        if self.names is not None:
+            return next((name for table in self.names if (name := table.at(pc))), "")
         area = self.area(self.memory + pc)
         if area is None or not area[2].startswith(b"/"):
             return ""
@@ -61,9 +88,9 @@ class Block(NamedTuple):
 class Unit:
     """Blocks that were translated together, to stencils or for the interpreter."""
 
-    def __init__(self, content: bytes, maps: Maps, tier: str, level: str) -> None:
+    def __init__(self, content: bytes, maps: Maps, tier: str, level: str, inline: bool | None = None) -> None:
         """content: a report, as told. It is looked into when a sample is in it: most units have none."""
-        self.content, self.maps, self.tier, self.level = content, maps, tier, level
+        self.content, self.maps, self.tier, self.level, self.inline = content, maps, tier, level, inline
         self.head = codemap.HEAD.unpack_from(content)
         _, self.start, self.end, *_ = self.head
 
@@ -106,16 +133,17 @@ class Unit:
         memory[:codemap.HEAD.size] = self.content[:codemap.HEAD.size]
         for (offset, size), data in zip(codemap.parts(self.head), self._lists, strict=True):
             memory[offset:offset + size] = data
-        return Report.read(ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory)), self.level)
+        return Report.read(ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory)), self.level, self.inline)
 
 
 class Region:
     """Many blocks compiled as one."""
     tier = "region"
 
-    def __init__(self, content: bytes, maps: Maps, level: str) -> None:
+    def __init__(self, content: bytes, maps: Maps, level: str, inline: bool | None = None) -> None:
         told = json.loads(content)
         self.maps, self.level, self.address = maps, level, told["address"]
+        self.machine = None if inline is None else (contexts.EVERYTHING, inline)
         self.code = bytes.fromhex(told["code"])
         self.start, self.end = told["start"], self.address + len(self.code)
         self.entries: list[int] = told["entries"]
@@ -134,7 +162,7 @@ class Region:
         return sum(len(code) for _, code in self.pieces)
 
     def instructions(self) -> list[Instruction]:
-        return [one for pc, code in self.pieces for one in instructions(code, pc, None, self.level)]
+        return [one for pc, code in self.pieces for one in instructions(code, pc, self.machine, self.level)]
 
 
 class Epoch:
@@ -163,13 +191,18 @@ class Epoch:
 class Engine:
     """Addresses of an engine: its own routines, and where translated code lies."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
+    def __init__(self, told: dict[str, Any], symbols: SystemMap | None = None) -> None:
         self.arena, self.image = range(*told["arena"]), range(*told["image"])
         self.symbols: dict[str, int] = told["symbols"]
         self.library: int = told["library"]             # address of the small library of stencils
         self.prefix: str = told["prefix"]
         self.memory: int = told["memory"]
         self.level: str = told["level"]
+        self.inline: bool | None = told["inline"]       # of a machine
+        self.names: list[Table | SystemMap] | None = None
+        if self.inline is not None:
+            self.names = [symbols] if symbols else []
+            self.names += [_table(os.fsencode(path)) for path in told["files"]]
         self.tier = "interpreter" if told["interpreter"] else "stencil"
         inside = sorted((address, name) for name, address in self.symbols.items() if address in self.image)
         self._routines, self._names = [address for address, _ in inside], [name for _, name in inside]
@@ -186,7 +219,7 @@ class Process:
     def __init__(self, engine: Engine, parent: Process | None = None) -> None:
         self.engine = engine
         self.epochs = [Epoch()]
-        self.maps: Maps = Maps(b"", engine.memory) if parent is None else parent.maps
+        self.maps: Maps = Maps(b"", engine.memory, engine.names) if parent is None else parent.maps
         self.own: dict[int, list[tuple[int, int]]] = {}
         self.first = 1 << 64                            # when its first code was translated
         if parent is not None:
@@ -206,13 +239,13 @@ class Process:
         """A message."""
         engine, epoch = self.engine, self.epochs[-1]
         if kind == codemap.MAPS:
-            self.maps = Maps(content, engine.memory)
+            self.maps = Maps(content, engine.memory, engine.names)
         elif kind == codemap.UNIT:
-            unit = Unit(content, self.maps, engine.tier, engine.level)
+            unit = Unit(content, self.maps, engine.tier, engine.level, engine.inline)
             epoch.units[unit.start] = unit
             self.first = min(self.first, begun)
         elif kind == codemap.REGION:
-            region = Region(content, self.maps, engine.level)
+            region = Region(content, self.maps, engine.level, engine.inline)
             epoch.units[region.start] = region
         elif kind == codemap.RECORDS:
             epoch.records = int.from_bytes(content[:8], "little"), content[8:]
@@ -221,8 +254,8 @@ class Process:
             self.epochs.append(Epoch())
 
 
-def read(path: Path) -> dict[int, Process]:
-    """All processes that have told something, by their numbers. What is cut off at the end is left out."""
+def read(path: Path, symbols: SystemMap | None = None) -> dict[int, Process]:
+    """All processes that have told something, by their numbers. What is cut off at the end is left out. symbols: of a machine's kernel."""
     found: dict[int, Process] = {}
     data, at = path.read_bytes(), 0
     while at + codemap.HEADER.size <= len(data):
@@ -233,7 +266,7 @@ def read(path: Path) -> dict[int, Process]:
         if len(content) < size:
             break
         if kind == codemap.BEGIN:
-            found[number] = Process(Engine(json.loads(content)))
+            found[number] = Process(Engine(json.loads(content), symbols))
         elif kind == codemap.FORKED:
             parent = found[json.loads(content)]
             found[number] = Process(parent.engine, parent)

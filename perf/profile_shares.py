@@ -18,7 +18,7 @@ KINDS = {
     "stencil": "guest code, stencils",
     "interpreter": "guest code, interpreted",
     "routine": "the engine's own routines: looking for blocks, translating, polls, floating point",
-    "python": "Python: system calls, signals, promotion, and the host's libraries",
+    "python": "Python: system calls, devices, signals, promotion, and the host's libraries",
     "kernel-guest": "the host's kernel, out of guest code: page faults, interrupts",
     "kernel-call": "the host's kernel: the guest's system calls made by native code",
     "kernel": "the host's kernel, else",

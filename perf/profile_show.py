@@ -14,7 +14,8 @@ from dragoman.perf.profile_shares import KINDS, Piece, Shares, named
 LISTED = 3                      # of the hottest pieces, those whose code is shown
 FEW = 5                         # names of routines and files that are shown
 TITLE = 60                      # characters of a command line that are shown
-GUEST_WIDTH = 34                # columns of guest code in a listing
+GUEST_WIDTH = 34                # columns of guest code in a listing: at least, and with a kernel's addresses
+WIDER = 46
 
 
 def summary(shares: Shares, title: str, top: int) -> Group:
@@ -63,12 +64,13 @@ def pieces(shares: Shares, top: int) -> RenderableType:
 def listing(shares: Shares, piece: Piece) -> RenderableType:
     """Share of time, guest code, host code."""
     made = Text(f"{piece.name} [{piece.tier}], {share(shares, piece.weight)}: guest code beside host code\n", style="bold", no_wrap=True)
+    wide = GUEST_WIDTH if piece.pc < 1 << 32 else WIDER
     for line in profile_listing.shortened(profile_listing.lines(piece)):
         if line is None:
             made.append(f"{'':9}...\n", style="dim not bold")
             continue
         made.append(f"{share(shares, line.weight):>7}  ", style="not bold green")
-        made.append(f"{line.guest:<{GUEST_WIDTH}} ", style="not bold cyan")
+        made.append(f"{line.guest:<{wide}} ", style="not bold cyan")
         made.append(f"{line.host}\n", style="not bold")
     made.rstrip()
     return made

@@ -19,7 +19,8 @@ SERIES = {"wall": [POSITIVE], "cpu": [float], "memory": [float], "failure": str,
 RESULT = {"name": str, "suite": str, "description": str, "command": [str], "instructions": float, "bytes": float, "series": {CONTENDER: SERIES}}
 CURVE = {"name": str, "description": str, "instructions": float, "points": {CONTENDER: [(float, float)]}, "regions": {CONTENDER: [float]}}
 TRANSLATION = dict.fromkeys(("instructions", "decode", "interpreter", "stencil", "bytes"), float) | {"name": str}
-REPORT = {"made": str, "host": {str: str}, "contenders": {CONTENDER: str}, "rounds": int, "quick": bool, "results": [RESULT], "curves": [CURVE],
+REPORT = {"made": str, "host": {str: str}, "contenders": {CONTENDER: str}, "rounds": int, "quick": bool, "results": [RESULT], "machines": [RESULT],
+          "curves": [CURVE],
           "translation": [TRANSLATION], "memory": [dict], "fills": [{"name": str, "nanoseconds": float}],
           "states": [{"text": str, "numbers": {CONTENDER: [float]}}], "failed": [str], "notes": [str], "interrupted": bool}
 
@@ -41,6 +42,7 @@ def read(path: Path) -> Report:
         raise ReportError(f"{path}: is no report of dragoman perf --json")
     if found != FORMAT:
         raise ReportError(f"{path}: is of another format ({found[:40]!r}; this is {FORMAT!r}): measure anew")
+    whole.setdefault("machines", [])                    # which older ones have not
     if not fits(whole, REPORT) or not _is_whole(whole):
         raise ReportError(f"{path}: is damaged: something in it is not what a report has there")
     return report(whole)
@@ -70,19 +72,21 @@ def fits(value: Any, shape: Any) -> bool:
 def _is_whole(whole: dict[str, Any]) -> bool:
     """What `fits` does not look at: labels, and rows of which some names may be missing."""
     labels = set(whole["contenders"])
-    rows = [row["series"] for row in whole["results"]] + [row["points"] for row in whole["curves"]] + [row["numbers"] for row in whole["states"]]
-    told = [series["statistics"].get("seconds", {}) for result in whole["results"] for series in result["series"].values()]
+    results = whole["results"] + whole["machines"]
+    rows = [row["series"] for row in results] + [row["points"] for row in whole["curves"]] + [row["numbers"] for row in whole["states"]]
+    told = [series["statistics"].get("seconds", {}) for result in results for series in result["series"].values()]
     return (all(set(row) <= labels for row in rows) and all(set(row["regions"]) <= labels and row["points"] for row in whole["curves"])
             and all(numbers for row in whole["states"] for numbers in row["numbers"].values())
             and all(isinstance(row.get("name"), str) and all(fits(row[name], float) for name in COLUMN & set(row)) for row in whole["memory"])
-            and all(fits(seconds, {str: float}) for seconds in told))
+            and all(fits(seconds, {str: float}) for seconds in told)
+            and all(fits(row.get("rounds", {}), {str: [float]}) for rows in ("translation", "memory", "fills") for row in whole[rows]))
 
 
 def report(whole: dict[str, Any]) -> Report:
     """What Report.as_json gave, without what follows from the rest."""
     made = _known(Report, whole)
-    made.results = [_known(Result, row) for row in whole["results"]]
-    for result in made.results:
+    made.results, made.machines = ([_known(Result, row) for row in whole[rows]] for rows in ("results", "machines"))
+    for result in made.results + made.machines:
         result.series = {name: _known(Series, row) for name, row in result.series.items()}
     return made
 

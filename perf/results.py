@@ -29,7 +29,7 @@ class Series:
     @property
     def spread(self) -> float:
         """Half the range, as a part of the median."""
-        return (max(self.wall) - min(self.wall)) / 2 / self.median if len(self.wall) > 1 else math.nan
+        return (max(self.wall) - min(self.wall)) / 2 / self.median if len(self.wall) > 1 and self.median else math.nan
 
     @property
     def low(self) -> float:
@@ -100,11 +100,13 @@ class Report:
     rounds: int
     quick: bool
     results: list[Result] = field(default_factory=list)
+    machines: list[Result] = field(default_factory=list)
+    """One for each machine that ran the programs of a suite of machines: what it told of itself as a whole, no times of programs."""
     curves: list[dict] = field(default_factory=list)
     """Rows of the suite warmup: `points` of each contender, (seconds since the start, guest instructions until then); `regions`,
     seconds since the start when each came to use."""
     translation: list[dict] = field(default_factory=list)
-    """Rows of the suite translate."""
+    """Rows of the suite translate; in `rounds`, here and below, all numbers that a row has the medians of."""
     memory: list[dict] = field(default_factory=list)
     """Rows of the suite memory: in a second, under each scheme."""
     fills: list[dict] = field(default_factory=list)

@@ -10,6 +10,7 @@ from pathlib import Path
 from dragoman.perf import workloads
 from dragoman.perf.contenders import Field
 from dragoman.perf.display import Display
+from dragoman.perf.results import Report
 from dragoman.perf.session import Session
 from dragoman.perf.workloads import Workload, WorkloadError
 
@@ -17,7 +18,9 @@ ALL = "all"
 OF_ALL = ("compute", "start", "real", "syscalls", "warmup", "translate", "memory", "machine")
 ALIASES = {"decode": "translate"}
 BESIDE = ("translate", "memory")                # suites that are no programs under contenders
-SNAPSHOT, STATES_OF = "machine:snapshot", ("stencil", "warm", "qemu")       # a part of machine that is asked for by name; its contenders
+# Parts of machine that are asked for by name; their contenders.
+SNAPSHOT, STATES_OF = "machine:snapshot", ("stencil", "warm", "qemu")
+CURVE, CURVE_OF = "machine:warmup", ("stencil", "cold", "warm", "qemu")
 
 
 @dataclass
@@ -71,6 +74,17 @@ def is_machine(word: str) -> bool:
     return word.partition(":")[0] == "machine"
 
 
+def expect_common(plan: Plan, options: argparse.Namespace, old: Report) -> None:
+    """Raises ReportError if an older report has nothing of what is planned, WorkloadError if there is no such job."""
+    from dragoman.perf import machine_jobs
+    from dragoman.perf.compare import expect_common as expect
+    lists = {"translate": ["translation"], "memory": ["memory", "fills"]}
+    names = [workload.name for workload in plan.programs]
+    jobs = [word for word in plan.machines if word not in (SNAPSHOT, CURVE)]
+    names += [job.name for job in machine_jobs.chosen(jobs, options.quick)]
+    expect(old, names, [name for word in plan.beside for name in lists[word]] + ["states"] * (SNAPSHOT in plan.machines), str(options.compare))
+
+
 def measure(plan: Plan, session: Session, contenders: Field, display: Display, options: argparse.Namespace) -> None:
     """Fill the session's report. Raises WorkloadError, PrepareError, KeyboardInterrupt."""
     report = session.report
@@ -85,9 +99,12 @@ def measure(plan: Plan, session: Session, contenders: Field, display: Display, o
             warmup.measure(session, plan.curves)
     if plan.machines:
         from dragoman.perf import machine, machine_jobs, machine_states
-        kernel, jobs = machine.kernel_of(options.kernel), [word for word in plan.machines if word != SNAPSHOT]
+        kernel, jobs = machine.kernel_of(options.kernel), [word for word in plan.machines if word not in (SNAPSHOT, CURVE)]
         if jobs:
             machine.measure(session, machine_jobs.chosen(jobs, options.quick), kernel, options.only or machine.NAMES)
+        if CURVE in plan.machines:
+            from dragoman.perf import machine_warmup
+            machine_warmup.measure(session, kernel, options.only or CURVE_OF)
         if SNAPSHOT in plan.machines:
             machine_states.measure(session, kernel, options.only or STATES_OF)
     if "translate" in plan.beside:

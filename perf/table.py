@@ -31,6 +31,7 @@ def summary(report: Report, width: int) -> Group:
                 shown += [details(report, result, width >= WIDE), *more_tables.split(report, [result])]
         elif results:
             shown += [overview(report, results, TITLES.get(suite, suite), width), means(report, suite, width), *more_tables.split(report, results)]
+        shown += more_tables.machines(report, suite)
     shown += more_tables.all_of(report)
     said = [Text(f"failed: {text}", style="bold red") for text in report.failures()]
     said += [Text(f"note: {text}", style="dim") for text in report.notes]

@@ -22,9 +22,9 @@ SUITES = {
     "translate": "microseconds per instruction of decoding and of translation, in compiled code (also called decode)",
     "machine": "in a virtual machine: a boot, system calls, fork, exec, pipe, page faults, disk, network, guests "
                "that compute; or only machine:boot, machine:micro, machine:block, machine:net, machine:fork ...; needs --kernel; "
-               "machine:snapshot (apart): snapshots, memory and CPU time at rest",
+               "apart: machine:snapshot (snapshots, memory and CPU time at rest) and machine:warmup (a curve)",
     "memory": "what address translation costs a machine: page tables traced, dropped at fences, TLB only, none",
-    "all": "every suite that this host can do, and a line for each that it cannot (without machine:snapshot)",
+    "all": "every suite that this host can do, and a line for each that it cannot (without machine:snapshot and machine:warmup)",
 }
 ALSO_MICRO = ("virtual",)       # a guest that computes, of which calls through pointers are most
 PORTIONS = ("400", "10")    # of each kind of work of the guest portions; in a quick run

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from dragoman.runtime.machine.gdb.server import Server
     from dragoman.runtime.machine.log import MachineLog
     from dragoman.runtime.machine.options import MachineOptions
+    from dragoman.runtime.machine.statistics_file import StatisticsFile
     from dragoman.runtime.machine.vcpu import Vcpu
+    from dragoman.runtime.process.profile.codemap import CodeMap
 
 CALIBRATION = 0.005             # seconds of host clock that its rate is taken from at least
 PAGES = 512                     # taken at a time
@@ -57,6 +59,10 @@ class Machine:
         self.ended = self.paused = self.rebooting = self.stopped = False
         self.status = 0
         self.report = ""                                # why it ended, if that was no power-off
+        self._told: StatisticsFile | None = None
+        if options.stats_file is not None:
+            from dragoman.runtime.machine.statistics_file import StatisticsFile
+            self._told = StatisticsFile(options.stats_file)
         self.rounds = Rounds(self) if options.deterministic else None
         self.events = Events() if self.rounds is None else Events(clock=self.rounds.seconds)
         self.lock = self.events.lock
@@ -68,6 +74,11 @@ class Machine:
         if options.log:
             from dragoman.runtime.machine.log import MachineLog
             self.log = MachineLog(self)
+        self._code: CodeMap | None = None
+        if options.codemap is not None:
+            from dragoman.runtime.process.profile import codemap
+            self._code = codemap.of_machine(self.engine, options.codemap, tuple(os.path.abspath(os.fsdecode(path)) for path in (
+                options.kernel, options.bios) if path is not None))
         functions()                                     # imports what the names are of
         self.native = Native(self.engine.image.symbols, architecture.NATIVE)
         self.shared = SharedMemory.of(options.doorbell) if options.doorbell is not None else None
@@ -88,6 +99,8 @@ class Machine:
         except BaseException:
             self.engine.close()
             raise
+        if self._told is not None:
+            self._told.watch(self)
         self.gdb: Server | None = None
         self._threads: list[threading.Thread] = []
         self._verifying = threading.Lock()              # held while code is taken and verified
@@ -145,6 +158,8 @@ class Machine:
         self._start_harts()
 
     def _start_harts(self) -> None:
+        if self._told is not None:
+            self._told.begin()
         bodies = {f"hart{hart.hart_id}": hart.run for hart in self.harts} if self.rounds is None else {"harts": self.rounds.run}
         for name, body in bodies.items():
             thread = threading.Thread(target=self._run_thread, args=(name, body), name=name, daemon=True)
@@ -191,6 +206,11 @@ class Machine:
     def close(self) -> int:
         """After its end: wind up, and return the status."""
         self._join()
+        if self._code is not None:
+            self._code.records()
+        if self._told is not None:
+            self._told.end(self)
+            self._told = None
         if self.gdb is not None:
             self.gdb.close()
             self.gdb = None

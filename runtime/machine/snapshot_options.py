@@ -9,7 +9,7 @@ from dragoman.runtime.machine.options import Bell, Disk, MachineOptions, Share
 
 FILES = ("kernel", "initrd", "bios")        # read again when the guest reboots
 # What is of one run, and is asked for anew at the next.
-OF_A_RUN = {"restore", "timeout", "name", "stats", "stats_file", "log", "log_file", "log_ranges", "strace", "lockstep", "cold", "gdb",
+OF_A_RUN = {"restore", "timeout", "name", "stats", "stats_file", "log", "log_file", "log_ranges", "codemap", "strace", "lockstep", "cold", "gdb",
             "gdb_wait", *FILES}
 IN_MEMORY = b"/proc/self/fd/"               # root_boot.in_memory: a file that ends with this process
 SIMPLE = (int, float, str, bytes, type(None))

@@ -35,7 +35,7 @@ def report(machine: Machine) -> str:
     lines: list[str] = []
     for hart in machine.harts:
         lines += [f"hart {hart.hart_id}"]
-        for title, rows in machine.architecture.exit_rows(hart):
+        for _, title, rows in machine.architecture.exit_rows(hart):
             lines += ["  " + line for line in table(title, rows)]
         python = sorted(((EXIT_NAMES[reason], count) for reason, count in hart.exits.items()), key=lambda row: -row[1])
         lines += ["  " + line for line in table("exits to Python", python)]

@@ -94,12 +94,8 @@ def collect(process: Process, stopwatch: Stopwatch, start: float, begun: float) 
     """{"seconds": {...}, "counts": {...}, "instructions": number or None, "begun": monotonic clock}, with names as in TIMES and COUNTS."""
     run = perf_counter() - begun
     seconds = {"start": start, "run": run, "calls": process.call_time / 1e9, "cpu": process_time()}
-    counts: dict[str, int] = {"calls": process.call_count}
-    for name, value in process.engine.statistics().items():
-        if name.endswith("_seconds"):
-            seconds[name.removesuffix("_seconds")] = value
-        elif isinstance(value, int):
-            counts[RENAMED.get(name, name.removeprefix("stat_"))] = value
+    times, counted = of_engine(process.engine)
+    seconds, counts = seconds | times, {"calls": process.call_count} | counted
     seconds["native"] = max(0.0, stopwatch.nanoseconds / 1e9 - seconds["translate"])
     known = sum(seconds.get(name, 0.0) for name in ("native", "translate", "calls", "promote", "compile"))
     seconds["python"] = max(0.0, run - known)       # 0 where several threads have spent more than the time that passed
@@ -108,6 +104,18 @@ def collect(process: Process, stopwatch: Stopwatch, start: float, begun: float) 
     if process.options.count:
         instructions = counts["instructions"] = sum(cpu.instructions for cpu in list(process.engine.cpus.values()))
     return {"seconds": seconds, "counts": counts, "instructions": instructions, "begun": begun}
+
+
+def of_engine(engine: Any) -> tuple[dict[str, float], dict[str, int]]:
+    """Its seconds and its counts, with names as in TIMES and COUNTS."""
+    seconds: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for name, value in engine.statistics().items():
+        if name.endswith("_seconds"):
+            seconds[name.removesuffix("_seconds")] = value
+        elif isinstance(value, int):
+            counts[RENAMED.get(name, name.removeprefix("stat_"))] = value
+    return seconds, counts
 
 
 def as_json(value: Any) -> str:

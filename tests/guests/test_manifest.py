@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_files_are_there_and_unchanged(guest):
         assert run.expected_output and 0 <= run.expected_status < 256
     if guest.kind.startswith(MEASURED):
         assert guests.find(guest.name, small=True).arguments != guest.arguments, "a short run for tests"
+
+
+@pytest.mark.parametrize("guest", ALL, ids=NAMES)
+def test_code_cannot_be_written_to(guest):
+    """The store keeps regions of files' code; a segment that is writable too is none (flags: separate-code)."""
+    data = guest.path.read_bytes()
+    table, = struct.unpack_from("<Q", data, 32)                     # e_phoff, e_phentsize, e_phnum (ELF-64 Object File Format, 1.5d4)
+    size, count = struct.unpack_from("<HH", data, 54)
+    flags = [flags for kind, flags in (struct.unpack_from("<II", data, table + size * n) for n in range(count)) if kind == 1]
+    assert flags and not any(flags & 3 == 3 for flags in flags)     # PF_X and PF_W of PT_LOAD
 
 
 def test_folders_hold_nothing_else():

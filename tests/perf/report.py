@@ -25,5 +25,14 @@ FULL.translation.append({"name": "libc", "instructions": 1000, "decode": 0.2, "i
 FULL.results[0].series["stencil"].statistics = {"seconds": {
     "whole": 1.0, "before": 0.1, "run": 0.8, "start": 0.05, "translate": 0.05, "decode": 0.04, "promote": 0.02, "compile": 0.03, "native": 0.5,
     "calls": 0.1, "python": 0.1, "compiler": 0.4}}
+MACHINE = result("fib", "machine compute", stencil=1, qemu=2)
+FULL.results.append(MACHINE)
+TOLD = {"whole": 4.0, "before": 0.5, "run": 3.0, "start": 0.4, "translate": 1.0, "decode": 0.25, "native": 2.0, "devices": 1.5, "waiting": 1.0,
+        "promote": 0.25, "compile": 0.0, "python": 0.25}
+FULL.machines.append(Result("machine", MACHINE.suite, "in a machine that <runs> fib", ["vm", "run"],
+                            series={"stencil": Series(statistics={"seconds": TOLD})}))
+FULL.memory.append({"name": "page <faults>", "rounds": {"trace": [90, 100, 110], "qemu": [9, 10]}, "trace": 100, "qemu": 9.5})
+FULL.fills.append({"name": "a load", "nanoseconds": 2.5, "rounds": {"nanoseconds": [2.4, 2.5, 2.7]}})
+FULL.states.append({"name": "idle", "text": "at <rest>", "numbers": {"stencil": [0.5, 0.0, 0.7]}})
 FULL.curves.append({"name": "steps", "description": "writes <lines>", "instructions": 4000, "regions": {"cold": [0.3], "stencil": []},
                     "points": {"cold": [(0.0, 0), (0.2, 1000), (0.4, 4000)], "stencil": [(0.0, 0), (0.1, 1000), (0.5, 4000)]}})

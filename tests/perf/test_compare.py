@@ -8,7 +8,7 @@ import pytest
 from dragoman.perf import report_file
 from dragoman.perf.compare import BROKEN, FASTER, MENDED, SAME, SLOWER, UNSAID, Change, compare
 from dragoman.perf.report_file import ReportError
-from dragoman.perf.results import FORMAT, Series
+from dragoman.perf.results import FORMAT, Report, Series
 from tests.command import dragoman
 from tests.perf.report import FULL, report, result
 
@@ -53,11 +53,52 @@ def test_other_arguments_and_other_programs_are_not_compared():
         compare(report(result("other", warm=1)), new, "old.json")
 
 
+def with_rows(factor: float, rounds: int = 3) -> Report:
+    """A report of the suites that are no programs: times are so many times as long, rates that much lower."""
+    def numbers(middle: float) -> list[float]:
+        return [0.99 * middle, middle, 1.01 * middle][:rounds]
+    times, rates = numbers(factor), numbers(1000 / factor)
+    made = report()
+    made.translation = [{"name": "libc", "instructions": 9, "decode": factor, "interpreter": factor, "stencil": factor, "bytes": 30 * factor,
+                         "rounds": dict.fromkeys(("decode", "interpreter", "stencil"), times)}]
+    made.memory = [{"name": "faults", "trace": 1000 / factor, "qemu": 1000 / factor, "rounds": {"trace": rates, "qemu": rates}}]
+    made.fills = [{"name": "a load", "nanoseconds": factor, "rounds": {"nanoseconds": times}}]
+    made.states = [{"name": name, "text": name, "numbers": {"warm": times, "qemu": times}} for name in ("restore", "idle", "memory")]
+    return made
+
+
+def test_rows_that_are_no_programs():
+    found = compare(with_rows(1), with_rows(2), "old.json")
+    assert len(found.changes) == 3 + 2 + 1 + 6 and {change.verdict for change in found.changes} == {SLOWER}
+    assert all(math.isclose(change.factor, 2) for change in found.changes) and found.notes == []
+    ours = [(change.workload, change.contender) for change in found.regressions()]
+    assert len(ours) == 8 and ("memory: faults", "trace") in ours and ("memory: faults", "qemu") not in ours
+    assert {change.verdict for change in compare(with_rows(2), with_rows(1), "old.json").changes} == {FASTER}
+    assert {change.verdict for change in compare(with_rows(1), with_rows(1.04), "old.json").changes} == {SAME}
+    assert {change.verdict for change in compare(with_rows(1, rounds=1), with_rows(2), "old.json").changes} == {UNSAID}
+
+
+def test_rows_of_reports_that_had_medians_only():
+    old = with_rows(1)
+    for row in old.translation + old.memory + old.fills:
+        del row["rounds"]
+    found = compare(old, with_rows(2), "old.json")
+    assert len(found.changes) == 12 and {change.verdict for change in found.changes if "snapshot" not in change.workload} == {UNSAID}
+
+
+def test_a_number_that_was_nothing():
+    old, new = with_rows(1), with_rows(1)
+    old.states[1]["numbers"]["warm"] = [0.0, 0.0]
+    change = next(change for change in compare(old, new, "old.json").changes if (change.workload, change.contender) == (
+        "machine:snapshot: idle", "warm"))
+    assert math.isnan(change.factor) and change.verdict == SLOWER
+
+
 def test_a_report_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "r.json"
     path.write_text(json.dumps(FULL.as_json()))
     again = report_file.read(path)
-    assert again.as_json() == json.loads(path.read_text()) and math.isnan(again.results[1].seconds("region"))
+    assert again.as_json() == json.loads(path.read_text()) and again.machines and math.isnan(again.results[1].seconds("region"))
 
 
 @pytest.mark.parametrize(("text", "says"), [
@@ -72,6 +113,23 @@ def test_what_is_no_report_is_one_line(tmp_path, text, says):
     done = dragoman("perf", "--compare", str(path), "fib")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"dragoman: perf: {path}: ") and done.stderr.count("\n") == 1 and says in done.stderr
+
+
+def test_a_report_from_before_machines_told_is_read(tmp_path):
+    path, whole = tmp_path / "r.json", FULL.as_json()
+    del whole["machines"]
+    path.write_text(json.dumps(whole))
+    assert report_file.read(path).machines == []
+
+
+def test_rows_from_the_command_line(tmp_path):
+    old, new, html = tmp_path / "old.json", tmp_path / "new.json", tmp_path / "r.html"
+    old.write_text(json.dumps(with_rows(1).as_json()))
+    new.write_text(json.dumps(with_rows(2).as_json()))
+    done = dragoman("perf", "--read", str(new), "--compare", str(old), "--html", str(html))
+    assert done.returncode == 3 and "translate libc, decoding" in done.stdout and "traced" in done.stdout, done.stdout + done.stderr
+    assert "12 slower" in done.stdout and "1.0 k/s" in done.stdout and "memory: faults" in html.read_text()
+    assert dragoman("perf", "--compare", str(old), "hello").returncode == 2         # nothing of that is in there
 
 
 def test_two_reports_from_the_command_line(tmp_path):

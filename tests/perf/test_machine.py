@@ -11,7 +11,7 @@ from dragoman.perf import child, machine, machine_jobs
 from dragoman.perf.child import ChildError, Run
 from dragoman.perf.contenders import CONTENDERS, Field
 from dragoman.perf.results import Report
-from dragoman.perf.session import Session
+from dragoman.perf.session import PrepareError, Session
 from dragoman.perf.workloads import WorkloadError
 from tests.perf.test_session import Watcher
 
@@ -70,6 +70,7 @@ def test_contenders_take_turns_and_failures_are_not_run_again(session, monkeypat
         return Run(9.0, 1.0, 1 << 20, 0, text, b"")
 
     monkeypatch.setattr(child, "run", run)
+    monkeypatch.setattr(Session, "prepare_machines", lambda self: None)
     monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
     jobs = machine_jobs.chosen(["machine:fork", "machine:pipe"], True)
     report = machine.measure(session, jobs, kernel, ["stencil", "interpreter", "qemu"])
@@ -80,6 +81,40 @@ def test_contenders_take_turns_and_failures_are_not_run_again(session, monkeypat
     assert fork.series["qemu"].failure == "did not end in 10 s"
     watcher = session.watcher
     assert (watcher.expected, watcher.done, len(watcher.results)) == (9, 9, 2)
+
+
+def test_a_machine_tells_about_itself_in_the_run_before_the_rounds_and_warm_in_its_second(session, monkeypatch, tmp_path):
+    (tmp_path / "kernel").touch()
+    ran = []
+
+    def run(command, timeout):
+        path = Path(command[command.index("--stats-json") + 1]) if "--stats-json" in command else None
+        who = command[command.index("--engine") + 1] if "--engine" in command else "qemu" if "-bios" in command else "warm"
+        ran.append((who, path is not None))
+        if path is not None:
+            path.write_text(f'{{"seconds": {{"run": 1.0, "native": {len(ran)}}}, "counts": {{}}, "harts": [], "begun": 7.5}}')
+        return Run(2.0, 1.0, 1 << 20, 0, b"", b"", 7.0)
+    monkeypatch.setattr(child, "run", run)
+    monkeypatch.setattr(Session, "prepare_machines", lambda self: None)
+    monkeypatch.setattr(Session, "wait_for_compiler", lambda self: None)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    report = machine.measure(session, machine_jobs.chosen(["machine:boot"], True), tmp_path / "kernel", ["stencil", "warm", "qemu"])
+    assert ran[:4] == [("stencil", True), ("warm", False), ("warm", True), ("qemu", False)] and not any(told for _, told in ran[4:])
+    whole, = report.machines
+    assert set(whole.series) == {"stencil", "warm"} and whole.suite == machine_jobs.BOOT
+    assert whole.series["stencil"].statistics["seconds"] == {"run": 1.0, "native": 1, "whole": 2.0, "before": 0.5}
+    assert whole.series["warm"].statistics["seconds"]["native"] == 3 and "compiler" in whole.series["warm"].statistics["seconds"]
+    assert (session.watcher.expected, session.watcher.done) == (10, 10)
+
+
+def test_a_machine_is_made_once_before_all_that_is_measured(session, monkeypatch):
+    guest = guests.find("fences")
+    made = [Run(1.0, 1.0, 1 << 20, guest.expected_status, guest.expected_output, b""), Run(1.0, 1.0, 1 << 20, 2, b"", b"dragoman: no\n")]
+    monkeypatch.setattr(child, "run", lambda command, timeout: made.pop(0))
+    monkeypatch.setattr(Session, "wait_for_compiler", lambda self: None)
+    session.prepare_machines()
+    with pytest.raises(PrepareError, match="exit status 2, not 0; it says: dragoman: no"):
+        session.prepare_machines()
 
 
 def test_a_machine_that_ends_with_a_status_says_why():

@@ -22,7 +22,8 @@ def test_counts_become_rows():
     found.add("off", OUTPUT.replace("50", "40"))
     found.add("qemu", OUTPUT.replace("50", "1"))
     loads, switches = found.medians()
-    assert loads == {"name": "loads", "trace": 20, "trace_spread": 0.5, "off": 30, "off_spread": 0, "bare": 50, "bare_spread": 0.1,
+    assert loads == {"name": "loads", "rounds": {"trace": [30, 10], "off": [30], "bare": [50, 50, 40], "qemu": [30]},
+                     "trace": 20, "trace_spread": 0.5, "off": 30, "off_spread": 0, "bare": 50, "bare_spread": 0.1,
                      "qemu": 30, "qemu_spread": 0}
     assert switches["name"] == "switches" and switches["trace"] == 7 and "bare" not in switches
 
@@ -37,7 +38,7 @@ def test_an_expected_run_is_counted():
     said = guests.find(memory.GUEST).expected_output.decode().replace("\n", "\\n")
     found = Rates()
     assert memory.attempt(["/bin/sh", "-c", f"printf '{said}# loads: 12 a second\\n'"], "trace", 20, found.add) == ""
-    assert found.medians() == [{"name": "loads", "trace": 12, "trace_spread": 0}]
+    assert found.medians() == [{"name": "loads", "rounds": {"trace": [12]}, "trace": 12, "trace_spread": 0}]
 
 
 @pytest.fixture(scope="module")

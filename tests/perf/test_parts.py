@@ -18,6 +18,17 @@ def test_threads_that_have_more_time_than_passes_are_scaled_down():
     assert (found["native"], found["calls"], found["end"]) == (0.75, 0.25, 0.5)
 
 
+def test_harts_of_a_machine_are_scaled_down_to_one():
+    """Two of them: six seconds in a run of three."""
+    found = parts.parts(FULL.machines[0].series["stencil"].statistics)
+    assert math.isclose(sum(found.values()), 4.0) and math.isclose(found["end"], 0.5)
+    assert [found[name] for name in ("native", "devices", "waiting", "decode", "stencil")] == [1.0, 0.75, 0.5, 0.125, 0.375]
+    names = [part.name for part in parts.shown([found])]
+    assert "waiting" in names and "calls" not in names and "llvm" in names
+    process = [part.name for part in parts.shown([parts.parts(FULL.results[0].series["stencil"].statistics)])]
+    assert "calls" in process and "devices" not in process
+
+
 def test_a_contender_that_tells_nothing_has_no_parts():
     assert parts.parts({}) == {} and parts.together(FULL.results, "native") == {}
 

@@ -127,7 +127,7 @@ def test_what_is_cut_off_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(("line", "status", "says"), [
-    ("", 2, "the following arguments are required: PROGRAM"), ("--top 0 x", 2, "--top"), ("--engine fast x", 2, "invalid choice"),
+    ("", 2, "which program?"), ("--top 0 x", 2, "--top"), ("--engine fast x", 2, "invalid choice"),
     ("--bogus x", 2, "unrecognized arguments"), ("--json /nowhere/x x", 2, "cannot be written"), ("-o / x", 2, "cannot be written"),
     ("/nowhere/x", 127, "no such file"),
     ("/etc/passwd", 126, "no execute permission"), ("/bin/true", 126, "of this host"), ("x y", 2, "unrecognized"),

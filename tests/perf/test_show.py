@@ -96,7 +96,7 @@ def figures(made: str) -> dict:
 def test_every_figure_has_its_place_and_colours_of_the_page():
     made = page.page(FULL)
     found = figures(made)
-    assert len(found) == 2 + 3 + 1 + 1          # two means, each result, the split of one contender, a curve
+    assert len(found) == 2 + 4 + 2 + 1          # two means, each result, the split of one contender of programs and of a machine, a curve
     colours = set(re.findall(r'"(--[a-z-]+)"', json.dumps(found)))
     for name in found:
         assert made.count(f"id={name} ") == 1
@@ -128,7 +128,7 @@ def test_a_flame_adds_up():
     for parent in ("whole", "run"):
         inside = [value[name] for name, above in zip(flame["ids"], flame["parents"], strict=True) if above == parent]
         assert sum(inside) == value[parent]
-    assert value["whole"] == 45 / 4         # 1 + 2 + ... + 9 quarters
+    assert value["whole"] == len(NAMES) * (len(NAMES) + 1) / 8         # 1 + 2 + ... quarters
     assert flame["ids"][:3] == ["whole", "start", "run"] and flame["ids"][-1] == "end"
 
 

@@ -44,6 +44,29 @@ def test_regions_come_to_use(tmp_path):
     assert found["regions"][0] > found["begun"]
 
 
+@pytest.mark.parametrize("job", ["fork", "exec"])
+def test_of_a_program_that_forks_the_first_process_alone_writes(tmp_path, job):
+    """guests/src/micro.c: each time a clone, in the child an exit or an exec and an exit, and a wait; then a write and an exit."""
+    path, micro, times = tmp_path / "told.json", guests.find("micro").path, 3
+    done = dragoman("run", "--stats-json", str(path), str(micro), job, str(times))
+    assert done.stdout == f"{job} {times}\n", done.stderr
+    text = path.read_text()
+    assert text.count("\n") == 1 and json.loads(text)["counts"]["calls"] <= 2 * times + 2
+    assert json.loads(text)["seconds"]["run"] > 0
+
+
+def test_a_program_that_a_signal_ends_writes_too(tmp_path):
+    guest, path = next(guest for guest in guests.programs() if guest.kind == "fault"), tmp_path / "told.json"
+    assert 128 - dragoman("run", "--stats-json", str(path), str(guest.path)).returncode == guest.expected_status
+    assert json.loads(path.read_text())["counts"]["blocks"] > 0
+
+
+def test_nothing_of_a_process_becomes_a_region_with_count(tmp_path):
+    for options in (["--compiler", "inline", "--threshold", "1"], ["--engine", "region", "--threshold", "1"]):
+        found = told(tmp_path, "--count", *options)
+        assert found["instructions"] > 0 and not found["counts"].get("regions")
+
+
 def test_json():
     value = {"a": {"b": 0.25, "c": 1 << 70}, "d": None, "e": [[1, 2], []], "f": 1e-9}
     assert json.loads(as_json(value)) == value and json.loads(as_json({"x": (1, 2)})) == {"x": [1, 2]}

@@ -27,7 +27,9 @@ EXPECTED = {
     "interrupted": "0\n",
     "forked": "forked\n",
     "relay 3": 4 * WORK,
+    "locked_in": "+" + WORK,
 }
+NO_LANDLOCK = 97            # exit status
 SIDE_BY_SIDE, ONE_AFTER_ANOTHER, UNTIL_TOLD = "787316b4673228b0\n", "8a5ced055a6a40c\n", "+a0359555fd3e4480 cfe437b218b6d434\n"
 
 
@@ -47,7 +49,9 @@ def counts(path: Path) -> dict[str, int]:
 @pytest.mark.parametrize("options", [INLINE, ("--engine", "region"), ("--compiler", "off")], ids=["inline", "region", "off"])
 @pytest.mark.parametrize("case", EXPECTED)
 def test_it_prints_what_a_cpu_would(case, options):
-    done = dragoman("run", *options, str(HOT), *case.split())
+    done = dragoman("run", *options, str(HOT), *case.split(), input="")
+    if case == "locked_in" and done.returncode == NO_LANDLOCK:
+        pytest.skip("this kernel has no landlock")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", EXPECTED[case])
 
 
@@ -58,6 +62,23 @@ def test_under_the_compiler_process(case, store):
         done = dragoman("run", "--threshold", "1", str(HOT), *case.split())
         assert (done.returncode, done.stderr, done.stdout) == (0, "", EXPECTED[case])
         dragoman("cache", "wait", timeout=PATIENCE).check_returncode()
+
+
+@pytest.mark.long
+def test_regions_of_a_program_that_has_locked_itself_in(store, tmp_path):
+    """Its rules are the emulator's, too: the connection to the compiler process is made, and what the store has is taken, before them. The
+    first run asks, and has what was made by when it is told to go on; the second one finds it in the store."""
+    report, told = tmp_path / "report", []
+    for _ in range(2):
+        guest = start("--threshold", "1", "--stats-json", str(report), str(HOT), "locked_in")
+        if not guest.stdout.read(1):
+            assert guest.wait(PATIENCE) == NO_LANDLOCK
+            pytest.skip("this kernel has no landlock")
+        until(lambda: (found := status(store)) is not None and not found["queue"] + found["working"])
+        assert guest.communicate(b"x", timeout=PATIENCE) == (WORK.encode(), b"") and guest.returncode == 0
+        told.append(counts(report))
+    assert told[0]["regions_asked"] >= 1 and told[0]["regions_stored"] == 0 and told[0]["regions"] >= 1
+    assert told[1]["regions_stored"] >= 1
 
 
 @pytest.mark.long

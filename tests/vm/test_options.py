@@ -47,6 +47,7 @@ def test_defaults():
     ("--rtc 0", "rtc", 0), ("--rtc 2000-01-01", "rtc", 946684800), ("--rtc 2000-01-01T00:00:01", "rtc", 946684801),
     ("--engine region", "engine", "region"), ("--compiler off", "compiler", "off"), ("--threshold 3", "threshold", 3),
     ("--code-size 1M", "code_size", 1 << 20), ("--cold", "cold", True), ("--count", "count", True), ("--stats", "stats", True),
+    ("--codemap f", "codemap", b"f"), ("--stats-json f", "stats_file", b"f"), ("--stats-json f", "stats", False),
     ("-d sensitive,mmu -d exec", "log", {"sensitive", "mmu", "exec"}), ("-D f", "log_file", b"f"), ("--log-file f", "log_file", b"f"),
     ("--dfilter 0x80000000+16", "log_ranges", ((0x8000_0000, 0x8000_000F),)),
     ("--accessed trap", "accessed", "trap"), ("--misaligned trap", "misaligned", "trap"),
@@ -74,6 +75,8 @@ def test_firmware_alone_is_enough():
     ("--kernel k --cap 101", "101 is not from"), ("--kernel k --timeout 0", "number of seconds"), ("--kernel k --timeout nan", "number of"),
     ("--kernel k --rtc yesterday", "is not a time"), ("--kernel k --engine fast", "not one of"), ("--kernel k -d strace", "not one of in_asm"),
     ("--kernel k --lockstep region,stencil --engine region", "leave --engine"), ("--kernel k --stats=1", "takes no value"),
+    ("--kernel k --lockstep region,stencil --stats-json f", "leave --lockstep"),
+    ("--kernel k --codemap f -d mmu", "leave -d"), ("--kernel k --codemap f --lockstep region,stencil", "leave -d"),
     ("--root s", "no boot/vmlinu"), ("--root none", "is no folder"), ("--root s --initrd i", "leave --initrd"),
     ("--root s --kernel none", "none: No such file"), ("--root s --kernel k", "no modules there"),
 ])

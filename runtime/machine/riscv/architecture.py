@@ -125,14 +125,14 @@ def entry_text(entry: int) -> str:
     return f"0x{entry:x} (0x{(entry >> 10 & (1 << 44) - 1) << 12:x} {bits})"
 
 
-def exit_rows(hart: Hart) -> list[tuple[str, list[tuple[str, int]]]]:
-    """What a hart's compiled hook has counted: tables of (name, count)."""
+def exit_rows(hart: Hart) -> list[tuple[str, str, list[tuple[str, int]]]]:
+    """What a hart's compiled hook has counted: tables of (name, count), each with a word and a title."""
     def counts(kind: str, names: dict[Any, str]) -> list[tuple[str, int]]:
         return sorted(((text, hart.register(f"stat_{kind}_{key}")) for key, text in names.items()), key=lambda row: -row[1])
-    return [("exits from native code, by reason", counts("exit", {name: name for name in EXITS})),
-            ("sensitive instructions that left native code", counts("system", SYSTEM)),
-            ("sensitive instructions inline (counted with --count)", counts("inline", {name: name for name in INLINE_CSRS})),
-            ("exceptions", counts("trap", TRAPS)), ("interrupts", counts("interrupt", INTERRUPTS))]
+    return [("native", "exits from native code, by reason", counts("exit", {name: name for name in EXITS})),
+            ("sensitive", "sensitive instructions that left native code", counts("system", SYSTEM)),
+            ("inline", "sensitive instructions inline (counted with --count)", counts("inline", {name: name for name in INLINE_CSRS})),
+            ("exceptions", "exceptions", counts("trap", TRAPS)), ("interrupts", "interrupts", counts("interrupt", INTERRUPTS))]
 
 
 def debugging() -> tuple[ModuleType, Callable[[Hart, int], Walk]]:

@@ -43,23 +43,25 @@ def parts(head: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 class CodeMap:
-    """Stands where the engine has its log (dbt/log.py), and among the hooks of process and engine."""
+    """Stands where the engine has its log (dbt/log.py), and among the hooks of engine and process (None: it is a machine's)."""
 
-    def __init__(self, process: Process, fd: int) -> None:
-        self.process, self.engine, self.fd = process, process.engine, fd
+    def __init__(self, engine: Any, fd: int, process: Process | None = None, files: tuple[str, ...] = ()) -> None:
+        """files: of a machine, those that may have symbols of its guest."""
+        self.process, self.engine, self.fd = process, engine, fd
         self.gate = _thread.allocate_lock()     # held while a thread writes; a fork waits for it
         self._reports: dict[int, ctypes.Array[ctypes.c_char]] = {}      # memory by address of the CPU
         self._mapped_anew = True
-        engine = self.engine
         image = engine.image
         self._write(BEGIN, time.monotonic_ns(), json.dumps({
             "interpreter": not engine.control("engine"), "level": engine.options.cpu, "library": image.blobs["library"][0],
             "arena": [engine.control("stencil_start"), engine.control("region_end")], "image": [image.base, image.base + image.size],
-            "memory": process.memory.base, "symbols": image.symbols, "prefix": engine.images.prefix}).encode())
+            "memory": process.memory.base if process is not None else 0, "symbols": image.symbols, "prefix": engine.images.prefix,
+            "inline": engine.inline if process is None else None, "files": files}).encode())
         engine.set_control("ask", ASK_REPORT)
         engine.flush_hooks.append(self.emptied)
-        process.at_end.append(self.records)
-        process.fork_hooks.append(self)
+        if process is not None:
+            process.at_end.append(self.records)
+            process.fork_hooks.append(self)
 
     def _write(self, kind: int, begun: int, content: bytes = b"") -> None:
         data = HEADER.pack(kind, len(content), os.getpid(), _thread.get_native_id(), begun, time.monotonic_ns()) + content
@@ -134,6 +136,7 @@ class CodeMap:
     def child(self, thread: Any) -> None:
         """It has what its parent had until now."""
         self._write(FORKED, time.monotonic_ns(), json.dumps(self._parent).encode())
+        assert self.process is not None
         self.process.at_end.append(self.records)
 
     def done_vfork(self, thread: Any) -> None:
@@ -142,5 +145,14 @@ class CodeMap:
 
 def attach(process: Process, path: bytes) -> None:
     """To a file, which may be there already. Raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    process.engine.log = CodeMap(process, process.files.keep(fd))
+    process.engine.log = CodeMap(process.engine, process.files.keep(_open(path)), process)
+
+
+def of_machine(engine: Any, path: bytes, files: tuple[str, ...]) -> CodeMap:
+    """For a machine's engine, before it has CPUs; `records` is to be called at its end. Raises OSError."""
+    made = engine.log = CodeMap(engine, _open(path), files=files)
+    return made
+
+
+def _open(path: bytes) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
