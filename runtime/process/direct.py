@@ -14,10 +14,17 @@ from dragoman.runtime.process.thread import A0, A7, CALL_SIZE
 ROWS = """
 read -p- | write -p- | pread64 -p-- | pwrite64 -p-- | lseek --- | sched_yield | getrandom p--
 getpid | gettid | getppid | getuid | geteuid | getgid | getegid | clock_gettime -p | gettimeofday pp | clock_getres -p
+close - | dup3 --- | fcntl --- | ioctl --p | getdents64 -p- | ppoll p-pp- | pselect6 -ppppp | getcwd p- | umask - | fadvise64 ----
+ftruncate -- | fsync - | fdatasync - | flock -- | getpgid - | getrusage -p | times p | sched_getaffinity --p | setitimer -pp
+connect -p- | sendto -p--p- | recvfrom -p--pp | getsockname -pp | getpeername -pp | shutdown -- | listen -- | sendfile --p-
+timerfd_settime --pp | timerfd_gettime -p | timer_settime --pp | timer_gettime -p | splice -p-p-- | copy_file_range -p-p--
 nanosleep pp | clock_nanosleep --pp | futex p----- | wait4 -p-p | waitid --p-p | kill -- | tkill -- | tgkill ---
 """
 # Done by compiled functions, or looked at before they are made directly.
-SERVED = {"kill": layout.S_KILL, "tkill": layout.S_KILL, "tgkill": layout.S_TGKILL, "rt_sigprocmask": layout.S_SIGPROCMASK,
+SERVED = {"kill": layout.S_KILL, "tkill": layout.S_KILL, "tgkill": layout.S_TGKILL, "close": layout.S_CLOSE, "dup3": layout.S_DUP3,
+          "fcntl": layout.S_FCNTL, "ioctl": layout.S_IOCTL, "getdents64": layout.S_LIST, "pselect6": layout.S_SELECT,
+          "openat": layout.S_OPEN, "newfstatat": layout.S_STAT, "fstat": layout.S_FSTAT, "faccessat": layout.S_ACCESS,
+          "rt_sigprocmask": layout.S_SIGPROCMASK,
           "rt_sigreturn": layout.S_SIGRETURN, "mmap": layout.S_MMAP, "munmap": layout.S_MUNMAP, "mprotect": layout.S_MPROTECT,
           "brk": layout.S_BRK, "madvise": layout.S_MADVISE}
 

@@ -26,7 +26,7 @@ from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptor
 from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
-from dragoman.runtime.process.native.layout import P_DIRECT, P_SPACE, P_TRAMPOLINE, P_WINDOW, PROCESS_SIZE, Block
+from dragoman.runtime.process.native.layout import P_ALONE, P_DIRECT, P_SPACE, P_TRAMPOLINE, P_WINDOW, PROCESS_SIZE, Block
 from dragoman.runtime.process.signals import CORE_SIGNALS, Signals, bit
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
@@ -116,6 +116,8 @@ class Process:
             self.direct = direct.table(self.memory.size)
             self.block[P_DIRECT] = self.direct.address
             self.block[P_SPACE] = self.memory.table.address
+            self.files.tell(self.block)
+            self.paths.tell(self.block)
             self.hook = self.engine.image.symbols["serve_exit"]
             direct.tell_services(self.block)
         self.debugger: Any = None                       # gdb/debugger.py, with -g
@@ -127,6 +129,7 @@ class Process:
             Chaos(self, options.chaos)
 
     def _no_threads_but_one(self) -> None:
+        self.block[P_ALONE] = 1
         self.ending: Thread | None = None               # the thread that is in exec: all others are to end
         self._ended = _thread.allocate_lock()           # released when a thread ends during exec
         self._ended.acquire()
@@ -199,6 +202,7 @@ class Process:
             if fd not in kept and call(NR["fcntl"], fd, F_GETFD) == FD_CLOEXEC:
                 os.close(fd)
         thread.forget_program()
+        self.block[P_ALONE] = 1
         try:
             self.load(thread, program, arguments, environment, executed_as)
         except (elf.LoadError, OSError) as error:

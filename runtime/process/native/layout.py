@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from dragoman.dbt.host.x86_64 import NOT_MADE
 from dragoman.dbt.state import OFFSET
 from dragoman.runtime.process.riscv64_frame import SIZE
 
@@ -15,16 +16,23 @@ S_THREAD = OFFSET["user2"]              # in the CPU state: address of the threa
 T_MASK, T_HELD, T_STACK, T_STACK_FLAGS, T_STACK_SIZE, T_HOST_MASK, T_PROCESS, T_CALL = range(0, 64, 8)
 T_OUT = T_CALL + 7 * 8
 T_IN = T_OUT + SIZE
-THREAD_SIZE = T_IN + SIZE
+# A path as the guest has it, read in pieces that lie on one page each.
+T_PATH, PATH_MAX, PIECE = T_IN + SIZE, 4096, 256
+THREAD_SIZE = T_PATH + PATH_MAX + PIECE
 
-# --- a process's block: bytes of its window, the code that ends handlers, its DirectTable, its table of areas (mappings.py); for each
-# signal: handler, flags, mask; for each number of a system call: a byte, what serve.py does with it
-P_WINDOW, P_TRAMPOLINE, P_DIRECT, P_SPACE, P_ACTIONS = range(0, 40, 8)
+# --- a process's block: bytes of its window, the code that ends handlers, its DirectTable, its table of areas (mappings.py); the
+# lowest descriptor that is the runtime's, the descriptor of -L's folder or -1, whether that folder is all there is (--rootfs), whether
+# there has been one thread only; for each signal: handler, flags, mask; for each number of a system call: a byte, what serve.py does with it
+P_WINDOW, P_TRAMPOLINE, P_DIRECT, P_SPACE, P_OWN, P_ROOT, P_CONTAINED, P_ALONE, P_ACTIONS = range(0, 72, 8)
 ACTION_SIZE, HIGHEST_SIGNAL = 24, 64
 P_SERVICES = P_ACTIONS + ACTION_SIZE * (HIGHEST_SIGNAL + 1)
 SERVICES = 512
 PROCESS_SIZE = P_SERVICES + SERVICES
-S_NONE, S_KILL, S_TGKILL, S_SIGPROCMASK, S_SIGRETURN, S_MMAP, S_MUNMAP, S_MPROTECT, S_BRK, S_MADVISE = range(10)
+# Looked at, and then made directly; done by native/signals.py, memory.py, files.py.
+S_NONE, S_KILL, S_TGKILL, S_CLOSE, S_DUP3, S_FCNTL, S_IOCTL, S_LIST, S_SELECT, S_LOOKED_AT = range(10)
+S_SIGPROCMASK, S_SIGRETURN, S_MMAP, S_MUNMAP, S_MPROTECT, S_BRK, S_MADVISE = range(10, 17)
+S_OPEN, S_STAT, S_FSTAT, S_ACCESS = range(17, 21)
+NOT_DONE = NOT_MADE                     # no result of any call: Python is to make it
 
 
 class Block:
