@@ -118,8 +118,9 @@ class Process:
             self.block[P_SPACE] = self.memory.table.address
             self.files.tell(self.block)
             self.paths.tell(self.block)
+            self.limits.tell(self.block)
             self.hook = self.engine.image.symbols["serve_exit"]
-            direct.tell_services(self.block)
+            direct.tell_services(self.block, options.cpu)
         self.debugger: Any = None                       # gdb/debugger.py, with -g
         self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent

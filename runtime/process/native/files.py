@@ -11,6 +11,7 @@ from dragoman.dbt.host.system_call import system_call
 from dragoman.dbt.host.x86_64 import IN_CALL
 from dragoman.dbt.state import CACHE
 from dragoman.runtime.process.linux.files import (
+    EINVAL,
     ELOOP,
     ENOENT,
     ENOSYS,
@@ -36,17 +37,18 @@ from dragoman.runtime.process.native.layout import (
     P_CONTAINED,
     P_OWN,
     P_ROOT,
+    P_WINDOW,
     PATH_MAX,
     PIECE,
     T_CALL,
     T_IN,
     T_PATH,
 )
-from dragoman.runtime.process.native.signals import A0, A1, A2, A3, C_NATIVES, EFAULT, N_SAFE_CALL, S_CACHE, copy_in, copy_out
+from dragoman.runtime.process.native.signals import A0, A1, A2, A3, C_NATIVES, EFAULT, N_SAFE_CALL, S_BASE, S_CACHE, copy_in, copy_out
 
 C_STOP = CACHE["stop"]
-OPENAT, OPENAT2, FSTAT, NEWFSTATAT, FACCESSAT, FACCESSAT2, CLOSE, FSTATFS = (
-    NR[name] for name in ("openat", "openat2", "fstat", "newfstatat", "faccessat", "faccessat2", "close", "fstatfs"))
+OPENAT, OPENAT2, FSTAT, NEWFSTATAT, FACCESSAT, FACCESSAT2, CLOSE, FSTATFS, READLINKAT = (
+    NR[name] for name in ("openat", "openat2", "fstat", "newfstatat", "faccessat", "faccessat2", "close", "fstatfs", "readlinkat"))
 AT_NO_AUTOMOUNT, HOW_SIZE, STAT_SIZE = 0x800, HOW.size, GENERIC.size
 STAT_FLAGS = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH
 T_HOW = T_IN + 256              # behind the host's struct stat
@@ -232,3 +234,21 @@ def access_path(state: int, thread: int, process: int) -> int:
     result = make_call(state, thread, FACCESSAT2, found, thread + T_PATH, load64(state + A2), AT_EMPTY_PATH)
     system_call(CLOSE, found, 0, 0, 0, 0, 0)
     return NOT_DONE if result == -ENOSYS else result
+
+
+@compiled("i8(i8,i8,i8)")
+def read_link(state: int, thread: int, process: int) -> int:
+    """readlinkat."""
+    buffer, size = load64(state + A2), load64(state + A3)
+    if below(buffer, load64(process + P_WINDOW)) == 0 or take_path(state, thread, load64(state + A1)) < 0:
+        return NOT_DONE
+    found = look_up(state, thread, process, 0)
+    if found == NOT_DONE:
+        return NOT_DONE
+    buffer += load64(state + S_BASE)
+    if found < 0:
+        return make_call(state, thread, READLINKAT, load64(state + A0), thread + T_PATH, buffer, size)
+    store8(thread + T_PATH, 0)
+    result = make_call(state, thread, READLINKAT, found, thread + T_PATH, buffer, size)
+    system_call(CLOSE, found, 0, 0, 0, 0, 0)
+    return -EINVAL if result == -ENOENT else result     # a descriptor that is no link

@@ -6,6 +6,8 @@ from dragoman.dbt.compiled import below, compiled, fetch_add, load8, load64, sto
 from dragoman.dbt.host.calls import SIG_IGN
 from dragoman.dbt.host.x86_64 import DIRECT_COUNT, HOOK_NOT_MINE
 from dragoman.dbt.state import CACHE, EXITS, OFFSET, X
+from dragoman.runtime.process.linux.limits import COUNT as LIMITS
+from dragoman.runtime.process.native.actions import change_action
 from dragoman.runtime.process.native.files import (
     access_path,
     is_own,
@@ -13,6 +15,7 @@ from dragoman.runtime.process.native.files import (
     open_file,
     plain_control,
     plain_request,
+    read_link,
     stat_descriptor,
     stat_path,
 )
@@ -22,7 +25,9 @@ from dragoman.runtime.process.native.layout import (
     NOT_DONE,
     P_ACTIONS,
     P_DIRECT,
+    P_LIMITED,
     P_SERVICES,
+    S_ACCESS,
     S_BRK,
     S_CLOSE,
     S_DUP3,
@@ -30,6 +35,8 @@ from dragoman.runtime.process.native.layout import (
     S_FSTAT,
     S_IOCTL,
     S_KILL,
+    S_LIMIT,
+    S_LINK,
     S_LIST,
     S_LOOKED_AT,
     S_MADVISE,
@@ -38,6 +45,7 @@ from dragoman.runtime.process.native.layout import (
     S_MUNMAP,
     S_NONE,
     S_OPEN,
+    S_SIGACTION,
     S_SIGPROCMASK,
     S_SIGRETURN,
     S_STAT,
@@ -54,6 +62,7 @@ from dragoman.runtime.process.native.memory import (
     unmap_memory,
 )
 from dragoman.runtime.process.native.signals import A0, A1, A2, A5, S_PENDING, change_mask, deliver_noted, return_from_handler
+from dragoman.runtime.process.native.start import serve_start
 from dragoman.runtime.process.thread import A7, CALL_SIZE
 
 S_REASON, S_PC, S_CACHE, S_POLLED = OFFSET["exit_reason"], OFFSET["pc"], OFFSET["cache"], OFFSET["polled"]
@@ -105,10 +114,14 @@ def serve_call(state: int, thread: int, process: int, service: int) -> int:
         return GO_ON
     if service == S_SIGPROCMASK:
         result = change_mask(state, thread)
+    elif service == S_SIGACTION:
+        result = change_action(state, thread, process)
     elif service <= S_MADVISE:
         result = serve_memory(state, process, service)
-    else:
+    elif service <= S_LINK:
         result = serve_files(state, thread, process, service)
+    else:
+        result = serve_start(state, thread, process, service)
     if result == NOT_DONE:
         return TO_PYTHON
     store64(state + A0, result)
@@ -134,6 +147,8 @@ def may_be_direct(state: int, thread: int, process: int, service: int) -> int:
         return plain_request(process, first, second)
     if service == S_LIST:
         return lists_no_descriptors(state, thread, first)
+    if service == S_LIMIT:
+        return 1 if first == 0 and load64(state + A2) == 0 and 0 <= second < LIMITS and load64(process + P_LIMITED) & 1 << second == 0 else 0
     return 1 if load64(state + A5) == 0 else 0          # pselect6's mask is a pointer to a pointer
 
 
@@ -144,7 +159,9 @@ def serve_files(state: int, thread: int, process: int, service: int) -> int:
         return open_file(state, thread, process)
     if service == S_STAT:
         return stat_path(state, thread, process)
-    return stat_descriptor(state, thread) if service == S_FSTAT else access_path(state, thread, process)
+    if service == S_FSTAT:
+        return stat_descriptor(state, thread)
+    return access_path(state, thread, process) if service == S_ACCESS else read_link(state, thread, process)
 
 
 @compiled("i8(i8,i8,i8)")
