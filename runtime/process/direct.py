@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.host.calls import DirectTable
+from dragoman.dbt.host.calls import DirectTable, clock_address
 from dragoman.dbt.host.x86_64 import DIRECT, POINTERS_AT, WAITS_ON_WORD
 from dragoman.dbt.state import register_offset
 from dragoman.runtime.process.linux.generic import NUMBER
@@ -27,7 +27,7 @@ kill KILL  tkill KILL  tgkill TGKILL  close CLOSE  dup3 DUP3  fcntl FCNTL  ioctl
 rt_sigprocmask SIGPROCMASK  rt_sigaction SIGACTION  rt_sigreturn SIGRETURN
 mmap MMAP  munmap MUNMAP  mprotect MPROTECT  brk BRK  madvise MADVISE
 openat OPEN  newfstatat STAT  fstat FSTAT  faccessat ACCESS  readlinkat LINK
-set_tid_address TID_ADDRESS  set_robust_list ROBUST  riscv_hwprobe HWPROBE  uname UNAME  rseq ABSENT
+set_tid_address TID_ADDRESS  set_robust_list ROBUST  riscv_hwprobe HWPROBE  uname UNAME  rseq ABSENT  clock_gettime CLOCK
 """.split())] * 2)}
 
 
@@ -49,5 +49,6 @@ def tell_services(block: layout.Block, cpu: str) -> None:
     for name, service in SERVED.items():
         at = layout.P_SERVICES + numbers[name]
         block[at] |= service << 8 * (at % 8)
+    block[layout.P_CLOCK] = clock_address()
     for key in range(layout.HWPROBE_KEYS):
         block[layout.P_HWPROBE + 8 * key] = hwprobe(cpu, key) or 0

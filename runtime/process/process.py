@@ -10,17 +10,11 @@ from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.memory_model import BEYOND
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import (
-    MAP_ANONYMOUS,
-    MAP_PRIVATE,
     PAGE,
-    PROT_EXEC,
-    PROT_READ,
-    PROT_WRITE,
     GuestFault,
     WindowError,
 )
 from dragoman.runtime.process import elf, shown, stack
-from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
@@ -72,7 +66,6 @@ class Process:
         self.block = Block(PROCESS_SIZE)                # what compiled functions read
         self.block[P_WINDOW] = self.memory.size
         self.signals = Signals(self.host, self.block)
-        self.trampoline = 0
         self.image: elf.Image = elf.Image(b"")
         self.threads: dict[int, Thread] = {}
         self.leaving: set[int] = set()                  # host threads whose guest thread has ended; some are gone
@@ -172,19 +165,11 @@ class Process:
         image = stack.prepare(self.memory, program, arguments, environment, executed_as, size)
         image.path = self.paths.shown(image.path)
         self.image = self.paths.image = image
-        self.trampoline = self.block[P_TRAMPOLINE] = self._map_trampoline()
+        self.block[P_TRAMPOLINE] = image.trampoline
         cpu = thread.cpu
         cpu.reset_registers()
         cpu.x[SP], cpu.pc = image.stack_pointer, image.start
         shown.show(self.memory, image, executed_as)
-
-    def _map_trampoline(self) -> int:
-        address = self.memory.map(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
-        if address < 0:
-            raise elf.LoadError("no room for the signal trampoline", -address)
-        self.memory.write(address, frame.TRAMPOLINE)
-        self.memory.protect(address, PAGE, PROT_READ | PROT_EXEC)
-        return address
 
     def replace(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],
                 environment: tuple[bytes, ...], executed_as: bytes) -> None:

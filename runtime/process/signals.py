@@ -181,7 +181,7 @@ def enter(thread: Thread, number: int, info: bytes) -> None:
     except GuestFault:
         refuse_frame(thread, number, at)
         return
-    frame.enter(cpu, handler & ~1, number, at, process.trampoline)
+    frame.enter(cpu, handler & ~1, number, at, process.image.trampoline)
     if enters and stack_flags & SS_AUTODISARM:
         thread.stack = NO_STACK
     thread.mask |= mask | (0 if flags & SA_NODEFER else bit(number))

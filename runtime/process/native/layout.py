@@ -33,7 +33,8 @@ P_KNOWN, P_CAUGHT, P_ON_SIGNAL, P_ON_FAULT, P_RESTORE = range(72, 112, 8)
 # what riscv_hwprobe says, by key; for each signal: handler, flags, mask; for each number of a system call: a byte, what serve.py does with it
 HWPROBE_KEYS = 10
 P_HWPROBE = 112
-P_ACTIONS = P_HWPROBE + 8 * HWPROBE_KEYS
+P_CLOCK = P_HWPROBE + 8 * HWPROBE_KEYS  # clock_gettime of the host's libc, which needs no call of the kernel mostly
+P_ACTIONS = P_CLOCK + 8
 ACTION_SIZE, HIGHEST_SIGNAL = 24, 64
 P_SERVICES = P_ACTIONS + ACTION_SIZE * (HIGHEST_SIGNAL + 1)
 SERVICES = 512
@@ -42,7 +43,7 @@ PROCESS_SIZE = P_SERVICES + SERVICES
 S_NONE, S_KILL, S_TGKILL, S_CLOSE, S_DUP3, S_FCNTL, S_IOCTL, S_LIST, S_SELECT, S_LIMIT, S_LOOKED_AT = range(11)
 S_SIGPROCMASK, S_SIGACTION, S_SIGRETURN, S_MMAP, S_MUNMAP, S_MPROTECT, S_BRK, S_MADVISE = range(11, 19)
 S_OPEN, S_STAT, S_FSTAT, S_ACCESS, S_LINK = range(19, 24)
-S_TID_ADDRESS, S_ROBUST, S_HWPROBE, S_UNAME, S_ABSENT = range(24, 29)
+S_TID_ADDRESS, S_ROBUST, S_HWPROBE, S_UNAME, S_ABSENT, S_CLOCK = range(24, 30)
 NOT_DONE = NOT_MADE                     # no result of any call: Python is to make it
 
 

@@ -29,6 +29,7 @@ from dragoman.runtime.process.native.layout import (
     P_SERVICES,
     S_ACCESS,
     S_BRK,
+    S_CLOCK,
     S_CLOSE,
     S_DUP3,
     S_FCNTL,
@@ -62,7 +63,7 @@ from dragoman.runtime.process.native.memory import (
     unmap_memory,
 )
 from dragoman.runtime.process.native.signals import A0, A1, A2, A5, S_PENDING, change_mask, deliver_noted, return_from_handler
-from dragoman.runtime.process.native.start import serve_start
+from dragoman.runtime.process.native.start import read_clock, serve_start
 from dragoman.runtime.process.thread import A7, CALL_SIZE
 
 S_REASON, S_PC, S_CACHE, S_POLLED = OFFSET["exit_reason"], OFFSET["pc"], OFFSET["cache"], OFFSET["polled"]
@@ -112,7 +113,11 @@ def serve_call(state: int, thread: int, process: int, service: int) -> int:
             return TO_PYTHON
         fetch_add(load64(process + P_DIRECT) + DIRECT_COUNT, 1)
         return GO_ON
-    if service == S_SIGPROCMASK:
+    if service == S_CLOCK:
+        result = read_clock(state, thread, process)
+        if result == NOT_DONE:
+            return HOOK_NOT_MINE
+    elif service == S_SIGPROCMASK:
         result = change_mask(state, thread)
     elif service == S_SIGACTION:
         result = change_action(state, thread, process)

@@ -1,8 +1,8 @@
-"""What programs ask for as they start, in compiled code."""
+"""What programs ask for as they start, and the time, in compiled code."""
 
 from __future__ import annotations
 
-from dragoman.dbt.compiled import below, compiled, load64, store8, store64
+from dragoman.dbt.compiled import below, call2, compiled, load64, store8, store64
 from dragoman.dbt.host.system_call import system_call
 from dragoman.runtime.process.futex import HEAD_SIZE
 from dragoman.runtime.process.linux.files import EINVAL, ENOSYS
@@ -11,6 +11,7 @@ from dragoman.runtime.process.linux.riscv64 import MACHINE
 from dragoman.runtime.process.native.layout import (
     HWPROBE_KEYS,
     NOT_DONE,
+    P_CLOCK,
     P_HWPROBE,
     S_HWPROBE,
     S_ROBUST,
@@ -24,7 +25,7 @@ from dragoman.runtime.process.native.signals import A0, A1, A2, A3, A4, EFAULT, 
 
 GETTID, UNAME = NR["gettid"], NR["uname"]
 UTS_FIELD, RISCV64 = 65, int.from_bytes(MACHINE, "little")      # of struct new_utsname: its fields are as long
-MOST_PAIRS, PAIR_SIZE = 64, 16
+MOST_PAIRS, PAIR_SIZE, TIMESPEC_SIZE = 64, 16, 16
 
 
 @compiled("i8(i8,i8,i8,i8)")
@@ -71,3 +72,12 @@ def probe_hardware(state: int, thread: int, process: int) -> int:
         if copy_out(state, thread, pairs + PAIR_SIZE * at, here, PAIR_SIZE) != 0:
             return -EFAULT
     return 0
+
+
+@compiled("i8(i8,i8,i8)")
+def read_clock(state: int, thread: int, process: int) -> int:
+    """clock_gettime: 0, or NOT_DONE: the call is to say what is wrong."""
+    here = thread + T_IN
+    if call2(load64(process + P_CLOCK), load64(state + A0), here) & 0xFFFF_FFFF != 0:
+        return NOT_DONE
+    return NOT_DONE if copy_out(state, thread, load64(state + A1), here, TIMESPEC_SIZE) != 0 else 0
