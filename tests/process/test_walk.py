@@ -12,6 +12,7 @@ from tests.process.binaries import HERE, check_source, needs_compiler
 
 WALK, LOOKUPS, ACTIONS = (str(HERE / name) for name in ("walk", "lookups", "actions"))
 STEPS = "300"
+LINKS = {"relative": "a/g", "absolute": "/a/g", "loop": "loop", "dangling": "none", "folder": "a", "out": "../../../../../../a/g"}
 SEEDS = [str(seed) for seed in range(1, 7)]
 
 
@@ -41,7 +42,7 @@ def make_tree(folder: Path) -> Path:
     (folder / "f").write_text("hello\n")
     (folder / "a/g").write_text("good\n")
     os.mkfifo(folder / "pipe")
-    for name, to in {"relative": "a/g", "absolute": "/a/g", "loop": "loop", "dangling": "none", "folder": "a", "out": "../../../../../../a/g"}.items():
+    for name, to in LINKS.items():
         (folder / name).symlink_to(to)
     return folder
 
