@@ -28,6 +28,7 @@ rt_sigprocmask SIGPROCMASK  rt_sigaction SIGACTION  rt_sigreturn SIGRETURN
 mmap MMAP  munmap MUNMAP  mprotect MPROTECT  brk BRK  madvise MADVISE
 openat OPEN  newfstatat STAT  fstat FSTAT  faccessat ACCESS  readlinkat LINK
 set_tid_address TID_ADDRESS  set_robust_list ROBUST  riscv_hwprobe HWPROBE  uname UNAME  rseq ABSENT  clock_gettime CLOCK
+readv READV  writev WRITEV  epoll_ctl EPOLL_CTL  epoll_pwait EPOLL_PWAIT
 """.split())] * 2)}
 
 
@@ -52,3 +53,10 @@ def tell_services(block: layout.Block, cpu: str) -> None:
     block[layout.P_CLOCK] = clock_address()
     for key in range(layout.HWPROBE_KEYS):
         block[layout.P_HWPROBE + 8 * key] = hwprobe(cpu, key) or 0
+
+
+def leave_out(table: DirectTable, block: layout.Block, name: str) -> None:
+    """This call comes to Python from now on."""
+    table.leave_out(NUMBER[name])
+    at = layout.P_SERVICES + NUMBER[name]
+    block[at] &= ~(0xFF << 8 * (at % 8))

@@ -39,11 +39,12 @@ ACTION_SIZE, HIGHEST_SIGNAL = 24, 64
 P_SERVICES = P_ACTIONS + ACTION_SIZE * (HIGHEST_SIGNAL + 1)
 SERVICES = 512
 PROCESS_SIZE = P_SERVICES + SERVICES
-# Looked at, and then made directly; done by native/signals.py and actions.py, memory.py, files.py, start.py.
+# Looked at, and then made directly; done by native/signals.py and actions.py, memory.py, files.py, start.py, vectors.py.
 S_NONE, S_KILL, S_TGKILL, S_CLOSE, S_DUP3, S_FCNTL, S_IOCTL, S_LIST, S_SELECT, S_LIMIT, S_LOOKED_AT = range(11)
 S_SIGPROCMASK, S_SIGACTION, S_SIGRETURN, S_MMAP, S_MUNMAP, S_MPROTECT, S_BRK, S_MADVISE = range(11, 19)
 S_OPEN, S_STAT, S_FSTAT, S_ACCESS, S_LINK = range(19, 24)
 S_TID_ADDRESS, S_ROBUST, S_HWPROBE, S_UNAME, S_ABSENT, S_CLOCK = range(24, 30)
+S_READV, S_WRITEV, S_EPOLL_CTL, S_EPOLL_PWAIT = range(30, 34)
 NOT_DONE = NOT_MADE                     # no result of any call: Python is to make it
 
 

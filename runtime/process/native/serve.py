@@ -64,6 +64,7 @@ from dragoman.runtime.process.native.memory import (
 )
 from dragoman.runtime.process.native.signals import A0, A1, A2, A5, S_PENDING, change_mask, deliver_noted, return_from_handler
 from dragoman.runtime.process.native.start import read_clock, serve_start
+from dragoman.runtime.process.native.vectors import serve_vectors
 from dragoman.runtime.process.thread import A7, CALL_SIZE
 
 S_REASON, S_PC, S_CACHE, S_POLLED = OFFSET["exit_reason"], OFFSET["pc"], OFFSET["cache"], OFFSET["polled"]
@@ -125,6 +126,8 @@ def serve_call(state: int, thread: int, process: int, service: int) -> int:
         result = serve_memory(state, process, service)
     elif service <= S_LINK:
         result = serve_files(state, thread, process, service)
+    elif service > S_CLOCK:
+        result = serve_vectors(state, thread, process, service)
     else:
         result = serve_start(state, thread, process, service)
     if result == NOT_DONE:
