@@ -78,8 +78,18 @@ def make_call(state: int, thread: int, number: int, a: int, b: int, c: int, d: i
 
 @compiled("i8(i8,i8)")
 def is_own(process: int, fd: int) -> int:
-    """Whether a descriptor may be one of the runtime's."""
-    return 1 - below(fd & 0xFFFF_FFFF, load64(process + P_OWN))
+    """Whether a descriptor may be one of the runtime's; AT_FDCWD is none."""
+    fd &= 0xFFFF_FFFF
+    return 1 if load64(process + P_OWN) <= fd < 1 << 31 else 0
+
+
+@compiled("i8(i8,i8,i8)")
+def names_own(state: int, process: int, places: int) -> int:
+    """Whether one of these arguments may be a descriptor of the runtime's."""
+    for n in range(6):
+        if places >> n & 1 != 0 and is_own(process, load64(state + A0 + 8 * n)) != 0:
+            return 1
+    return 0
 
 
 @compiled("i8(i8,i8,i8)")

@@ -38,7 +38,8 @@ P_ACTIONS = P_CLOCK + 8
 ACTION_SIZE, HIGHEST_SIGNAL = 24, 64
 P_SERVICES = P_ACTIONS + ACTION_SIZE * (HIGHEST_SIGNAL + 1)
 SERVICES = 512
-PROCESS_SIZE = P_SERVICES + SERVICES
+P_GUARDED = P_SERVICES + SERVICES       # for each number: its arguments that may not be one of the runtime's descriptors, a bit for each
+PROCESS_SIZE = P_GUARDED + SERVICES
 # Looked at, and then made directly; done by native/signals.py and actions.py, memory.py, files.py, start.py, vectors.py.
 S_NONE, S_KILL, S_TGKILL, S_CLOSE, S_DUP3, S_FCNTL, S_IOCTL, S_LIST, S_SELECT, S_LIMIT, S_LOOKED_AT = range(11)
 S_SIGPROCMASK, S_SIGACTION, S_SIGRETURN, S_MMAP, S_MUNMAP, S_MPROTECT, S_BRK, S_MADVISE = range(11, 19)

@@ -12,6 +12,7 @@ from dragoman.runtime.process.native.files import (
     access_path,
     is_own,
     lists_no_descriptors,
+    names_own,
     open_file,
     plain_control,
     plain_request,
@@ -25,6 +26,7 @@ from dragoman.runtime.process.native.layout import (
     NOT_DONE,
     P_ACTIONS,
     P_DIRECT,
+    P_GUARDED,
     P_LIMITED,
     P_SERVICES,
     S_ACCESS,
@@ -63,7 +65,7 @@ from dragoman.runtime.process.native.memory import (
     unmap_memory,
 )
 from dragoman.runtime.process.native.signals import A0, A1, A2, A5, S_PENDING, change_mask, deliver_noted, return_from_handler
-from dragoman.runtime.process.native.start import read_clock, serve_start
+from dragoman.runtime.process.native.start import serve_start, tell_time
 from dragoman.runtime.process.native.vectors import serve_vectors
 from dragoman.runtime.process.thread import A7, CALL_SIZE
 
@@ -83,6 +85,9 @@ def serve_exit(state: int) -> int:
         process = load64(thread + T_PROCESS)
         service = load8(process + P_SERVICES + number) if 0 <= number < SERVICES else S_NONE
         if load64(state + S_PENDING) == 0:
+            guarded = load8(process + P_GUARDED + number) if 0 <= number < SERVICES else 0
+            if guarded != 0 and names_own(state, process, guarded) != 0:
+                return TO_PYTHON
             if service == S_NONE:
                 return HOOK_NOT_MINE
             done = serve_call(state, thread, process, service)
@@ -115,7 +120,7 @@ def serve_call(state: int, thread: int, process: int, service: int) -> int:
         fetch_add(load64(process + P_DIRECT) + DIRECT_COUNT, 1)
         return GO_ON
     if service == S_CLOCK:
-        result = read_clock(state, thread, process)
+        result = tell_time(state, thread, process)
         if result == NOT_DONE:
             return HOOK_NOT_MINE
     elif service == S_SIGPROCMASK:

@@ -75,7 +75,7 @@ def probe_hardware(state: int, thread: int, process: int) -> int:
 
 
 @compiled("i8(i8,i8,i8)")
-def read_clock(state: int, thread: int, process: int) -> int:
+def tell_time(state: int, thread: int, process: int) -> int:
     """clock_gettime: 0, or NOT_DONE: the call is to say what is wrong."""
     here = thread + T_IN
     if call2(load64(process + P_CLOCK), load64(state + A0), here) & 0xFFFF_FFFF != 0:
