@@ -131,7 +131,7 @@ def take_path(state: int, thread: int, address: int) -> int:
 
 
 @compiled("i8(i8,i8)")
-def place_of(process: int, path: int) -> int:
+def place_of_path(process: int, path: int) -> int:
     """Where a path is looked for: Paths in_root, and what open and find have made of some by then."""
     if load8(path) != SLASH:
         return ON_HOST
@@ -160,7 +160,7 @@ def open_in_root(state: int, thread: int, process: int, flags: int) -> int:
 def open_file(state: int, thread: int, process: int) -> int:
     """openat. Where descriptors run out Python imports what it may still need."""
     flags, path = load64(state + A2), thread + T_PATH
-    where = place_of(process, path) if take_path(state, thread, load64(state + A1)) >= 0 else PYTHONS
+    where = place_of_path(process, path) if take_path(state, thread, load64(state + A1)) >= 0 else PYTHONS
     if where == PYTHONS or (where == UNDER_ROOT and flags & (O_CREAT | O_TMPFILE) != 0):
         return NOT_DONE
     if where == UNDER_ROOT:
@@ -177,7 +177,7 @@ def open_file(state: int, thread: int, process: int) -> int:
 @compiled("i8(i8,i8,i8,i8)")
 def look_up(state: int, thread: int, process: int, follow: int) -> int:
     """Of the path that was taken: a descriptor, to be closed; -ENOENT: it is to be looked for on the host; NOT_DONE."""
-    where = place_of(process, thread + T_PATH)
+    where = place_of_path(process, thread + T_PATH)
     if where == ON_HOST:
         return -ENOENT
     # A descriptor that is there for a moment: no other thread may fork, or meet it, meanwhile.
