@@ -175,7 +175,7 @@ def open_file(state: int, thread: int, process: int) -> int:
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def look_up(state: int, thread: int, process: int, follow: int) -> int:
+def find_path(state: int, thread: int, process: int, follow: int) -> int:
     """Of the path that was taken: a descriptor, to be closed; -ENOENT: it is to be looked for on the host; NOT_DONE."""
     where = place_of_path(process, thread + T_PATH)
     if where == ON_HOST:
@@ -195,7 +195,7 @@ def stat_path(state: int, thread: int, process: int) -> int:
     address, flags = load64(state + A1), load64(state + A3)
     if address == 0 or flags & ~STAT_FLAGS != 0 or take_path(state, thread, address) < 0:
         return NOT_DONE
-    found = look_up(state, thread, process, 1 if flags & AT_SYMLINK_NOFOLLOW == 0 else 0)
+    found = find_path(state, thread, process, 1 if flags & AT_SYMLINK_NOFOLLOW == 0 else 0)
     if found == NOT_DONE:
         return NOT_DONE
     if found < 0:
@@ -235,7 +235,7 @@ def access_path(state: int, thread: int, process: int) -> int:
     """faccessat."""
     if take_path(state, thread, load64(state + A1)) < 0:
         return NOT_DONE
-    found = look_up(state, thread, process, 1)
+    found = find_path(state, thread, process, 1)
     if found == NOT_DONE:
         return NOT_DONE
     if found < 0:
@@ -252,7 +252,7 @@ def read_link(state: int, thread: int, process: int) -> int:
     buffer, size = load64(state + A2), load64(state + A3)
     if below(buffer, load64(process + P_WINDOW)) == 0 or take_path(state, thread, load64(state + A1)) < 0:
         return NOT_DONE
-    found = look_up(state, thread, process, 0)
+    found = find_path(state, thread, process, 0)
     if found == NOT_DONE:
         return NOT_DONE
     buffer += load64(state + S_BASE)
