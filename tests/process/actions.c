@@ -1,8 +1,9 @@
-/* A random walk over the actions of signals: argv[1] a seed, argv[2] how many steps. Prints each result, and what the kernel says of it.
+/* A random walk over the actions of signals: argv[1] a seed, argv[2] how many steps, argv[3] if exec is to follow. Prints each result, and what the kernel says of it.
  *
  * riscv64-linux-gnu-gcc -O2 -std=gnu17 -static -pthread -s -Wl,--build-id=none -march=rv64gc -mabi=lp64d -fno-pie */
 #include "cases.h"
 #include <poll.h>
+#include <sys/stat.h>
 
 enum { RESTORER = 0x04000000 };                     /* a flag of x86-64's */
 static unsigned long state;
@@ -57,6 +58,25 @@ static void waits(int flags) {                      /* poll is never made again 
         sigprocmask(SIG_SETMASK, &none, NULL);
     }
 }
+static void opens(int flags) {                      /* a pipe's other end: interrupted, or opened anew behind the handler */
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = rang, .sa_flags = flags}, NULL);
+    must(mkfifo("waits", 0600) == 0);
+    pid_t child = born();
+    if (child == 0) nap(200), _exit(open("waits", O_WRONLY) < 0);
+    ualarm(50000, 0);
+    int fd = open("waits", O_RDONLY);
+    printf("open %s\n", fd < 0 ? strerrorname_np(errno) : "done");
+    if (fd < 0) must((fd = open("waits", O_RDONLY)) >= 0);
+    must(reap(child) == 0 && close(fd) == 0 && unlink("waits") == 0);
+}
+static void *blocked(void *name) { return (void *)(long)open(name, O_RDONLY); }
+static void ends(char **words) {                    /* a thread that waits there does not hold up exec, nor the end */
+    must(mkfifo("waits", 0600) == 0);
+    start(blocked, "waits"), nap(50);
+    unlink("waits");
+    fflush(stdout);
+    if (words[3]) execl("/proc/self/exe", words[0], words[1], "0", NULL);
+}
 int main(int count, char **words) {
     state = strtoul(words[1], NULL, 0) * 2654435761u + 88172645463325252u;
     setvbuf(stdout, malloc(1 << 16), _IOFBF, 1 << 16);
@@ -65,7 +85,7 @@ int main(int count, char **words) {
     FILE *status = fopen("/proc/self/status", "r");
     while (fgets(line, sizeof line, status)) if (!strncmp(line, "SigI", 4) || !strncmp(line, "SigC", 4)) printf("%s", line);
     signal(SIGALRM, SIG_DFL);
-    waits(0), waits(SA_RESTART);
+    waits(0), waits(SA_RESTART), opens(0), opens(SA_RESTART), ends(words);
     printf("%ld %ld\n", (long)syscall(SYS_rt_sigaction, SIGUSR1, 8, NULL, 8), (long)syscall(SYS_rt_sigaction, SIGUSR1, NULL, -1L, 8));
     printf("%ld\n", (long)syscall(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 4));
     return 0;

@@ -84,7 +84,9 @@ def test_files_as_the_kernel_has_them(tmp_path):
 @needs_gcc
 def test_actions_of_signals(tmp_path):
     for seed in SEEDS:
-        assert say(ACTIONS, seed, STEPS) == say_in_python(ACTIONS, seed, STEPS) == native("actions", seed, STEPS, folder=tmp_path)
+        words = (seed, STEPS, "exec")
+        of_kernel = native("actions", *words, folder=tmp_path, tree=tmp_path)
+        assert say(ACTIONS, *words, folder=tmp_path) == say_in_python(ACTIONS, *words, folder=tmp_path) == of_kernel
 
 
 @needs_compiler

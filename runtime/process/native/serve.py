@@ -8,11 +8,10 @@ from dragoman.dbt.host.x86_64 import DIRECT_COUNT, HOOK_NOT_MINE
 from dragoman.dbt.state import CACHE, EXITS, OFFSET, X
 from dragoman.runtime.process.linux.limits import COUNT as LIMITS
 from dragoman.runtime.process.native.actions import change_action
+from dragoman.runtime.process.native.calls import is_own, names_own
 from dragoman.runtime.process.native.files import (
     access_path,
-    is_own,
     lists_no_descriptors,
-    names_own,
     open_file,
     plain_control,
     plain_request,

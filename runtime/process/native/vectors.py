@@ -8,7 +8,7 @@ from __future__ import annotations
 from dragoman.dbt.compiled import below, compiled, load32, load32s, load64, store32, store64
 from dragoman.runtime.process.linux.host import NR
 from dragoman.runtime.process.linux.polling import EPOLL_CTL_DEL, GENERIC_EVENT, HOST_EVENT
-from dragoman.runtime.process.native.files import make_call
+from dragoman.runtime.process.native.calls import make_call
 from dragoman.runtime.process.native.layout import NOT_DONE, P_WINDOW, S_EPOLL_CTL, S_READV, S_WRITEV, T_CALL, T_IN, T_PATH
 from dragoman.runtime.process.native.signals import A0, A1, A2, A3, A4, A5, EFAULT, S_BASE, copy_in, copy_out
 
