@@ -84,7 +84,7 @@ int main(int count, char **words) {
     char line[256];
     FILE *status = fopen("/proc/self/status", "r");
     while (fgets(line, sizeof line, status)) if (!strncmp(line, "SigI", 4) || !strncmp(line, "SigC", 4)) printf("%s", line);
-    signal(SIGALRM, SIG_DFL);
+    signal(SIGALRM, SIG_DFL), signal(SIGCHLD, SIG_DFL);
     waits(0), waits(SA_RESTART), opens(0), opens(SA_RESTART), ends(words);
     printf("%ld %ld\n", (long)syscall(SYS_rt_sigaction, SIGUSR1, 8, NULL, 8), (long)syscall(SYS_rt_sigaction, SIGUSR1, NULL, -1L, 8));
     printf("%ld\n", (long)syscall(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 4));
