@@ -24,6 +24,11 @@ _SAFE_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 _SAFE_CALL_HELD = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 
 
+def clock_address() -> int:
+    """Of libc's clock_gettime(clock, timespec)."""
+    return ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
+
+
 class DirectTable:
     """System calls that native code makes without Python: see x86_64.DIRECT_TABLE. Shared by a process's threads."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-PLAIN, HEAP, STACK = 0, 1, 2   # kinds of area that /proc/self/maps names
+PLAIN, HEAP, STACK, VDSO = 0, 1, 2, 4   # kinds of area that /proc/self/maps names
 GROWS = 3                      # downwards, when somebody touches what is below it (MAP_GROWSDOWN)
 
 # --- the table: words, then rows of four words: start, end, what (protection | SHARED | kind << KIND_AT), nothing

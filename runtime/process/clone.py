@@ -19,6 +19,7 @@ from dragoman.dbt.imports import IMPORTS
 from dragoman.runtime.memory.window import GuestFault, forget_buffers
 from dragoman.runtime.process.linux.host import NR, call, fork
 from dragoman.runtime.process.linux.table import NOT_MADE, import_common, syscall
+from dragoman.runtime.process.native.layout import P_ALONE
 from dragoman.runtime.process.process import Process
 from dragoman.runtime.process.thread import ALL_SIGNALS, CALL_SIZE, Thread
 
@@ -107,6 +108,7 @@ def new_thread(thread: Thread, wish: Wish) -> int:
     if place < 0:
         return -EAGAIN
     process.engine.set_shared()
+    process.block[P_ALONE] = 0
     cpu = process.engine.cpu()
     cpu.copy_registers(thread.cpu)
     _enter_child(cpu, wish)

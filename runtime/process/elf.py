@@ -97,6 +97,7 @@ class Image:
         self.interpreter_base = 0
         self.code_start = self.code_end = self.data_start = self.data_end = 0
         self.executable_stack = False
+        self.vdso = self.trampoline = 0     # its address, and what handlers return to in it
         # filled in by stack.prepare:
         self.arguments: tuple[bytes, ...] = ()
         self.environment: tuple[bytes, ...] = ()

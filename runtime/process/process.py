@@ -10,23 +10,17 @@ from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.memory_model import BEYOND
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import (
-    MAP_ANONYMOUS,
-    MAP_PRIVATE,
     PAGE,
-    PROT_EXEC,
-    PROT_READ,
-    PROT_WRITE,
     GuestFault,
     WindowError,
 )
 from dragoman.runtime.process import elf, shown, stack
-from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
-from dragoman.runtime.process.native.layout import P_DIRECT, P_SPACE, P_TRAMPOLINE, P_WINDOW, PROCESS_SIZE, Block
+from dragoman.runtime.process.native.layout import P_ALONE, P_DIRECT, P_SPACE, P_TRAMPOLINE, P_WINDOW, PROCESS_SIZE, Block
 from dragoman.runtime.process.signals import CORE_SIGNALS, Signals, bit
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
@@ -72,7 +66,6 @@ class Process:
         self.block = Block(PROCESS_SIZE)                # what compiled functions read
         self.block[P_WINDOW] = self.memory.size
         self.signals = Signals(self.host, self.block)
-        self.trampoline = 0
         self.image: elf.Image = elf.Image(b"")
         self.threads: dict[int, Thread] = {}
         self.leaving: set[int] = set()                  # host threads whose guest thread has ended; some are gone
@@ -116,8 +109,11 @@ class Process:
             self.direct = direct.table(self.memory.size)
             self.block[P_DIRECT] = self.direct.address
             self.block[P_SPACE] = self.memory.table.address
+            self.files.tell(self.block)
+            self.paths.tell(self.block)
+            self.limits.tell(self.block)
             self.hook = self.engine.image.symbols["serve_exit"]
-            direct.tell_services(self.block)
+            direct.tell_services(self.block, options.cpu)
         self.debugger: Any = None                       # gdb/debugger.py, with -g
         self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
@@ -127,6 +123,7 @@ class Process:
             Chaos(self, options.chaos)
 
     def _no_threads_but_one(self) -> None:
+        self.block[P_ALONE] = 1
         self.ending: Thread | None = None               # the thread that is in exec: all others are to end
         self._ended = _thread.allocate_lock()           # released when a thread ends during exec
         self._ended.acquire()
@@ -168,19 +165,11 @@ class Process:
         image = stack.prepare(self.memory, program, arguments, environment, executed_as, size)
         image.path = self.paths.shown(image.path)
         self.image = self.paths.image = image
-        self.trampoline = self.block[P_TRAMPOLINE] = self._map_trampoline()
+        self.block[P_TRAMPOLINE] = image.trampoline
         cpu = thread.cpu
         cpu.reset_registers()
         cpu.x[SP], cpu.pc = image.stack_pointer, image.start
         shown.show(self.memory, image, executed_as)
-
-    def _map_trampoline(self) -> int:
-        address = self.memory.map(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
-        if address < 0:
-            raise elf.LoadError("no room for the signal trampoline", -address)
-        self.memory.write(address, frame.TRAMPOLINE)
-        self.memory.protect(address, PAGE, PROT_READ | PROT_EXEC)
-        return address
 
     def replace(self, thread: Thread, program: elf.Program, arguments: tuple[bytes, ...],
                 environment: tuple[bytes, ...], executed_as: bytes) -> None:
@@ -199,6 +188,7 @@ class Process:
             if fd not in kept and call(NR["fcntl"], fd, F_GETFD) == FD_CLOEXEC:
                 os.close(fd)
         thread.forget_program()
+        self.block[P_ALONE] = 1
         try:
             self.load(thread, program, arguments, environment, executed_as)
         except (elf.LoadError, OSError) as error:

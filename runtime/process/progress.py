@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from dragoman.runtime.process.direct import leave_out
 from dragoman.runtime.process.linux.generic import NUMBER
 
 TYPE_CHECKING = False
@@ -25,7 +26,8 @@ class Progress:
         process.engine.region_hooks.append(self.region)
         if process.options.count:
             if process.direct is not None:
-                process.direct.leave_out(NUMBER["write"])
+                for name in ("write", "writev"):
+                    leave_out(process.direct, process.block, name)
             plain = process.perform
 
             def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | None:

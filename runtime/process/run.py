@@ -83,7 +83,8 @@ def begin(process: Process, enter: Callable[[Process], None] | None = None) -> N
 
 def keep_core_limit(process: Process) -> None:
     """The limit on core files becomes the guest's alone: the host writes none."""
-    soft, hard = process.limits.virtual[RLIMIT_CORE] = host_limit(RLIMIT_CORE)
+    soft, hard = host_limit(RLIMIT_CORE)
+    process.limits.keep(RLIMIT_CORE, soft, hard)
     set_host_limit(RLIMIT_CORE, 0, hard)
     process.limits.core_changed = process.wants_core
     process.wants_core()

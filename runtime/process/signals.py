@@ -15,7 +15,7 @@ from dragoman.dbt.state import SIGINFO
 from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process import riscv64_frame as frame
 from dragoman.runtime.process.linux.host import NR, address_of, call
-from dragoman.runtime.process.native.layout import ACTION_SIZE, P_ACTIONS
+from dragoman.runtime.process.native.layout import ACTION_SIZE, P_ACTIONS, P_CAUGHT, P_KNOWN, P_ON_FAULT, P_ON_SIGNAL, P_RESTORE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def fault_info(number: int, code: int, address: int) -> bytes:
 
 
 class Signals:
-    """Actions of a process, shared by its threads: number -> (handler, flags, mask) where the guest has set one."""
+    """Actions of a process, shared by its threads, in its block: compiled functions look there, and change them."""
 
     def __init__(self, host: HostCalls, block: Block) -> None:
-        """block: where compiled functions look for actions."""
+        """block: the process's."""
         self.host, self.block = host, block
-        self.actions: dict[int, tuple[int, int, int]] = {}
+        block[P_ON_SIGNAL], block[P_ON_FAULT], block[P_RESTORE] = (host.symbols[name] for name in ("on_signal", "on_fault", "restore"))
         self.wanted: dict[str, frozenset[int]] = {}     # whose default action is done here, by who looks on
         self.caught: frozenset[int] = frozenset()       # all of these
         self.libc_settled = False
@@ -68,16 +68,24 @@ class Signals:
 
     def action(self, number: int) -> tuple[int, int, int]:
         """Handler (or SIG_DFL, SIG_IGN), flags, mask."""
-        known = self.actions.get(number)
-        if known is None:
+        block, at = self.block, P_ACTIONS + ACTION_SIZE * number
+        if not block[P_KNOWN] & bit(number):
             ignored = number not in ALWAYS_OURS and self.host.action(number)[0] == SIG_IGN
-            known = self.actions[number] = (SIG_IGN if ignored else SIG_DFL, 0, 0)
-        return known
+            self._note(number, SIG_IGN if ignored else SIG_DFL, 0, 0)
+        return block[at], block[at + 8], block[at + 16]
+
+    @property
+    def actions(self) -> dict[int, tuple[int, int, int]]:
+        """Those that the guest has set or asked for."""
+        return {number: self.action(number) for number in range(1, HIGHEST + 1) if self.block[P_KNOWN] & bit(number)}
+
+    def _note(self, number: int, *action: int) -> None:
+        for n, word in enumerate(action):
+            self.block[P_ACTIONS + ACTION_SIZE * number + 8 * n] = word
+        self.block[P_KNOWN] |= bit(number)
 
     def set_action(self, number: int, handler: int, flags: int, mask: int) -> None:
-        self.actions[number] = new = handler, flags, mask & ~UNBLOCKABLE
-        for n, word in enumerate(new):
-            self.block[P_ACTIONS + ACTION_SIZE * number + 8 * n] = word
+        self._note(number, handler, flags, mask & ~UNBLOCKABLE)
         if handler > SIG_IGN:
             name = "on_fault" if number in FAULTS else "on_signal"
             self.host.set_action(number, name, flags & MIRRORED)
@@ -96,6 +104,7 @@ class Signals:
         self.wanted[who] = numbers
         numbers = frozenset().union(*self.wanted.values())
         changed, self.caught = (numbers ^ self.caught) - ALWAYS_OURS, numbers
+        self.block[P_CAUGHT] = sum(map(bit, numbers))
         for number in changed:
             handler, flags, _ = self.action(number)
             if handler == SIG_DFL:
@@ -107,11 +116,11 @@ class Signals:
             self.libc_settled = True
             self.host.set_action(SIGSETXID, SIG_DFL)
             if SIGSETXID in self.actions:
-                self.set_action(SIGSETXID, *self.actions[SIGSETXID])
+                self.set_action(SIGSETXID, *self.action(SIGSETXID))
 
     def reset(self) -> None:
         """exec: handlers are gone, what is ignored stays so."""
-        for number, (handler, _, _) in list(self.actions.items()):
+        for number, (handler, _, _) in self.actions.items():
             if handler > SIG_IGN:
                 self.set_action(number, SIG_DFL, 0, 0)
 
@@ -172,7 +181,7 @@ def enter(thread: Thread, number: int, info: bytes) -> None:
     except GuestFault:
         refuse_frame(thread, number, at)
         return
-    frame.enter(cpu, handler & ~1, number, at, process.trampoline)
+    frame.enter(cpu, handler & ~1, number, at, process.image.trampoline)
     if enters and stack_flags & SS_AUTODISARM:
         thread.stack = NO_STACK
     thread.mask |= mask | (0 if flags & SA_NODEFER else bit(number))

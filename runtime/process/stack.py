@@ -18,6 +18,7 @@ from dragoman.runtime.memory.window import (
     PROT_READ,
     PROT_WRITE,
 )
+from dragoman.runtime.process import vdso
 from dragoman.runtime.process.elf import Image, LoadError, Program, load
 from dragoman.runtime.process.linux.riscv64 import HWCAP, MINSIGSTKSZ
 
@@ -25,7 +26,8 @@ LONGEST_STRING = 32 * PAGE      # MAX_ARG_STRLEN
 UNLIMITED = 1 << 28             # what is mapped for a stack without limit
 # auxiliary vector: include/uapi/linux/auxvec.h
 AT = {"PHDR": 3, "PHENT": 4, "PHNUM": 5, "PAGESZ": 6, "BASE": 7, "FLAGS": 8, "ENTRY": 9, "UID": 11, "EUID": 12,
-      "GID": 13, "EGID": 14, "HWCAP": 16, "CLKTCK": 17, "SECURE": 23, "RANDOM": 25, "EXECFN": 31, "MINSIGSTKSZ": 51}
+      "GID": 13, "EGID": 14, "HWCAP": 16, "CLKTCK": 17, "SECURE": 23, "RANDOM": 25, "EXECFN": 31, "SYSINFO_EHDR": 33,
+      "MINSIGSTKSZ": 51}
 
 
 def argument_room(stack_size: int) -> int:
@@ -52,6 +54,7 @@ def prepare(memory: AddressSpace, program: Program, arguments: tuple[bytes, ...]
             raise LoadError(f"no room for a stack of {size} bytes: {os.strerror(-result)}", ENOMEM)
         memory.top = top - size - STACK_GAP
         image = load(memory, program)
+        image.vdso, image.trampoline = vdso.map_into(memory)
     finally:
         program.close()
     image.stack_low, image.stack_high = top - size, top
@@ -80,7 +83,7 @@ def _fill(memory: AddressSpace, image: Image, arguments: tuple[bytes, ...], envi
         "PHDR": image.phdr, "PHENT": 56, "PHNUM": image.phnum, "PAGESZ": PAGE, "BASE": image.interpreter_base,
         "FLAGS": 0, "ENTRY": image.entry, "UID": os.getuid(), "EUID": os.geteuid(), "GID": os.getgid(),
         "EGID": os.getegid(), "HWCAP": HWCAP, "CLKTCK": 100, "SECURE": 0, "RANDOM": random_at,
-        "EXECFN": addresses[-1], "MINSIGSTKSZ": MINSIGSTKSZ,
+        "EXECFN": addresses[-1], "SYSINFO_EHDR": image.vdso, "MINSIGSTKSZ": MINSIGSTKSZ,
     }
     auxv = [word for name, number in AT.items() for word in (number, values[name])] + [0, 0]
     first = len(arguments)          # string of the environment

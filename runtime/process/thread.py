@@ -16,9 +16,11 @@ from dragoman.runtime.process import signals
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK
 from dragoman.runtime.process.native.layout import (
     S_THREAD,
+    T_CLEAR_TID,
     T_HELD,
     T_MASK,
     T_PROCESS,
+    T_ROBUST,
     T_STACK,
     T_STACK_FLAGS,
     T_STACK_SIZE,
@@ -87,7 +89,6 @@ class Thread:
         self.saved_mask: int | None = None      # while rt_sigsuspend has another one in place
         self.stack = NO_STACK                   # alternate signal stack: address, flags, size
         self.held: dict[int, bytes] = {}        # sent SIGSEGV and SIGBUS that are blocked
-        self.clear_child_tid = self.robust_list = 0
         self._frame = Frame()
         self._words, self._frame_address = self._frame.words, self._frame.address
         self._safe_call = process.host.safe_call
@@ -126,8 +127,12 @@ class Thread:
             futex.clear_tid(self)
 
     def release_robust(self) -> None:
-        """Mark the robust mutexes that the thread holds as left by their owner."""
-        if self.robust_list:
+        """Mark the robust mutexes that the thread holds as left by their owner. Mostly it holds none."""
+        head = self.robust_list
+        if not head:
+            return
+        first, pending = map(self.process.memory.read_some, (head, head + 16), (8, 8))      # struct robust_list_head
+        if int.from_bytes(first, "little") & ~1 != head or any(pending):
             with IMPORTS:
                 from dragoman.runtime.process import futex
             futex.release_robust(self)
@@ -182,6 +187,23 @@ class Thread:
     @mask.setter
     def mask(self, mask: int) -> None:
         self.block.words[MASK_AT] = mask
+
+    @property
+    def clear_child_tid(self) -> int:
+        """Where the thread's end is told; 0: nowhere."""
+        return self.block[T_CLEAR_TID]
+
+    @clear_child_tid.setter
+    def clear_child_tid(self, address: int) -> None:
+        self.block[T_CLEAR_TID] = address
+
+    @property
+    def robust_list(self) -> int:
+        return self.block[T_ROBUST]
+
+    @robust_list.setter
+    def robust_list(self, head: int) -> None:
+        self.block[T_ROBUST] = head
 
     @property
     def stack(self) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dragoman.runtime.process.linux import table
+from dragoman.runtime.process.native.layout import P_GUARDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def guard(process: Process, handlers: Mapping[int, Callable[..., int | None]] | 
         if handlers is not None:
             refused = bool(PATHS & set(kinds)) and number not in handlers
             usual = _refuse if refused else handlers.get(number, usual)
-        entry.handler = _guarded(usual, tuple(n for n, kind in enumerate(kinds) if kind in DESCRIPTORS), own)
+        places = tuple(n for n, kind in enumerate(kinds) if kind in DESCRIPTORS)
+        entry.handler = _guarded(usual, places, own)
+        at = P_GUARDED + number
+        process.block[at] |= sum(1 << n for n in places) << 8 * (at % 8)
 
 
 def _refuse(thread: table.Thread, *_: int) -> int:

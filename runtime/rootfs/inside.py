@@ -42,7 +42,7 @@ def enter(process: Process) -> None:
     """Go into the root, with all that is needed from outside brought along. Raises OSError."""
     from dragoman.runtime.process.linux.table import settle
     from dragoman.runtime.rootfs import brought, guard, limits, mounts, privileges
-    process.files.own |= _handed
+    process.files.take_over(_handed)
     settle(process.options)
     brought.bring_store(process)
     mounts.pivot()

@@ -26,7 +26,7 @@ CASES = {
 }
 # Modules on the way to the first guest instruction, and behind it; the first is imported by the first line that is ours.
 ON_THE_WAY = ["dragoman.cli", "dragoman.runtime.options", "dragoman.runtime.process.run", "dragoman.dbt.engine", "ctypes",
-              "dragoman.runtime.process.elf", "dragoman.runtime.process.signal_calls"]
+              "dragoman.runtime.process.elf", "dragoman.runtime.process.direct"]
 
 
 def check(case: str, rounds: int, engine: str, timeout: float) -> None:

@@ -7,10 +7,16 @@ import os
 from _struct import Struct
 
 from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.native.layout import P_OWN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dragoman.runtime.process.native.layout import Block
 
 F_DUPFD_CLOEXEC, RLIMIT_NOFILE = 1030, 7
 ROOM = 64               # how many there may be
 HIGHEST_START = 4096    # a higher one would make the kernel's table of descriptors, copied at each fork, large
+NONE_YET = 1 << 32
 PAIR = Struct("<QQ")
 
 
@@ -43,6 +49,21 @@ class Descriptors:
     def __init__(self) -> None:
         self.own: set[int] = set()
         self.room = Room()
+        self._block: Block | None = None
+
+    def tell(self, block: Block) -> None:
+        """Into a process's block, from now on: what compiled functions keep away from."""
+        self._block = block
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._block is not None:
+            self._block[P_OWN] = min(self.own, default=NONE_YET)
+
+    def take_over(self, fds: set[int]) -> None:
+        """These are the runtime's, and stay where they are."""
+        self.own |= fds
+        self._changed()
 
     def keep(self, fd: int) -> int:
         """Move a descriptor of the runtime's out of the guest's range: returns its new number. Raises OSError.
@@ -55,9 +76,11 @@ class Descriptors:
             raise OSError(-kept, os.strerror(-kept))
         os.close(fd)
         self.own.add(kept)
+        self._changed()
         return kept
 
     def drop(self, fd: int) -> None:
         """Close one of the runtime's own."""
         self.own.discard(fd)
         os.close(fd)
+        self._changed()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dragoman.runtime.process.linux.descriptors import PAIR, RLIMIT_NOFILE
 from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.native.layout import P_LIMITED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dragoman.runtime.process.native.layout import Block
 
 RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS, COUNT = 2, 3, 4, 9, 16
 INFINITY = (1 << 64) - 1
@@ -30,7 +33,20 @@ class Limits:
 
     def __init__(self) -> None:
         self.virtual: dict[int, tuple[int, int]] = {}
+        self._block: Block | None = None
         self.core_changed: Callable[[], None] | None = None     # told when RLIMIT_CORE is another one
+
+    def tell(self, block: Block) -> None:
+        """Into a process's block, from now on: which of them are no more what the host has."""
+        self._block = block
+        for resource in self.virtual:
+            block[P_LIMITED] |= 1 << resource
+
+    def keep(self, resource: int, soft: int, hard: int) -> None:
+        """One of VIRTUAL is this from now on."""
+        self.virtual[resource] = soft, hard
+        if self._block is not None:
+            self._block[P_LIMITED] |= 1 << resource
 
     def get(self, resource: int) -> tuple[int, int]:
         return self.virtual.get(resource) or host_limit(resource)
@@ -47,7 +63,7 @@ class Limits:
             result = call(NR["prlimit64"], 0, resource, address_of(pair), 0)
             if result < 0:
                 return result
-        self.virtual[resource] = soft, hard
+        self.keep(resource, soft, hard)
         if resource == RLIMIT_CORE and self.core_changed is not None:
             self.core_changed()
         return 0

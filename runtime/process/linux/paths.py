@@ -11,10 +11,12 @@ from _struct import Struct
 
 from dragoman.runtime.process.linux.descriptors import Descriptors
 from dragoman.runtime.process.linux.host import NR, address_of, call
+from dragoman.runtime.process.native.layout import P_CONTAINED, P_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dragoman.runtime.process.elf import Image
+    from dragoman.runtime.process.native.layout import Block
 
 O_NOFOLLOW, O_CLOEXEC, O_PATH, RESOLVE_IN_ROOT = 0o400000, 0o2000000, 0o10000000, 0x10
 HOW = Struct("<QQQ")            # struct open_how: flags, mode, resolve
@@ -32,14 +34,27 @@ class Paths:
         self.image: Image | None = None    # for /proc/self/exe; whoever loads a program sets it
         self.root: bytes | None = None
         self.root_fd, self.files = -1, files
+        self._block: Block | None = None
         self.contained = False             # --rootfs: the guest's files are all there is
         if sysroot is not None:
             self.root = os.path.realpath(sysroot).rstrip(b"/")
             self.root_fd = files.keep(os.open(self.root or b"/", O_PATH | os.O_DIRECTORY | O_CLOEXEC))
 
+    def tell(self, block: Block) -> None:
+        """Into a process's block: what native/files.py does the same by."""
+        self._block = block
+        block[P_ROOT], block[P_CONTAINED] = self.root_fd if self.root is not None else -1, int(self.contained)
+
+    def give_up_root(self) -> None:
+        """The process has another root from now on, in which all paths are."""
+        self.root, self.root_fd = None, -1
+        if self._block is not None:
+            self.tell(self._block)
+
     def contain(self) -> None:
         """The process is in the guest's root: nothing is looked for elsewhere from now on."""
-        self.contained, self.root, self.root_fd = True, None, -1
+        self.contained = True
+        self.give_up_root()
 
     def shown(self, path: bytes) -> bytes:
         """What a host path is called in the guest."""

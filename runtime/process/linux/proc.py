@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dragoman.runtime.memory.mappings import HEAP, STACK
+from dragoman.runtime.memory.mappings import HEAP, STACK, VDSO
 from dragoman.runtime.memory.window import PAGE, PROT_EXEC, PROT_READ, PROT_WRITE
 from dragoman.runtime.process.linux.host import NR, address_of, call
 from dragoman.runtime.process.linux.paths import is_self
@@ -22,6 +22,7 @@ MFD_CLOEXEC = 1
 STARTCODE, ENDCODE, STARTSTACK, KSTKESP, KSTKEIP = 26, 27, 28, 29, 30
 START_DATA, END_DATA, START_BRK, ARG_START, ENV_END = 45, 46, 47, 48, 51
 VSIZE = 23
+NAMED = {HEAP: b"[heap]", STACK: b"[stack]", VDSO: b"[vdso]"}
 
 
 def open_own(thread: Thread, path: bytes, flags: int) -> int | None:
@@ -65,9 +66,7 @@ def mapped(thread: Thread, file_name: str) -> Iterator[tuple[bytes, list[bytes],
             start, end = max(low, area.start), min(high, area.end)
             if area.start >= high:
                 break
-            text = name
-            if not text and area.kind in (HEAP, STACK):
-                text = b"[heap]" if area.kind == HEAP else b"[stack]"
+            text = name or NAMED.get(area.kind, b"")
             prot = (("r" if area.prot & PROT_READ else "-") + ("w" if area.prot & PROT_WRITE else "-")
                     + ("x" if area.prot & PROT_EXEC else "-") + ("s" if area.shared else "p"))
             place = offset + (start - low if int(inode) else 0)

@@ -236,7 +236,7 @@ def hides(names: str, root: bool = False, store: bool = False) -> None:
             if store and result == 0:
                 thread.process.engine.store.folder = None
             if root and result == 0:
-                thread.process.paths.root = None
+                thread.process.paths.give_up_root()
             return result
         return both
     for name in names.split():

@@ -42,7 +42,7 @@ from dragoman.runtime.memory.window import (
     PROT_WRITE,
     RESERVE,
 )
-from dragoman.runtime.process.native.layout import P_SPACE, P_WINDOW
+from dragoman.runtime.process.native.layout import NOT_DONE, P_SPACE, P_WINDOW
 from dragoman.runtime.process.native.signals import A0, A1, A2, A3, A4, A5
 
 S_BASE = OFFSET["memory_base"]
@@ -53,7 +53,6 @@ HEAP_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
 MADV_DONTNEED, MADV_FREE = 4, 8
 HEAP_IS = PROT_READ | PROT_WRITE | HEAP << KIND_AT
 BOTH = PROT_READ | PROT_WRITE
-NOT_DONE = 1                                            # no result of these calls
 
 
 @compiled("i8(i8)")

@@ -9,6 +9,7 @@ from dragoman.dbt.host.x86_64 import NEVER_BLOCKED, RT_SIGPROCMASK, SIG_SETMASK
 from dragoman.dbt.state import CACHE, NATIVES, OFFSET, SIGINFO, F, X
 from dragoman.runtime.process.native.layout import (
     ACTION_SIZE,
+    NOT_DONE,
     P_ACTIONS,
     P_TRAMPOLINE,
     P_WINDOW,
@@ -190,7 +191,7 @@ def return_from_handler(state: int, thread: int) -> int:
 
 @compiled("i8(i8,i8)")
 def change_mask(state: int, thread: int) -> int:
-    """rt_sigprocmask: its result, or 1: it is Python's business. The word read lies where frames are read to."""
+    """rt_sigprocmask: its result or NOT_DONE. The word read lies where frames are read to."""
     how, here = load64(state + A0) & 0xFFFF_FFFF, thread + T_IN
     new, old, before = load64(state + A1), load64(state + A2), load64(thread + T_MASK)
     if load64(state + A3) != SET_SIZE:
@@ -206,7 +207,7 @@ def change_mask(state: int, thread: int) -> int:
         elif how != SIG_SETMASK:
             return -EINVAL
         if load64(thread + T_HELD) & ~mask != 0:
-            return 1
+            return NOT_DONE
         set_mask(state, thread, mask & ~UNBLOCKABLE)
     if old != 0:
         store64(here, before)
