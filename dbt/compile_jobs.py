@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dragoman.dbt import decode, engine_image, regions
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.isa.levels import BASE, WITH_BITS
-from dragoman.dbt.pack import make_entry
-from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, OF_PROCESSES, PLAIN, name_of
+from dragoman.dbt.pack import make_entry, request_key
+from dragoman.dbt.region_request import BASE_LEVEL, COUNTED, OF_PROCESSES, PLAIN
 from dragoman.dbt.state import RECORD_SIZE
 from dragoman.dbt.store import IMAGE
 
@@ -41,7 +41,7 @@ def region(request: bytes) -> bytes:
     flat, number = wanted.model in OF_PROCESSES, wanted.decoder & ~COUNTED
     decoder, traps = _decoder(flat, number), {pc: _decoder(flat, number | PLAIN) for pc in wanted.traps}
     code = regions.compile_region(wanted, _ISA, lambda content, pc: records(decoder, traps, content, pc))
-    return make_entry(name_of(request), wanted.head, wanted.options, wanted.blocks, code)
+    return make_entry(request_key(request), wanted.head, wanted.options, wanted.blocks, code)
 
 
 def library(kind: str, folder: str) -> bytes:

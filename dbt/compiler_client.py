@@ -17,7 +17,6 @@ from dragoman.dbt import channel, server_start
 from dragoman.dbt.channel import Inbox, ProtocolError
 from dragoman.dbt.mailbox import Mailbox
 from dragoman.dbt.pack import Damaged, Entry, Pack, request_key
-from dragoman.dbt.region_request import name_of
 from dragoman.dbt.store import Store
 
 PAUSE = 1.0                             # seconds between two tries to get a connection
@@ -153,7 +152,7 @@ class Client:
     def request(self, request: bytes, heat: int, pack: Pack | None) -> bytes | None:
         """Ask for a region (RegionRequest.pack()), kept in that pack when done; again with more heat is right. Its key,
         or None if the request was not taken: try again when it is hotter."""
-        key = name_of(request)
+        key = request_key(request)
         name = pack.name if pack is not None and not self.store.cold else b""
         return self._ask(channel.REGION, heat, key, name, request, None)
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 from dragoman.dbt.lower import METADATA
 from dragoman.dbt.region_block import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Instruction, bits, named_twice
 from dragoman.dbt.region_exits import Exits
-from dragoman.dbt.region_flow import Flow
-from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.region_site import template, use
 from dragoman.dbt.region_values import BOX_HIGH, Values, where
-from dragoman.dbt.region_weights import Weights
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, Site
 from dragoman.dbt.state import EXITS, LAZY, SINK
 
@@ -34,10 +31,6 @@ _DEBUG = """!llvm.dbg.cu = !{!10}
 class Writer(Exits):
     """Writes one region."""
 
-    def __init__(self, flow: Flow, pinned: tuple[int, ...], request: RegionRequest):
-        super().__init__(flow, pinned, request)
-        self.weights = Weights(flow)
-
     # --- the whole
     def module(self, name: str) -> str:
         body: list[str] = []
@@ -51,7 +44,7 @@ class Writer(Exits):
         declarations = [f"declare dso_local {CONVENTION} void @{symbol}({ARGUMENT_TYPES})" for symbol in self.called]
         declarations += [f"declare dso_local preserve_mostcc i64 @{symbol}(ptr)" for symbol in self.returning]
         locations = [f"!{FIRST_LOCATION + n} = !DILocation(line: {n + 1}, scope: !14)" for n in range(len(self.flow.located))]
-        return "\n".join([*function, *declarations, METADATA, _DEBUG, *locations, *self.weights.lines])
+        return "\n".join([*function, *declarations, METADATA, _DEBUG, *locations])
 
     def entries(self) -> list[str]:
         """The switch on the number of the entry; each loads what its block needs."""
@@ -201,7 +194,7 @@ class Writer(Exits):
         if block.end == "branch":
             taken, on = block.targets()
             inside = taken in self.flow.blocks, on in self.flow.blocks
-            weights = f", {LIKELY if inside[0] else UNLIKELY}" if inside[0] != inside[1] else self.weights.of(block, (taken, on))
+            weights = f", {LIKELY if inside[0] else UNLIKELY}" if inside[0] != inside[1] else ""
             labels = [self.edge(block, pc, values, dirty) for pc in (taken, on)]
             values.lines.append(f"br i1 {end[1]}, label %{labels[0]}, label %{labels[1]}{weights}")
         elif block.end == "jump_to":
@@ -245,8 +238,7 @@ class Writer(Exits):
         if inside:
             label = self.name("S")
             cases = " ".join(f"i64 {pc}, label %{self.label(pc)}" for pc in inside)
-            weights = self.weights.of(block, inside, (1,))
-            self.tail += [f"{label}:", f"switch i64 {address}, label %{out} [{cases}]{weights}"]
+            self.tail += [f"{label}:", f"switch i64 {address}, label %{out} [{cases}]"]
         if hint != "return":
             label = self.poll(label, address)
         values.lines.append(f"br label %{label}")

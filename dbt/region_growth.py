@@ -100,5 +100,5 @@ def grow(engine, cpu, row: int, place=None) -> tuple[RegionRequest, int] | None:
         return None                                 # written to since it was translated: where its blocks end is not known
     head = ctypes.c_uint64.from_address(row + ROW["pc"]).value
     request = RegionRequest(head, tuple((block.pc, data) for block, data in zip(blocks, code)), tuple(indirect), (),
-                            *place.demands)._replace(traps=place.traps(blocks), executed=tuple(max(0, block.executed) for block in blocks))
+                            *place.demands)._replace(traps=place.traps(blocks))
     return request, next(block.executed for block in blocks if block.pc == head)

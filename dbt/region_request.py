@@ -1,11 +1,10 @@
-"""What a region is asked for by: guest code, and how it is to be compiled. Its digest (name_of) is its name."""
+"""What a region is asked for by: guest code, and how it is to be compiled. Its digest (pack.request_key) is its name."""
 
 from __future__ import annotations
 
 import struct
 from collections import namedtuple
 
-from dragoman.dbt.pack import request_key
 from dragoman.dbt.state import EAGER, LAZY, NOT_PRECISE
 
 # Bits of RegionRequest.options; above them the model of memory, and what decodes.
@@ -19,14 +18,13 @@ BASE_LEVEL = 1 << 14            # of a decoder: isa/levels.BASE
 _HEAD = struct.Struct("<QIIIII")
 
 
-class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared model decoder traps executed",
-                               defaults=((), (), NOT_PRECISE, False, FLAT, 0, (), ()))):
+class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared model decoder traps",
+                               defaults=((), (), NOT_PRECISE, False, FLAT, 0, ()))):
     """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
     `precise`: EAGER: registers are exact at each access; LAZY: as of an instruction before it, from which on all can be done again,
     and which the state's pc names. `shared`: memory is seen by other threads. `decoder`: BASE_LEVEL, and of a
-    machine: the context of its code, PLAIN, COUNTED. `traps`: instructions at which inline code would be of no use (adapted.py). `executed`: how
-    often each block was, in their order, or (): nobody counted; that is advice, and no part of the request's name."""
+    machine: the context of its code, PLAIN, COUNTED. `traps`: instructions at which inline code would be of no use (adapted.py)."""
     __slots__ = ()
 
     def size(self) -> int:
@@ -43,7 +41,6 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
         parts = [_HEAD.pack(self.head, len(self.blocks), len(self.indirect), len(self.entries), len(self.traps), self.options)]
         parts += [struct.pack(f"<{len(addresses)}Q", *addresses) for addresses in (self.indirect, self.entries, self.traps)]
         parts += [struct.pack("<QI", pc, len(code)) + code for pc, code in self.blocks]
-        parts.append(struct.pack(f"<{len(self.executed)}QI", *self.executed, len(self.executed)))
         return b"".join(parts)
 
     @classmethod
@@ -64,24 +61,11 @@ class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries pr
                     raise ValueError("cut in a block")
                 found.append((pc, code))
                 at += 12 + size
-            executed = struct.unpack_from(f"<{_advice(data)}Q", data, at)
-            at += 8 * len(executed) + 4
         except struct.error as error:
             raise ValueError(f"not a region request: {error}") from None
         model = options // MODEL % (DECODER // MODEL)
-        if at != len(data) or head not in {pc for pc, _ in found} or len(executed) not in (0, blocks):
+        if at != len(data) or head not in {pc for pc, _ in found}:
             raise ValueError("not a region request")
         indirect, entries, traps = lists
         precise = EAGER if options & EAGERLY else LAZY if options & LAZILY else NOT_PRECISE
-        return cls(head, tuple(found), indirect, entries, precise, bool(options & SHARED), model, options % EAGERLY // DECODER, traps,
-                   executed)
-
-
-def _advice(packed: bytes) -> int:
-    """How many counts stand at the end."""
-    return int.from_bytes(packed[-4:], "little")
-
-
-def name_of(packed: bytes) -> bytes:
-    """The name (pack.request_key) of RegionRequest.pack()."""
-    return request_key(packed[:max(0, len(packed) - 4 - 8 * _advice(packed))])
+        return cls(head, tuple(found), indirect, entries, precise, bool(options & SHARED), model, options % EAGERLY // DECODER, traps)

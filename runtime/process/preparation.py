@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from time import monotonic, sleep
 
 from dragoman.dbt.compiler_client import Client
-from dragoman.dbt.pack import Pack
-from dragoman.dbt.region_request import RegionRequest, name_of
+from dragoman.dbt.pack import Pack, request_key
+from dragoman.dbt.region_request import RegionRequest
 from dragoman.dbt.state import EXITS
 from dragoman.dbt.survey import Survey, executed
 from dragoman.runtime.options import RunOptions
@@ -123,7 +123,7 @@ class Preparation:
         while out or todo:
             while todo and len(out) < AT_ONCE:
                 request, pack, tries = todo.pop()
-                key = name_of(request)
+                key = request_key(request)
                 if pack.get(key):
                     self.told["there"] += 1
                 elif self._client.request(request, len(todo), pack) is not None:
