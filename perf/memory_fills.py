@@ -26,7 +26,7 @@ SV39 = 8 << 60
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def look_up(view: int, address: int, pages: int, times: int) -> int:
+def look_at(view: int, address: int, pages: int, times: int) -> int:
     """Load a word of each page as translated code does: compare the tag, add, load. Returns how many were found."""
     found = total = 0
     for _ in range(times):
@@ -57,7 +57,7 @@ class Bench:
         assert isinstance(hart, Hart)
         self.hart, self.state = hart, hart.cpu.address
         self.memory, self.mmu = self.machine.translation, self.machine.translation.mmus[0]
-        self.look_up, self.fill = jit(look_up), jit(fill)
+        self.look_at, self.fill = jit(look_at), jit(fill)
         self.tlb_fill = self.machine.engine.image.symbols["tlb_fill"]
         hart.privilege = S_MODE
         hart.reset(self.machine.memory.base, 0, 0)
@@ -85,8 +85,8 @@ class Bench:
     def hit(self) -> float:
         self._fill(TLB_ENTRIES, SHADOW_TRACE)
         view = self.hart.register("view")
-        self.look_up(view, FIRST, TLB_ENTRIES, 1)       # the host's own page tables
-        return self._time(lambda: self.look_up(view, FIRST, TLB_ENTRIES, LOOKS), LOOKS * TLB_ENTRIES)
+        self.look_at(view, FIRST, TLB_ENTRIES, 1)       # the host's own page tables
+        return self._time(lambda: self.look_at(view, FIRST, TLB_ENTRIES, LOOKS), LOOKS * TLB_ENTRIES)
 
     def second_level(self) -> float:
         self._fill(PAGES, SHADOW_TRACE)
