@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from dragoman.perf.machine import NAMES, QEMU, command, judged
 from dragoman.perf.machine_equipment import Equipment
 from dragoman.perf.machine_jobs import Job, ram_disk
 from dragoman.perf.session import Session
-from dragoman.perf.warmup import Points
+from dragoman.perf.warmup import Points, add_row
 
 BEGIN = b"BEGIN 0\r\n"              # what guests/src/stopwatch.c says before it starts the first program
 
@@ -54,14 +53,7 @@ def measure(session: Session, kernel: Path, names: Sequence[str]) -> None:
             if curve is not None:
                 found[name].append(curve)
             session.watcher.ran()
-    row: dict = {"name": f"{workload.name} in a machine", "description": workload.description, "instructions": max(instructions.values()),
-                 "points": {}, "regions": {}}
-    for name, curves in found.items():
-        if curves:                      # the one that took the median of times
-            middle = statistics.median_low(points[-1][0] for points, _ in curves)
-            row["points"][name], row["regions"][name] = next(curve for curve in curves if curve[0][-1][0] == middle)
-    if row["points"]:
-        report.curves.append(row)
+    add_row(report, f"{workload.name} in a machine", workload.description, max(instructions.values()), found)
 
 
 def once(session: Session, name: str, kernel: Path, job: Job, instructions: dict[int, int]) -> tuple[Points, list[float]] | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import statistics
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dragoman.perf import child
 from dragoman.perf.child import ChildError
 from dragoman.perf.contenders import BY_NAME, Contender
+from dragoman.perf.results import Report
 from dragoman.perf.session import Session, wrong
 from dragoman.perf.workloads import Workload
 
@@ -34,7 +35,6 @@ def measure(session: Session, programs: Sequence[Workload]) -> None:
             report.failed.append(f"{workload.name}: {expected or 'writes too seldom for a curve'}")
             session.watcher.runs(-len(contenders) * report.rounds)
             continue
-        row: dict = {"name": workload.name, "description": workload.description, "instructions": written[-1][1], "points": {}, "regions": {}}
         found: dict[str, list[tuple[Points, list[float]]]] = {contender.name: [] for contender in contenders}
         if any(contender.name == "warm" for contender in contenders):
             once(session, BY_NAME["warm"], workload, written, expected)
@@ -49,12 +49,18 @@ def measure(session: Session, programs: Sequence[Workload]) -> None:
                 if contender.compiles_behind:
                     session.wait_for_compiler()
                 session.watcher.ran()
-        for name, curves in found.items():
-            if curves:                  # the one that took the median of times
-                middle = statistics.median_low(points[-1][0] for points, _ in curves)
-                row["points"][name], row["regions"][name] = next(curve for curve in curves if curve[0][-1][0] == middle)
-        if row["points"]:
-            report.curves.append(row)
+        add_row(report, workload.name, workload.description, written[-1][1], found)
+
+
+def add_row(report: Report, name: str, description: str, instructions: int, found: Mapping[str, Sequence[tuple[Points, list[float]]]]) -> None:
+    """To the report's curves: of each contender's curves the one that took the median of times. None, if nobody has any."""
+    row: dict = {"name": name, "description": description, "instructions": instructions, "points": {}, "regions": {}}
+    for contender, curves in found.items():
+        if curves:
+            middle = statistics.median_low(points[-1][0] for points, _ in curves)
+            row["points"][contender], row["regions"][contender] = next(curve for curve in curves if curve[0][-1][0] == middle)
+    if row["points"]:
+        report.curves.append(row)
 
 
 def count(session: Session, workload: Workload) -> tuple[list[tuple[int, int]], tuple[str, int] | str]:

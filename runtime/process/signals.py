@@ -115,7 +115,7 @@ class Signals:
         if not self.libc_settled:
             self.libc_settled = True
             self.host.set_action(SIGSETXID, SIG_DFL)
-            if SIGSETXID in self.actions:
+            if self.block[P_KNOWN] & bit(SIGSETXID):
                 self.set_action(SIGSETXID, *self.action(SIGSETXID))
 
     def reset(self) -> None:
