@@ -32,8 +32,8 @@ def test_code_is_what_is_in_memory(case, engine, tmp_path):
     report = tmp_path / "report"
     done = dragoman("run", "--engine", engine, "--code-size", "1M", "--stats-json", str(report), str(CODE), case)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", EXPECTED[case])
-    if case == "full":          # 7 MB of code by the last thread's end, in 1 MB
-        assert find(json.loads(report.read_text()), "flushes") > 6
+    if case == "full":          # 36,000 functions of 24 instructions, each of 4 host bytes and more, in 1 MB
+        assert find(json.loads(report.read_text()), "flushes") >= 3
 
 
 def find(report: dict, name: str) -> int:
