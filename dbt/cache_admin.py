@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.code_cache import EMPTY_KEY, R_PAGE, R_PC, RANGE_SIZE, chain_of
+from dragoman.dbt.code_cache import R_PAGE, R_PC, RANGE_SIZE, chain_of
 from dragoman.dbt.compiled import compiled, copy_bytes, fetch_add, load64, store32, store64
 from dragoman.dbt.region_table import empty_regions
-from dragoman.dbt.state import CACHE, LAST_STATE, MAX_THREADS, OFFSET, VIEW_JUMPS, VIEW_SIZE, VIEWS
+from dragoman.dbt.state import CACHE, EMPTIED, LAST_STATE, MAX_THREADS, OFFSET, VIEW_JUMPS, VIEW_SIZE, VIEWS
 
 C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
 C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
@@ -76,10 +76,10 @@ def splice_ranges(cache: int, source: int, count: int, place: int) -> int:
 
 @compiled("void(i8,i8)")
 def clear_jump_cache(cache: int, table: int) -> None:
-    """Only slot 0 can meet its own empty key, pc 0; the others differ from every pc by EMPTY_KEY or 0 in the wrong slot."""
+    """Only slot 0 can meet the key 0 of one that is empty."""
     for n in range(load64(cache + C_JUMP_MASK) + 1):
-        if load64(table + 16 * n) & ~EMPTY_KEY != 0:    # what was never written to stays without memory; kernels' pcs are negative
-            store64(table + 16 * n, EMPTY_KEY)
+        if load64(table + 16 * n) != 0:                 # what was never written to stays without memory; kernels' pcs are negative
+            store64(table + 16 * n, 2 * n ^ EMPTIED)
 
 
 @compiled("i8(i8,i8,i8,i8)")

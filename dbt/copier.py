@@ -23,7 +23,7 @@ from dragoman.dbt.code_cache import (
     point,
     set_code,
 )
-from dragoman.dbt.compiled import below, clock, compiled, copy_bytes, load8, load16, load32, load32s, load64, store8, store32, store64
+from dragoman.dbt.compiled import below, clock, compiled, load8, load16, load32, load32s, load64, store8, store32, store64
 from dragoman.dbt.decode import FETCH, decode_block
 from dragoman.dbt.host.x86_64_code import (
     JUMP_OPCODE,
@@ -56,6 +56,7 @@ from dragoman.dbt.state import (
 )
 from dragoman.dbt.stencil_layout import (
     BLOCK_ENDS,
+    BYTE,
     CALLS,
     ENDS,
     ENDS_BRANCH,
@@ -69,6 +70,7 @@ from dragoman.dbt.stencil_layout import (
     NARROW,
     NOT,
     NOTHING,
+    OTHER_SHIFT,
     RD_IS_X,
     RS1_IS_X,
     RS2_IS_X,
@@ -77,6 +79,7 @@ from dragoman.dbt.stencil_layout import (
     WIDE,
     WIDE_VARIANT,
     ZERO,
+    ZERO_VARIANT,
 )
 from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
 
@@ -170,6 +173,9 @@ def put_value(at: int, kind: int, value: int) -> int:
     way = kind >> SHORT & 3
     if kind & WIDE != 0:
         return put_constant_shortly(at, value) if way != NOT else put_whole(at, value)
+    if kind & BYTE != 0:
+        store8(at, value)
+        return 1
     if way == NOT or value > 127 or value < -128:
         store32(at, value)
         return 4
@@ -203,6 +209,13 @@ def put_constant_shortly(at: int, value: int) -> int:
     return 5
 
 
+@compiled("void(i8,i8,i8)")
+def copy_code(to: int, source: int, count: int) -> None:
+    """In words, so up to seven bytes more: what comes next is written over them, and the arena has room behind its limit."""
+    for n in range(count + 7 >> 3):
+        store64(to + 8 * n, load64(source + 8 * n))
+
+
 @compiled("void(i8,i8,i8,i8,i8)")
 def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
     """Copy stencil `number` to the cursor and fill its holes from the record; `where` overrides the register of rd, rs1
@@ -227,8 +240,8 @@ def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
     for n in range(holes):
         entry = first + n * HOLE_SIZE
         offset, kind = load16(entry), load16(entry + 2)
-        size, narrow = 8 if kind & WIDE != 0 else 4, kind & NARROW
-        copy_bytes(to + delta, source + done, offset - done)
+        size, narrow = 8 if kind & WIDE != 0 else 1 if kind & BYTE != 0 else 4, kind & NARROW
+        copy_code(to + delta, source + done, offset - done)
         to += offset - done
         done = offset + size
         if narrow == H_TARGET:
@@ -240,7 +253,7 @@ def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
         else:
             size = put_value(to + delta, kind, load32s(entry + 4) + hole_value(cache, narrow, record, where, to))
         to += size
-    copy_bytes(to + delta, source + done, length - done)
+    copy_code(to + delta, source + done, length - done)
     store64(cache + C_CURSOR, to + length - done)
 
 
@@ -279,7 +292,9 @@ def put_form(cache: int, record: int, cut: int) -> None:
     behind = load64(record + RECORD_PC) + 4         # a kernel may be at addresses that are negative
     imm = load64(record + RECORD_IMM)
     if bits & WIDE_VARIANT != 0 and (not below(behind, 0x8000_0000) or (bits & ENDS == 0 and (imm > 0x7FFF_FFFF or imm < -0x8000_0000))):
-        form = bits >> 16
+        form = bits >> OTHER_SHIFT
+    elif bits & ZERO_VARIANT != 0 and imm == 0:
+        form = (bits >> OTHER_SHIFT) + (1 if bits & WIDE_VARIANT != 0 else 0)
     number = variant(library, form, d, a, b)
     if number >= 0:
         put(cache, number, record, -1, cut)

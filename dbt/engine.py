@@ -21,6 +21,7 @@ from dragoman.dbt.state import (
     CACHE,
     CACHE_SIZE,
     EAGER,
+    EMPTIED,
     EXITS,
     FOUND,
     HOT_QUEUE,
@@ -79,7 +80,7 @@ class EngineCpu(Cpu):
     def _make_tables(self) -> None:
         self._cache_memory = mmap.mmap(-1, JUMP_CACHE_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.jump_cache = ctypes.addressof(ctypes.c_char.from_buffer(self._cache_memory))
-        ctypes.c_uint64.from_address(self.jump_cache).value = 1        # slot 0 alone can meet the key 0 of an empty one
+        ctypes.c_uint64.from_address(self.jump_cache).value = EMPTIED      # slot 0 alone can meet the key 0 of an empty one
         self.memory_base = self.engine.memory_base
 
     def run(self) -> int:

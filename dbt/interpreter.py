@@ -84,7 +84,7 @@ class HandlerSite(NativeSite):
         self.start(on)
         self.continue_next()
 
-    def jump_to(self, address: str, hint: str) -> None:
+    def jump_to(self, address: str, hint: str, whole: str = "", mask: int = 0) -> None:
         entry, hit = probe(self, address)
         found, missed = self.name(), self.name()
         pins = self.load_pins()

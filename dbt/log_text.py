@@ -215,11 +215,13 @@ class StencilText:
 
     def label(self, library: int, number: int) -> str:
         """The stencil's form, and where its operands are."""
-        form, shape, wide = self.plan(library).stencils[number]
+        plan = self.plan(library)
+        form, shape = plan.stencils[number]
         reads, writes = fields(form)
         places = [f"{field}={self._place(place)}" for field, place in zip(("rd", "rs1", "rs2"), shape)
                   if field in reads | writes]
-        return " ".join([form.name + (" (wide)" if wide else ""), *places])
+        variant = {plan.wide.get(form.name): " (wide)", plan.zero.get(form.name): " (0)"}.get(form.number, "")
+        return " ".join([form.name + variant, *places])
 
     @staticmethod
     def _place(place: int) -> str:

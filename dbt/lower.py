@@ -70,7 +70,20 @@ def _const(low: Lowering, op: Op) -> Lowered:
     return (("true" if op.attribute else "false") if op.bits == 1 else text), f"i{op.bits}"
 
 
+def _by_operand(low: Lowering, op: Op) -> Lowered | None:
+    """If the second argument is an operand field, through a truncation or not, and the site knows a way of its own."""
+    second = low.recipe.ops[op.arguments[1]]
+    while second.name == "trunc":
+        second = low.recipe.ops[second.arguments[0]]
+    if second.name != "operand":
+        return None
+    value = low.site.by_operand(op.name, op.bits, low.integer(op.arguments[0]), str(second.attribute))
+    return None if value is None else (value, f"i{op.bits}")
+
+
 def _binary(low: Lowering, op: Op) -> Lowered:
+    if by_operand := _by_operand(low, op):
+        return by_operand
     a, b = map(low.integer, op.arguments)
     return low.value(op, f"{_SAME[op.name]} i{op.bits} {a}, {b}")
 
@@ -81,6 +94,8 @@ def _compare(low: Lowering, op: Op) -> Lowered:
 
 
 def _shift(low: Lowering, op: Op) -> Lowered:
+    if by_operand := _by_operand(low, op):
+        return by_operand
     a, b = map(low.integer, op.arguments)
     amount = low.recipe.ops[op.arguments[1]]
     if amount.name == "const":
@@ -92,6 +107,8 @@ def _shift(low: Lowering, op: Op) -> Lowered:
 
 def _rotate(low: Lowering, op: Op) -> Lowered:
     """A funnel shift of a with itself, which takes the amount modulo the width."""
+    if by_operand := _by_operand(low, op):
+        return by_operand
     a, b = map(low.integer, op.arguments)
     return low.value(op, f"call i{op.bits} {_llvm('fshr', op.bits)}(i{op.bits} {a}, i{op.bits} {a}, i{op.bits} {b})")
 
@@ -258,7 +275,12 @@ def _branch(low: Lowering, op: Op) -> None:
 
 
 def _jump_to(low: Lowering, op: Op) -> None:
-    low.site.jump_to(low.integer(op.arguments[0]), str(op.attribute))
+    address = low.recipe.ops[op.arguments[0]]
+    mask = low.recipe.ops[address.arguments[1]] if address.name == "and" else None
+    if mask is not None and mask.name == "const":
+        low.site.jump_to(low.integer(op.arguments[0]), str(op.attribute), low.integer(address.arguments[0]), int(mask.attribute))  # type: ignore[call-overload]
+    else:
+        low.site.jump_to(low.integer(op.arguments[0]), str(op.attribute))
 
 
 def _trap(low: Lowering, op: Op) -> None:

@@ -116,7 +116,8 @@ class TemplateSite(Site):
     # --- ends
     def branch(self, condition: str) -> None: self.ending = "branch", condition
     def jump(self) -> None: self.ending = ("jump",)
-    def jump_to(self, address: str, hint: str) -> None: self.ending = "jump_to", address, hint
+    def jump_to(self, address: str, hint: str, whole: str = "", mask: int = 0) -> None:
+        self.ending = "jump_to", address, hint
 
     def trap(self, reason: str, value: str) -> None:
         label = f"\1p\2leave{len(self.leaves)}"

@@ -56,6 +56,10 @@ class Site:
         self.lines.append(f"{label}:")
         self.label = label
 
+    def by_operand(self, op: str, bits: int, value: str, field: str) -> str | None:
+        """`value` op an operand field, where the site has a way of its own to say that."""
+        return None
+
     # --- state
     def at_state(self, offset: int | str) -> str:
         return self.emit(f"getelementptr i8, ptr {self.now['state']}, i64 {offset}")
@@ -121,7 +125,10 @@ class Site:
     def put(self, file: str, field: str, value: Lowered) -> None: raise NotImplementedError
     def branch(self, condition: str) -> None: raise NotImplementedError
     def jump(self) -> None: raise NotImplementedError
-    def jump_to(self, address: str, hint: str) -> None: raise NotImplementedError
+    def jump_to(self, address: str, hint: str, whole: str = "", mask: int = 0) -> None:
+        """whole, if any: what `address` was before it was masked."""
+        raise NotImplementedError
+
     def trap(self, reason: str, value: str) -> None: self.leave(reason, self.pc(), value)
 
 

@@ -113,7 +113,10 @@ assert list(EXITS.values()) == list(range(len(EXITS)))
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
 
 JUMP_CACHE_BITS = 16
-JUMP_CACHE_ENTRIES = 1 << JUMP_CACHE_BITS      # 16 bytes each, index (pc >> 1); an empty entry has key 1
+JUMP_CACHE_ENTRIES = 1 << JUMP_CACHE_BITS      # 16 bytes each, index (pc >> 1)
+# The key of an entry that was emptied: its pc with these changed. That is odd, so no instruction's, and of another entry: a
+# computed target, which is looked for before its lowest bit is cleared, does not meet it.
+EMPTIED = 3
 JUMP_CACHE_SIZE = JUMP_CACHE_ENTRIES * 16
 
 
@@ -235,6 +238,7 @@ stat_instructions   instructions in them
 stat_resolves   calls of resolve
 stat_polls      polls, each with its weight
 polls_before    of these, those before the cache was last emptied
+refused         what was hot and not worth a region, in succession
 poll_time       host clock ticks between two polls from which on a poll counts for more than one; 0: each counts for one
 stat_translate  host clock ticks in decoding and translating
 timed           1: those in decoding are counted apart (--stats)

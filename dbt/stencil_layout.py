@@ -11,9 +11,11 @@ MEMORY, ZERO, SLOT = 0, 1, 2
 ENDS = 7                                        # mask: 0 goes on, or
 ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, ENDS_TRAP = 1, 2, 3, 4
 RD_IS_X, RS1_IS_X, RS2_IS_X = 8, 16, 32         # the field names a register of the file that can be pinned
-MAY_TRAP, NOTHING, CALLS, WIDE_VARIANT, RETURNS = 64, 128, 256, 512, 1024
+MAY_TRAP, NOTHING, CALLS, WIDE_VARIANT, RETURNS, ZERO_VARIANT = 64, 128, 256, 512, 1024, 2048
 BLOCK_ENDS = ENDS | CALLS | RETURNS             # what a row of the block table keeps of its last form
-WIDE_SHIFT = 16                                 # number of the form's variant with 64-bit holes, if WIDE_VARIANT
+# From this bit on: number of the form's variant with 64-bit holes, if WIDE_VARIANT; of the one for an immediate of 0, if
+# ZERO_VARIANT. With both, that is the one behind.
+OTHER_SHIFT = 16
 KINDS_OF_END = {None: 0, "branch": ENDS_BRANCH, "jump": ENDS_JUMP, "jump_to": ENDS_JUMP_TO, "trap": ENDS_TRAP}
 
 # --- header of the library: 64-bit words; offsets from its start, but for places and move
@@ -33,7 +35,7 @@ NO_VARIANT = 0xFFFF
 
 HOLE_KINDS = ("rd", "rs1", "rs2", "rs3", "imm", "rm", "next_pc", "pc", "target", "next_stencil", "data", "shared")
 HOLE_NUMBERS = {name: n for n, name in enumerate(HOLE_KINDS)}   # shared + n: native routine n
-NARROW, WIDE = 0x0FFF, 0x4000                   # WIDE: a 64-bit hole
+NARROW, WIDE, BYTE = 0x0FFF, 0x4000, 0x8000     # WIDE: a hole of 64 bits; BYTE: of 8
 SHORT = 12                                      # from this bit on, two of them: how it can be shorter, by host/x86_64_short.py
 # A displacement behind the ModRM byte, or behind ModRM and SIB; an immediate of an instruction with registers only, whose opcode
 # for a byte is greater by 2. Of a 64-bit hole: a constant of `mov r64, imm64`.

@@ -20,6 +20,7 @@ from dragoman.dbt.recipe import Form, Recorder, record
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PINS, Lowered, function
 from dragoman.dbt.state import NATIVES, OFFSET, SINK, register_offset
 from dragoman.dbt.stencil_layout import (
+    BYTE,
     CALLS,
     HEADER_SIZE,
     HOLE_FORMAT,
@@ -31,6 +32,7 @@ from dragoman.dbt.stencil_layout import (
     NO_VARIANT,
     NOT,
     NOTHING,
+    OTHER_SHIFT,
     RD_IS_X,
     RETURNS,
     RS1_IS_X,
@@ -39,31 +41,35 @@ from dragoman.dbt.stencil_layout import (
     SLOT,
     STENCIL_FORMAT,
     WIDE,
-    WIDE_SHIFT,
     WIDE_VARIANT,
     ZERO,
+    ZERO_VARIANT,
 )
 
 PINNED_FILE = "x"
 # hole symbol -> range it can have, as an absolute_symbol
 _LOW, _SIGNED, _ANY = "!{i64 0, i64 2147483647}", "!{i64 -2147483648, i64 2147483647}", "!{i64 -1, i64 -1}"
 HOLES = {"rd": _LOW, "rs1": _LOW, "rs2": _LOW, "rs3": _LOW, "imm": _SIGNED, "rm": _LOW, "next_pc": _LOW, "pc": _LOW,
-         "imm_wide": _ANY, "next_pc_wide": _ANY, "pc_wide": _ANY, "amount": "!{i64 0, i64 64}"}
+         "imm_wide": _ANY, "next_pc_wide": _ANY, "pc_wide": _ANY}
 JUMP_OPCODE = 0xE9
+# op -> host instruction with a constant
+_WITH_CONSTANT = {"and": "and", "or": "or", "xor": "xor", "shl": "shl", "lshr": "shr", "ashr": "sar", "rotr": "ror"}
+_SUFFIX = {32: "l", 64: "q"}
 MOVE = "move"                       # name of the pseudo-form rd = rs1
 
 
 class StencilSite(NativeSite):
     """Operands are where the shape says; a write to a slot renames the argument that is passed on."""
 
-    def __init__(self, pinned: tuple[int, ...], form: Form, shape: tuple[int, int, int], wide: bool = False,
-                 model: Model = Flat):
+    def __init__(self, pinned: tuple[int, ...], form: Form, shape: tuple[int, int, int], model: Model = Flat,
+                 wide: bool = False, zero: bool = False):
+        """wide: holes have 64 bits. zero: the immediate is 0."""
         super().__init__(pinned, model)
         # LLVM would fold a register's load into the operation and then need a register for the immediate.
         # A statement of no code between them keeps the load apart.
-        self.keep = "imm" in form.recipe.fields
+        self.keep = "imm" in form.recipe.fields and not zero
         self.place = dict(zip(("rd", "rs1", "rs2"), shape))
-        self.wide = "_wide" if wide else ""
+        self.wide, self.zero = "_wide" if wide else "", zero
         self.now |= {"target": "undef", "free": "undef"}
 
     def hole(self, symbol: str) -> str:
@@ -72,7 +78,18 @@ class StencilSite(NativeSite):
         return f"ptrtoint (ptr @{symbol} to i64)"
 
     def operand(self, field: str) -> str:
-        return self.hole(field + (self.wide if field == "imm" else ""))
+        return "0" if self.zero and field == "imm" else self.hole(field + (self.wide if field == "imm" else ""))
+
+    def by_operand(self, op: str, bits: int, value: str, field: str) -> str | None:
+        """LLVM takes a register for the operand, that of a shift always."""
+        if field != "imm" or self.zero or bits not in _SUFFIX:
+            return None
+        if op == "add" and bits == 32:
+            return self.emit(f'call i32 asm "leal ${{2:c}}(${{1:q}}), ${{0:k}}", "=r,r,i"(i32 {value}, ptr @{field})')
+        mnemonic = _WITH_CONSTANT.get(op)
+        if mnemonic is None:
+            return None
+        return self.emit(f'call i{bits} asm "{mnemonic}{_SUFFIX[bits]} $2, $0", "=r,0,i,~{{flags}}"(i{bits} {value}, ptr @{field})')
 
     def pc(self) -> str: return self.hole("pc_wide")
     def next_pc(self) -> str: return self.hole("next_pc" + self.wide)
@@ -110,23 +127,29 @@ class StencilSite(NativeSite):
         self.start("next")
         self.go("@next_stencil")
 
-    def jump_to(self, address: str, hint: str) -> None:
-        """A jump-cache probe at each site, so that the host predicts each guest jump by itself."""
+    def jump_to(self, address: str, hint: str, whole: str = "", mask: int = 0) -> None:
+        """A jump-cache probe at each site, so that the host predicts each guest jump by itself. It finds no address with a bit
+        more than what `mask` leaves, so masking waits until nothing is found."""
+        target = whole or address
+
+        def masked() -> str:
+            return self.emit(f"and i64 {whole}, {mask}") if whole else address
+
         if hint != "return":            # a loop needs a jump or a call: returns are not counted
             pointer = self.at_state(OFFSET["budget"])
             left = self.emit(f"sub i32 {self.emit(f'load i32, ptr {pointer}, align 8')}, 1")
             self.do(f"store i32 {left}, ptr {pointer}, align 8")
             self.do(f"br i1 {self.emit(f'icmp slt i32 {left}, 0')}, label %poll, label %on, !prof !0")
             self.start("poll")
-            sample = self.emit(f"inttoptr i64 {address} to ptr")
-            self.go("@poll", target=address, free=sample)
+            to = masked()
+            self.go("@poll", target=to, free=self.emit(f"inttoptr i64 {to} to ptr"))
             self.start("on")
-        entry, hit = probe(self, address)
+        entry, hit = probe(self, target)
         self.do(f"br i1 {hit}, label %found, label %missed")
         self.start("missed")
-        self.go("@miss", target=address)
+        self.go("@miss", target=masked())
         self.start("found")
-        self.go(code_of(self, entry), target=address)
+        self.go(code_of(self, entry), target=target)
 
 
 def fields(form: Form) -> tuple[set[str], set[str]]:
@@ -162,29 +185,32 @@ def _move(i: Recorder) -> None:
 
 
 class Plan:
-    """Which stencils a library has: (form, shape, wide) in the order of their numbers, and the pseudo-forms.
+    """Which stencils a library has: (form, shape) in the order of their numbers, and the forms' variants.
 
-    `isa` gives FORMS, PINNED, HOT, THREE_ADDRESS and WIDE_IMMEDIATE. Not full: everything in memory, built in a moment.
+    `isa` gives FORMS, PINNED, HOT, THREE_ADDRESS, WIDE_IMMEDIATE and ZERO_IMMEDIATE. Not full: everything in memory, built in a moment.
     """
 
     def __init__(self, isa, full: bool, count: bool = False,        # type: ignore[no-untyped-def]
                  model: Model = Flat):
         self.isa, self.pinned, self.count, self.model = isa, isa.PINNED, count, model
         self.forms = list(isa.FORMS)
-        self.wide: dict[str, int] = {}
+        self.wide: dict[str, int] = {}                  # number of the form's variant, by its name
+        self.zero: dict[str, int] = {}
         self.move = Form(MOVE, len(self.forms), record(_move, Recorder()))
         self.forms.append(self.move)
         for form in isa.FORMS:
             if has_addresses(form, isa.WIDE_IMMEDIATE):
                 self.wide[form.name] = len(self.forms)
                 self.forms.append(Form(form.name, len(self.forms), form.recipe))
+            if form.name in isa.ZERO_IMMEDIATE:
+                self.zero[form.name] = len(self.forms)
+                self.forms.append(Form(form.name, len(self.forms), form.recipe))
         all_slots = range(SLOT, SLOT + len(self.pinned))
-        self.stencils: list[tuple[Form, tuple[int, int, int], bool]] = []
+        self.stencils: list[tuple[Form, tuple[int, int, int]]] = []
         for form in self.forms:
-            wide = self.wide.get(form.name) == form.number
             hot = (full and form.name in isa.HOT) or form is self.move
             for shape in shapes(form, all_slots if hot else range(0), all_slots, isa.THREE_ADDRESS):
-                self.stencils.append((form, shape, wide))
+                self.stencils.append((form, shape))
 
     def text(self) -> str:
         lines = [f"@{name} = external dso_local global i8, !absolute_symbol !{n + 2}" for n, name in enumerate(HOLES)]
@@ -196,24 +222,14 @@ class Plan:
 
     def function(self, number: int) -> str:
         """The LLVM function of a stencil."""
-        form, shape, wide = self.stencils[number]
-        site = StencilSite(self.pinned, form, shape, wide, self.model)
+        form, shape = self.stencils[number]
+        site = StencilSite(self.pinned, form, shape, self.model, form.number == self.wide.get(form.name), form.number == self.zero.get(form.name))
         if self.count:
             site.count_form(form, itself=False)         # before it, by the copier
         lower(form.recipe, site)
         if form.recipe.ends is None:
             site.go("@next_stencil")
-        body = function(f"s{number}", site.lines + site.tail, "optsize")
-        shifts = any(op.name in ("shl", "lshr", "ashr") and self._amount_is_immediate(form, op) for op in form.recipe.ops)
-        return body.replace("@imm ", "@amount ") if shifts else body
-
-    @staticmethod
-    def _amount_is_immediate(form: Form, op) -> bool:       # type: ignore[no-untyped-def]
-        """Through a truncation or not, the amount is the operand imm: then it is never negative."""
-        amount = form.recipe.ops[op.arguments[1]]
-        while amount.name == "trunc":
-            amount = form.recipe.ops[amount.arguments[0]]
-        return amount.name == "operand"
+        return function(f"s{number}", site.lines + site.tail, "optsize")
 
 
 def form_words(isa) -> bytes:                   # type: ignore[no-untyped-def]
@@ -227,7 +243,9 @@ def form_words(isa) -> bytes:                   # type: ignore[no-untyped-def]
         word |= CALLS * (form.recipe.ends in ("jump", "jump_to") and bool(writes))
         word |= RETURNS * (form.recipe.ends == "jump_to" and form.recipe.ops[-1].attribute == "return")
         if form.name in plan.wide:
-            word |= WIDE_VARIANT | plan.wide[form.name] << WIDE_SHIFT
+            word |= WIDE_VARIANT | plan.wide[form.name] << OTHER_SHIFT
+        if form.name in plan.zero:
+            word |= ZERO_VARIANT | (0 if form.name in plan.wide else plan.zero[form.name] << OTHER_SHIFT)
         words.append(word)
     return struct.pack(f"<{len(words)}I", *words)
 
@@ -241,15 +259,15 @@ def build(isa, full: bool, count: bool = False, model: Model = Flat) -> bytes:  
 def _kind(relocation: elf.Relocation, symbol: elf.Symbol, sections: dict[int, int]) -> tuple[int, int]:
     """Hole kind and addend of a relocation. Data sections are laid out one behind the other."""
     name, addend = symbol.name, relocation.addend
-    wide = WIDE if relocation.kind == elf.R_64 else 0
+    size = {elf.R_64: WIDE, elf.R_8: BYTE}.get(relocation.kind, 0)
     if symbol.section in sections:
         if relocation.kind not in (elf.R_PC32, elf.R_PLT32):
             raise AssertionError("absolute address of a constant")
         return HOLE_NUMBERS["data"], addend + sections[symbol.section] + symbol.value
-    name = {"amount": "imm"}.get(name, name).removesuffix("_wide")
+    name = name.removesuffix("_wide")
     if name in NATIVES:
-        return HOLE_NUMBERS["shared"] + NATIVES.index(name) | wide, addend
-    return HOLE_NUMBERS[name] | wide, addend
+        return HOLE_NUMBERS["shared"] + NATIVES.index(name) | size, addend
+    return HOLE_NUMBERS[name] | size, addend
 
 
 def _cut(image: elf.Object, count: int):        # type: ignore[no-untyped-def]
@@ -303,7 +321,7 @@ def _pack(plan: Plan, stencils, data: bytes) -> bytes:      # type: ignore[no-un
             holes += struct.pack(HOLE_FORMAT, offset, kind | way << SHORT, addend)
     variants = [NO_VARIANT] * (len(plan.forms) * places ** 3)
     anywhere = range(places)
-    for number, (form, (d, a, b), _) in enumerate(plan.stencils):
+    for number, (form, (d, a, b)) in enumerate(plan.stencils):
         reads, writes = fields(form)
         for rd in (d,) if "rd" in writes else anywhere:
             for rs1 in (a,) if "rs1" in reads else anywhere:

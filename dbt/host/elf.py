@@ -12,7 +12,7 @@ STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
 STT_SECTION, STT_FILE = 3, 4
 SHN_UNDEF, SHN_ABS, SHN_COMMON = 0, 0xFFF1, 0xFFF2
 # Relocation types (psABI x86-64, 4.4.1)
-R_64, R_PC32, R_PLT32, R_32, R_32S, R_PC64 = 1, 2, 4, 10, 11, 24
+R_64, R_PC32, R_PLT32, R_32, R_32S, R_8, R_PC64 = 1, 2, 4, 10, 11, 14, 24
 R_GOT = (9, 41, 42, 43)        # GOTPCREL and its relaxable kinds: distance to a word that holds the address
 
 

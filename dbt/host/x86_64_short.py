@@ -19,14 +19,14 @@ _WITH_BYTE = (0x81, 0x69)               # add and the like; imul
 
 def shortest(code: bytes, holes: Sequence[tuple[int, bool]]) -> list[int]:
     """For each hole (offset, whether it has 64 bits): how it can be shorter. Not at all where a jump leads across it."""
-    ways = dict.fromkeys((offset for offset, _ in holes), NOT)
-    for start, data, _, _ in disassemble(code, 0):
+    ways, across = dict.fromkeys((offset for offset, _ in holes), NOT), []
+    for start, data, _, operands in disassemble(code, 0):
         inside = [(offset - start, wide) for offset, wide in holes if start <= offset < start + len(data)]
         if _jumps(data) and (len(data) - 4, False) not in inside:
-            return [NOT] * len(holes)
+            across.append(sorted((start, int(operands, 16))))
         for at, wide in inside:
             ways[start + at] = _constant(data, at) if wide else _way(data, at)
-    return [ways[offset] for offset, _ in holes]
+    return [NOT if any(low <= offset < high for low, high in across) else ways[offset] for offset, _ in holes]
 
 
 def _opcode(data: bytes) -> int:

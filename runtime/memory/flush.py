@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dragoman.dbt.compiled import compiled, fetch_and, load64, lshr, store64, wrap
 from dragoman.dbt.state import (
+    EMPTIED,
     EXEC_ENTRIES,
     FETCHED_BITS,
     NO_PAGE,
@@ -32,7 +33,6 @@ from dragoman.runtime.memory.mmu import (
 )
 
 HASH = 0x9E37_79B9_7F4A_7C15 - (1 << 64)      # 2 ** 64 / golden ratio: Fibonacci hashing
-EMPTY_KEY = 1                  # of a jump cache's entry
 VIEW_SHIFT = VIEW_SIZE.bit_length() - 1
 assert VIEW_SIZE == 1 << VIEW_SHIFT
 U_MEMORY, U_FRAMES, U_WRITER = MMU["memory"], MMU["frames"], MMU["writer"]
@@ -41,7 +41,7 @@ U_MEMORY, U_FRAMES, U_WRITER = MMU["memory"], MMU["frames"], MMU["writer"]
 @compiled("void(i8)")
 def empty_jumps(view: int) -> None:
     for n in range(1 << VIEW_JUMP_BITS):
-        store64(view + VIEW_JUMPS + 16 * n, EMPTY_KEY)
+        store64(view + VIEW_JUMPS + 16 * n, 2 * n ^ EMPTIED)
 
 
 @compiled("void(i8)")
@@ -88,11 +88,11 @@ def drop_view_page(view: int, page: int) -> None:
     first = lshr(page, 1) & (1 << VIEW_JUMP_BITS) - 1
     for n in range(first, first + PAGE_SIZE // 2):      # where entries of this page can be
         if load64(slots + 16 * n) & -PAGE_SIZE == page:
-            store64(slots + 16 * n, EMPTY_KEY)
+            store64(slots + 16 * n, 2 * n ^ EMPTIED)
     crossing = wrap(page - 2)
     at = slots + 16 * (lshr(crossing, 1) & (1 << VIEW_JUMP_BITS) - 1)
     if load64(at) == crossing:
-        store64(at, EMPTY_KEY)
+        store64(at, crossing ^ EMPTIED)
 
 
 @compiled("void(i8,i8,i8)")

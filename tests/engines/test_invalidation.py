@@ -17,6 +17,7 @@ A0, A1, RA, T0 = 10, 11, 1, 5
 RET = struct.pack("<I", 0x0000_8067)
 TRAP = struct.pack("<I", EBREAK)
 FENCE_I = struct.pack("<I", 0x0000_100F)
+NOTHING = struct.pack("<H", 1)                  # c.nop
 
 
 def li(register: int, value: int) -> bytes:
@@ -164,15 +165,28 @@ def test_links_of_others_follow_a_block_that_is_made_anew(machine):
         assert (call(machine, caller), call(machine, second)) == (110 + value, 220 + value)
 
 
-def test_computed_jumps_follow_too(machine):
-    """The target is in the jump cache when it goes away."""
+@pytest.mark.parametrize("bit", [0, 1])
+def test_computed_jumps_follow_too(machine, bit):
+    """The target is in the jump cache when it goes away. Its lowest bit does not count (unprivileged manual, JALR)."""
     target, caller = CODE, CODE + PAGE
     put(machine, target, add(A0, 1), TRAP)
-    put(machine, caller, li(A0, 10), word("li", rd=T0, imm=CODE), word("jr", rs1=T0, imm=0))
+    put(machine, caller, li(A0, 10), word("li", rd=T0, imm=CODE + bit), word("jr", rs1=T0, imm=0))
     for value in range(1, 40):
         put(machine, target, add(A0, value))
         machine.engine.code_changed()
         assert [call(machine, caller) for _ in range(3)] == [10 + value] * 3
+
+
+def test_no_computed_jump_meets_an_entry_that_was_emptied(machine):
+    """Odd targets above all, which are looked for before their lowest bit is cleared; from 0 on, where slots begin."""
+    callers = {bits: CODE + PAGE + 32 * bits for bits in range(4)}
+    for bits, caller in callers.items():
+        put(machine, caller, li(A0, 10), word("li", rd=T0, imm=CODE + bits), word("jr", rs1=T0, imm=0))
+    for value in range(1, 10):
+        put(machine, CODE, NOTHING, add(A0, value), TRAP)
+        machine.engine.code_changed()
+        for bits in (3, 2, 1, 0, 3, 1):
+            assert call(machine, callers[bits]) == 10 + value
 
 
 def test_a_hot_loop_rewrites_itself(machine):

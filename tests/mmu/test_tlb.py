@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from dragoman.dbt.state import ACCESS_WRITE, VIEW_JUMPS, VIEWS
+from dragoman.dbt.state import ACCESS_WRITE, EMPTIED, VIEW_JUMPS, VIEWS
 from dragoman.runtime.machine.riscv import pmp
 from dragoman.runtime.memory import requests, tlb
 from dragoman.runtime.memory.frames import REQUEST_PROTECT, SHADOW_FENCE, SHADOW_OFF, SHADOW_TRACE
@@ -208,11 +208,11 @@ def test_a_fence_empties_the_jump_cache_of_its_page(machine):
     for pc, at in entry.items():
         slots[at] = pc
     vcpu.fence(0)
-    assert [slots[at] for at in entry.values()] == [1, 1, 0x1010, 0x5020]
+    assert [slots[at] for at in entry.values()] == [0x10 ^ EMPTIED, 0xFFE ^ EMPTIED, 0x1010, 0x5020]
     assert vcpu.probe(0, "fetch") is None and vcpu.probe(PAGE, "fetch") is not None
     slots[entry[0xFFE]] = 0xFFE                  # a block of the page before may reach into the one that goes
     vcpu.fence(PAGE)
-    assert [slots[at] for at in entry.values()] == [1, 1, 1, 0x5020]
+    assert [slots[at] for at in entry.values()] == [0x10 ^ EMPTIED, 0xFFE ^ EMPTIED, 0x1010 ^ EMPTIED, 0x5020]
 
 
 # --- refusals

@@ -7,10 +7,10 @@ from dragoman.dbt.isa.riscv import system_registers as system_registers
 from dragoman.dbt.isa.riscv.registers import PINNED, REGISTER_NAMES, ZERO
 
 if TYPE_CHECKING:
-    from dragoman.dbt.isa.riscv.forms import FORM, FORMS, HOT, MACHINE, THREE_ADDRESS, WIDE_IMMEDIATE, WITH_WORD
+    from dragoman.dbt.isa.riscv.forms import FORM, FORMS, HOT, MACHINE, THREE_ADDRESS, WIDE_IMMEDIATE, WITH_WORD, ZERO_IMMEDIATE
 
 __all__ = ["FORM", "FORMS", "HOT", "MACHINE", "PINNED", "REGISTER_NAMES", "THREE_ADDRESS", "WIDE_IMMEDIATE", "WITH_WORD",
-           "ZERO"]
+           "ZERO", "ZERO_IMMEDIATE"]
 
 
 def __getattr__(name: str) -> Any:

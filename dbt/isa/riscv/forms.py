@@ -41,3 +41,4 @@ _HOT = """
 HOT = frozenset(_HOT.split())
 THREE_ADDRESS = frozenset({"add"})          # with three different registers one host instruction, lea
 WIDE_IMMEDIATE = frozenset({"li"})          # the immediate can need 64 bits
+ZERO_IMMEDIATE = frozenset({"addi", "addiw", "jalr", "jr", "ret"})      # often 0, which saves a host instruction
