@@ -11,6 +11,7 @@ from dragoman.dbt.compiled import call2, compiled, load8, load32, load64, store3
 from dragoman.dbt.host.x86_64 import FNV_PRIME, FNV_START
 from dragoman.dbt.state import (
     CACHE,
+    EMPTIED,
     HOT_QUEUE,
     LAST_STATE,
     NATIVES,
@@ -39,12 +40,15 @@ C_LINKS, C_LINK_COUNT, C_LINK_LIMIT = CACHE["links"], CACHE["link_count"], CACHE
 C_RANGES, C_RANGE_COUNT, C_STATES, C_DELTA = CACHE["ranges"], CACHE["range_count"], CACHE["states"], CACHE["write_delta"]
 C_POLLS, C_POLLS_BEFORE, SHARE = CACHE["stat_polls"], CACHE["polls_before"], 6   # 1 / 64
 EARLY = 5                       # times the threshold: polls of a program before anything of it can be hot, some 2 ms of native code
+# It is counted until it has been executed 128 times the threshold (13 polls, in a loop without others in it), or where a turn takes
+# long, until it is four times as hot.
+COUNTED_ENOUGH, COUNTED_LONG = 7, 4
+C_REFUSED, IN_VAIN, MOST_PATIENCE = CACHE["refused"], 2, 3      # the threshold doubles with each 4 refused, three times at the most
 MOST_CHANGES = 20                   # that a row remembers
 C_HOT_QUEUE, C_HOT_COUNT, C_LOOK = CACHE["hot_queue"], CACHE["hot_count"], CACHE["look"]
 C_FETCH, C_PAGE, C_CODE_BASE, C_JUMP_MASK, C_PAGE_ROWS = (
     CACHE[n] for n in ("fetch", "page", "code_base", "jump_mask", "page_rows"))
 S_JUMP_CACHE, S_VIEWS = OFFSET["jump_cache"], OFFSET["user3"]
-EMPTY_KEY = 1                       # no instruction lies at an odd address
 HASH_START = FNV_START - (1 << 64)
 LINK_SIZE, RANGE_SIZE = 16, 24
 CACHE_MEMORY_BASE, C_NATIVES, C_THRESHOLD = CACHE["memory_base"], CACHE["natives"], CACHE["threshold"]
@@ -164,6 +168,8 @@ def set_code(cache: int, row: int, code: int) -> None:
         entry = load64(cache + C_LINKS) + link * LINK_SIZE
         point(cache, load64(entry + 8), to)
         link = load64(entry)
+    if old == 0:                        # then it is in no jump cache
+        return
     pc = load64(row + R_PC)
     states = load64(cache + C_STATES)
     while load64(states) != LAST_STATE:
@@ -171,7 +177,7 @@ def set_code(cache: int, row: int, code: int) -> None:
         states += 8
         if state != 0 and load64(cache + C_FETCH) == 0:
             correct(load64(state + S_JUMP_CACHE) + (pc >> 1 & load64(cache + C_JUMP_MASK)) * 16, pc, 0, code)
-        elif state != 0 and old != 0:
+        elif state != 0:
             for n in range(VIEWS):
                 correct(load64(state + S_VIEWS) + n * VIEW_SIZE + VIEW_JUMPS + (pc >> 1 & load64(cache + C_JUMP_MASK)) * 16,
                         pc, old, code)
@@ -185,7 +191,7 @@ def correct(slot: int, pc: int, old: int, code: int) -> None:
         if code != 0:
             store64(slot + 8, code)
         else:
-            store64(slot, EMPTY_KEY)
+            store64(slot, pc ^ EMPTIED)
 
 
 @compiled("void(i8,i8,i8,i8)")
@@ -282,7 +288,8 @@ def count_heat(cache: int, pc: int, weight: int) -> None:
     """A poll of this weight met the loop head or function `pc`; at the threshold its row goes into the hot queue, and once more later.
 
     What has only a small share of all polls is not worth a compilation, however long the program runs; what an earlier
-    run has left is worth a look soon. A program that has run so shortly that its choosing would take longer is left alone."""
+    run has left is worth a look soon. A program that has run so shortly that its choosing would take longer is left alone,
+    and one of which much was chosen in vain is asked of less often."""
     row = find_row(cache, pc) if load64(cache + C_POLLS) > EARLY * load64(cache + C_THRESHOLD) else 0
     if row == 0:
         return
@@ -296,7 +303,10 @@ def count_heat(cache: int, pc: int, weight: int) -> None:
         store64(cache + C_HOT_COUNT, waiting + 1)
         return
     share, threshold = load64(cache + C_POLLS) - load64(cache + C_POLLS_BEFORE) >> SHARE, threshold << load64(row + R_CHANGES)
-    if heat >= (threshold if threshold > share else share) * (stage + 1):
+    vain = load64(cache + C_REFUSED) >> IN_VAIN
+    enough = (threshold if threshold > share else share) << (vain if vain < MOST_PATIENCE else MOST_PATIENCE)
+    counted = stage != STAGE_COLD and load64(row + R_EXECUTED) >= threshold << COUNTED_ENOUGH
+    if counted or heat >= enough * (1 if stage == STAGE_COLD else COUNTED_LONG):
         store64(row + R_STAGE, stage + 1)
         store64(load64(cache + C_HOT_QUEUE) + 8 * waiting, row)
         store64(cache + C_HOT_COUNT, waiting + 1)

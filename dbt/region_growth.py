@@ -10,8 +10,9 @@ from dragoman.dbt.state import ROW, ROW_SIZE
 from dragoman.dbt.stencil_layout import CALLS, ENDS, ENDS_BRANCH, ENDS_JUMP, ENDS_JUMP_TO, ENDS_TRAP, RETURNS
 
 SWITCH = 24             # computed targets in a region at the most: the host does not predict a switch among more of them
-WORTH = 400             # guest bytes executed in a region for each time that it is left, at the least: leaving and entering
-                        # store and load registers, so that below 100 or so stencils are as fast
+WORTH = 200             # guest bytes executed in a region for each time that it is left, at the least: leaving and entering
+                        # store and load registers, so that below 100 or so stencils are as fast. Twice as many more for each target
+                        # of computed jumps: a byte-code interpreter's loop has other targets soon, and then leaves at each turn
 _ROW = Struct(f"<{ROW_SIZE // 8}q")
 _PC, _SIZE, _ENDS, _TARGET, _EXECUTED, _HASH, _HOST, _PAGE = (
     ROW[name] // 8 for name in ("pc", "size", "ends", "target", "executed", "hash", "host", "page"))
@@ -81,7 +82,7 @@ def is_worth_it(blocks: list[Block], indirect: list[int]) -> bool:
                 left += max(0, executed - sum(found))
     met = sum(inside[pc] for pc in indirect)
     left += max(0, jumps - met) + max(0, returns - calls - min(jumps, met))
-    return work >= WORTH * left
+    return work >= WORTH * left * (1 + 2 * len(indirect))
 
 
 def grow(engine, cpu, row: int, place=None) -> tuple[RegionRequest, int] | None:        # type: ignore[no-untyped-def]
@@ -99,6 +100,7 @@ def grow(engine, cpu, row: int, place=None) -> tuple[RegionRequest, int] | None:
     if code is None or any(engine.host.hash(data, len(data)) != block.hash for block, data in zip(blocks, code)):
         return None                                 # written to since it was translated: where its blocks end is not known
     head = ctypes.c_uint64.from_address(row + ROW["pc"]).value
+    precise, shared, model, decoder = place.demands
     request = RegionRequest(head, tuple((block.pc, data) for block, data in zip(blocks, code)), tuple(indirect), (),
-                            *place.demands)._replace(traps=place.traps(blocks))
+                            precise, shared, model, decoder, place.traps(blocks))
     return request, next(block.executed for block in blocks if block.pc == head)

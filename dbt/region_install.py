@@ -13,8 +13,7 @@ from bisect import bisect_right
 from dragoman.dbt.arena import Tables
 from dragoman.dbt.host.x86_64_paging import compare_pages
 from dragoman.dbt.region_image import NO_PC, OWN32, OWN64, SYMBOL64, SYMBOL_DISTANCE, RegionImage
-from dragoman.dbt.region_places import Pages, Window
-from dragoman.dbt.region_table import (
+from dragoman.dbt.region_layout import (
     CODE_ALIGNMENT,
     CODE_CURSOR,
     DONE,
@@ -28,6 +27,7 @@ from dragoman.dbt.region_table import (
     THUNK_SIZE,
     UNWANTED,
 )
+from dragoman.dbt.region_places import Pages, Window
 from dragoman.dbt.state import LAZY
 
 EXIT_SIZE, EXIT_HOLE = 8, 1             # a jump, and where its rel32 is
@@ -157,6 +157,10 @@ class Regions:
             self._flushes = self.engine.control("flushes")
             self._starts.clear()
             self._sites.clear()
+
+    def any(self) -> bool:
+        """Whether there are some that were not dropped."""
+        return self._words[MADE // 8] != self._words[DROPPED // 8]
 
     def statistics(self) -> dict[str, int]:
         return {"regions": self._words[MADE // 8], "regions_dropped": self._words[DROPPED // 8],

@@ -12,24 +12,8 @@ from dragoman.dbt.blocks import make_block, resolve_linked
 from dragoman.dbt.code_cache import R_BASE, R_CODE, R_PC, R_REGION, hash_at
 from dragoman.dbt.compiled import call2, compiled, load8, load64, store64
 from dragoman.dbt.pages import row_at, verify_units
-from dragoman.dbt.region_table import (
-    C_EMPTIED,
-    C_ENGINE,
-    C_FETCH,
-    C_REGIONS,
-    END,
-    HEADER_SIZE,
-    NUMBER,
-    PAGES,
-    RANGE_SIZE,
-    RANGES,
-    RECORD_HEADER,
-    SIZE,
-    THUNK_SIZE,
-    drop_region,
-    enter_region,
-    record_of,
-)
+from dragoman.dbt.region_layout import END, HEADER_SIZE, NUMBER, PAGES, RANGE_SIZE, RANGES, RECORD_HEADER, SIZE, THUNK_SIZE
+from dragoman.dbt.region_table import C_EMPTIED, C_ENGINE, C_FETCH, C_REGIONS, drop_region, enter_region, record_of
 from dragoman.dbt.state import OFFSET, PAGE_BITS, PAGE_ROWS, PAGE_SIZE
 
 S_PC, S_CODE_PAGE = OFFSET["pc"], OFFSET["code_page"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import namedtuple
 
 from dragoman.dbt.state import EAGER, LAZY, NOT_PRECISE
 
@@ -18,14 +17,27 @@ BASE_LEVEL = 1 << 14            # of a decoder: isa/levels.BASE
 _HEAD = struct.Struct("<QIIIII")
 
 
-class RegionRequest(namedtuple("RegionRequest", "head blocks indirect entries precise shared model decoder traps",
-                               defaults=((), (), NOT_PRECISE, False, FLAT, 0, ()))):
+class RegionRequest:
     """`blocks`: (pc, guest bytes) in the order of their addresses, the head among them. `indirect`: blocks that were met as
     targets of indirect jumps and calls. `entries`: those entered from outside, beside head and what the region finds.
     `precise`: EAGER: registers are exact at each access; LAZY: as of an instruction before it, from which on all can be done again,
     and which the state's pc names. `shared`: memory is seen by other threads. `decoder`: BASE_LEVEL, and of a
     machine: the context of its code, PLAIN, COUNTED. `traps`: instructions at which inline code would be of no use (adapted.py)."""
-    __slots__ = ()
+    __slots__ = ("blocks", "decoder", "entries", "head", "indirect", "model", "precise", "shared", "traps")
+
+    def __init__(self, head: int, blocks: tuple[tuple[int, bytes], ...], indirect: tuple[int, ...] = (), entries: tuple[int, ...] = (),
+                 precise: int = NOT_PRECISE, shared: bool = False, model: int = FLAT, decoder: int = 0, traps: tuple[int, ...] = ()):
+        self.head, self.blocks, self.indirect, self.entries, self.traps = head, blocks, indirect, entries, traps
+        self.precise, self.shared, self.model, self.decoder = precise, shared, model, decoder
+
+    def replace(self, **fields: object) -> RegionRequest:
+        """The same with other values of these."""
+        return RegionRequest(**{name: getattr(self, name) for name in self.__slots__} | fields)         # type: ignore[arg-type]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RegionRequest) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None                     # type: ignore[assignment]
 
     def size(self) -> int:
         """Guest bytes."""

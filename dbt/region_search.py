@@ -8,7 +8,6 @@ addresses of rows in the memory `found`, the head first.
 from __future__ import annotations
 
 from dragoman.dbt.code_cache import (
-    EMPTY_KEY,
     R_CHANGES,
     R_CODE,
     R_COUNTED,
@@ -37,7 +36,7 @@ C_FETCH, C_PAGE, C_JUMP_MASK, C_PAGES, C_PAGE_COUNT = (
     CACHE[n] for n in ("fetch", "page", "jump_mask", "search_pages", "search_page_count"))
 R_VISIT, R_REGION_SIZE = ROW["visit"], ROW["region_size"]
 
-REGION = 6000                   # guest bytes of a region at the most, about 2,000 instructions: half a second of LLVM's time
+REGION = 8192                   # guest bytes of a region at the most, some 2,500 instructions: less than a second of LLVM's time
 SURROUNDINGS = REGION           # and of what is counted before it is known what is executed how often
 SMALL = 500                     # a region of fewer bytes is made again within others; a larger one is left for and entered
 NEAR = 0x8000                   # a computed target further away is another function's business
@@ -115,7 +114,7 @@ def gather_computed(cache: int, state: int, area: int) -> int:
     flat = 1 if load64(cache + C_FETCH) == 0 else 0
     for n in range(load64(cache + C_JUMP_MASK) + 1):
         target = load64(table + 16 * n)
-        if target & EMPTY_KEY != 0 or load64(table + 16 * n + 8) == 0:
+        if target & 1 != 0 or load64(table + 16 * n + 8) == 0:
             continue
         if flat == 0 or (target >= load64(area) and target < load64(area + 8)):
             store64(to + 8 * count, target)

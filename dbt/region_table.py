@@ -34,6 +34,36 @@ from dragoman.dbt.compiled import compiled, copy_bytes, load64, store8, store64,
 from dragoman.dbt.copier import miss_stub
 from dragoman.dbt.host.x86_64_code import put_jump
 from dragoman.dbt.pages import enter_page, has_units
+from dragoman.dbt.region_layout import (
+    CHANGED,
+    CODE_ALIGNMENT,
+    CODE_CURSOR,
+    DONE,
+    DROPPED,
+    END,
+    ENTRIES,
+    ENTRY_SIZE,
+    GONE,
+    HEADER_SIZE,
+    JOB_EMPTIED,
+    JOB_ENTRIES,
+    JOB_EXITS,
+    JOB_HEADER,
+    JOB_RANGES,
+    JOB_SIZE,
+    LIMIT,
+    MADE,
+    NO_ROOM,
+    NUMBER,
+    PAGES,
+    RANGE_SIZE,
+    RANGES,
+    RECORD_HEADER,
+    SIZE,
+    STALE,
+    THUNK_SIZE,
+    UNWANTED,
+)
 from dragoman.dbt.stale_rows import invalidate, verify
 from dragoman.dbt.state import (
     CACHE,
@@ -59,20 +89,6 @@ R_REGION_SIZE = ROW["region_size"]
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_HEAD_NATIVE, N_INTERPRET = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "head_native", "interpret"))
 
-# Header: end of the records in use, end of the table (addresses), next free byte of region code, regions made, dropped.
-END, LIMIT, CODE_CURSOR, MADE, DROPPED, PAGES = 0, 8, 16, 24, 32, 64
-HEADER_SIZE = PAGES + PAGE_ROWS
-# Record: size in bytes, number (0: dropped), ranges, entries.
-SIZE, NUMBER, RANGES, ENTRIES, RECORD_HEADER = 0, 8, 16, 24, 32
-RANGE_SIZE, ENTRY_SIZE = 40, 16
-# What `publish_region` takes: counts, `emptied` as it was when its pages were met, then ranges as in a record, entries (pc, host code,
-# key), exits (pc, address of the rel32, key).
-JOB_RANGES, JOB_ENTRIES, JOB_EXITS, JOB_EMPTIED, JOB_HEADER = 0, 8, 16, 24, 32
-JOB_SIZE = 24                   # of an entry or exit
-CODE_ALIGNMENT = 64
-DONE, NO_ROOM, STALE = 1, 0, -1
-GONE, CHANGED, UNWANTED = range(3)     # why regions are dropped
-THUNK_SIZE = 16
 CALM = 4096                     # polls before an entry of a suspended region can be hot
 
 

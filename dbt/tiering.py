@@ -32,6 +32,9 @@ MEET = 8                        # part of the threshold: polls after regions wer
 AGAIN = 8                       # what was not compiled is looked at again when it has become so many times hotter
 
 UNREADABLE = -2
+# Host code of a region by its guest code, at the most, and from how many guest bytes on that counts: what is larger is made of ways in
+# and out and of registers moved to and from the stack, and slower than stencils. Not in machines, whose accesses are long.
+EXPANSION, WIDE = 10, 512
 ADDRESS = (1 << 64) - 1
 
 
@@ -106,7 +109,8 @@ class Tiering:
             return
         # Who has just asked for neighbours has ended the counting here, too: then it begins again.
         if stage.value == STAGE_PROFILED or (self._is_seldom(row) and not word(row, "counted").value):
-            if self.suspended.suspend_around(cpu, row):         # it comes back when what was in them has been met and can be counted
+            # It comes back when what was in them has been met and can be counted.
+            if self.regions.any() and self.suspended.suspend_around(cpu, row):
                 stage.value = STAGE_COLD
                 word(row, "heat").value -= word(row, "heat").value // MEET
                 return
@@ -124,6 +128,7 @@ class Tiering:
         """For a region around a row, by what has been counted."""
         self.suspended.done_with(row)
         grown = None if self._is_seldom(row) else grow(self.engine, cpu, row, place)
+        self.engine.set_control("refused", self.engine.control("refused") + 1 if grown is None else 0)
         self.engine.locked("count_around", cpu.address, row, 0)
         if grown is None or not (self._use_prepared(grown[0], place) or self._request(cpu, *grown, place)):
             word(row, "stage").value = STAGE_COLD
@@ -175,7 +180,7 @@ class Tiering:
 
     def _install(self, entry: Entry, place: Place) -> int:
         """DONE, NO_ROOM, or STALE: it is not of the guest's code as it is now, or does not heed what is wished now;
-        UNREADABLE: of another version of this format, or with an address to stop at: as if it were not there."""
+        UNREADABLE: of another version of this format, or with an address to stop at, or not worth it: as if it were not there."""
         if any(pc <= address < pc + len(code) for address in self.engine.breaks for pc, code in entry.pieces):
             return UNREADABLE                           # it would run on past where it is to stop
         if entry.options != wishes(place) or not entry.matches(place.read):
@@ -183,6 +188,9 @@ class Tiering:
         try:
             image = RegionImage.parse(entry.code)
         except ValueError:
+            return UNREADABLE
+        guest = sum(len(code) for _, code in entry.pieces)
+        if guest >= WIDE and len(image.code) > EXPANSION * guest and not (self.engine.paged or self.engine.control("counting")):
             return UNREADABLE
         result = self.regions.install(image, entry.pieces, place)
         if result == DONE:

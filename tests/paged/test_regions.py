@@ -289,7 +289,7 @@ def test_a_request_names_model_and_decoder():
     request = RegionRequest(RAM, ((RAM, b"\1\0"),), (), (), False, True, region_request.STRICT, 5 | region_request.PLAIN, (RAM,))
     assert RegionRequest.parse(request.pack()) == request
     with pytest.raises(ValueError, match="not a region request"):
-        RegionRequest.parse(request._replace(head=RAM + 2).pack())
+        RegionRequest.parse(request.replace(head=RAM + 2).pack())
 
 
 def test_what_is_of_no_use_inline_is_a_trap_in_regions(guest):
@@ -303,7 +303,7 @@ def test_what_is_of_no_use_inline_is_a_trap_in_regions(guest):
     assert place.traps([block]) == (HIGH,)
     compile_jobs.prepare()
     request = RegionRequest(HIGH, ((HIGH, code),), (), (), False, True, region_request.PAGED, S_MODE)
-    requests = request, request._replace(traps=(HIGH,)), request._replace(decoder=S_MODE | region_request.PLAIN)
+    requests = request, request.replace(traps=(HIGH,)), request.replace(decoder=S_MODE | region_request.PLAIN)
     inline, trap, plain = (Entry(compile_jobs.region(each.pack())).code for each in requests)
     assert trap == plain != inline
     log = RegionText(guest.engine, SimpleNamespace(guest=hex), frozenset({"ir"}))

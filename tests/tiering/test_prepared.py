@@ -61,7 +61,7 @@ def test_a_loop_that_was_prepared_is_never_asked_for(machine, text, heads):
 
 def test_what_does_not_have_all_that_is_executed_is_left_alone(machine):
     request, = surveyed(machine, BRANCHES).requests(frozenset())
-    fewer = request._replace(blocks=tuple(block for block in request.blocks if block[0] != CODE + 16))
+    fewer = request.replace(blocks=tuple(block for block in request.blocks if block[0] != CODE + 16))
     assert len(fewer.blocks) == len(request.blocks) - 1
     prepare(machine, [fewer])
     machine.call(x5=TIMES)
@@ -71,7 +71,7 @@ def test_what_does_not_have_all_that_is_executed_is_left_alone(machine):
 def test_computed_targets_are_what_only_a_run_can_tell(machine, monkeypatch):
     def with_a_target(*words):
         grown = grow(*words)
-        return grown and (grown[0]._replace(indirect=(CODE,)), grown[1])
+        return grown and (grown[0].replace(indirect=(CODE,)), grown[1])
     prepare(machine, list(surveyed(machine, LOOP).requests(frozenset())))
     monkeypatch.setattr(tiering, "grow", with_a_target)
     assert machine.call(x5=TIMES)[10] == TIMES

@@ -133,7 +133,7 @@ def test_where_a_turn_takes_long_fewer_polls_make_a_loop_hot(machine):
 def test_what_was_counted_too_little_is_counted_again(machine):
     """As when a neighbour, in between, has ended the counting."""
     machine.load(LOOP)
-    machine.call(x5=997 * (THRESHOLD + 1))
+    machine.call(x5=997 * THRESHOLD + 20)
     assert machine.row(CODE, "stage") == STAGE_PROFILED
     machine.engine.locked("count_around", machine.cpu.address, machine.engine.locked("find_row", CODE), 0)
     machine.engine.locked("count_around", machine.cpu.address, machine.engine.locked("find_row", CODE), 1)
@@ -197,10 +197,10 @@ def test_code_that_changes_between_comparison_and_use(machine):
 def test_code_that_was_written_to_is_not_asked_for(machine):
     """Without a fence: where its blocks end now nobody has looked. Then it is translated as it is now, and is new."""
     machine.load(LOOP, changeable=True)
-    machine.call(x5=997 * (THRESHOLD + 1))
+    machine.call(x5=997 * THRESHOLD + 20)
     assert machine.row(CODE, "stage") == STAGE_PROFILED and machine.row(CODE, "executed") > 0
     machine.memory.write_words(CODE, assemble.program(["addi x10,x10,2"]))
-    machine.call(x5=997 * (THRESHOLD + 1))
+    machine.call(x5=997)
     assert machine.compiler.asked == [] and machine.row(CODE, "stage") == STAGE_COLD
     assert machine.call(x5=TIMES)[10] == 2 * TIMES
     request, = machine.compiler.asked
@@ -339,7 +339,7 @@ def test_what_an_earlier_run_has_left_comes_again_after_a_flush(store):
 def test_regions_of_other_options_are_not_for_this_run(store):
     machine = only_machine().fresh(store)
     request = asked_once(machine)
-    keep(machine, store, request._replace(precise=LAZY), request._replace(shared=True))
+    keep(machine, store, request.replace(precise=LAZY), request.replace(shared=True))
     machine.engine.start_anew(machine.cpu)
     machine.call(x5=TIMES)
     assert machine.row(CODE, "region") == 0 and len(machine.compiler.asked) == 2
@@ -356,7 +356,7 @@ def test_a_store_of_more_than_there_is_room_for(store):
     used, (request,) = machine.tiering.statistics()["region_bytes"], machine.compiler.asked
     behind = CODE + PAGES * PAGE                                # of the same range
     machine.load(LOOP, at=behind)
-    keep(machine, store, request, request._replace(head=behind, blocks=((behind, request.blocks[0][1]),)))
+    keep(machine, store, request, request.replace(head=behind, blocks=((behind, request.blocks[0][1]),)))
     machine.engine.set_control("region_end", machine.engine.control("region_start") + used + used // 2)
     machine.engine.start_anew(machine.cpu)
     flushes = machine.engine.control("flushes")
