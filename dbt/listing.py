@@ -15,6 +15,10 @@ from dragoman.dbt import state
 from dragoman.dbt.isa import riscv
 from dragoman.dbt.isa.levels import WITH_BITS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dragoman.dbt.image import Mapped
+
 
 class Record(NamedTuple):
     """A decoded record. `form` is a name; `imm` is signed, as recorded; see state.py and isa/riscv/encoding.py.
@@ -48,13 +52,17 @@ class _Own(decoder.Decoder):
 
 
 _tables = functools.cache(decoder.tables)
+_ready: list[bytes] = []        # tables of a process, if somebody had them
 _local = _thread._local()
 Machine = tuple[int, bool]      # context, inline: how a machine's code is decoded (decode.tables)
 
 
-def prepare() -> None:
-    """Import and load what the first instruction of a process needs: for who holds a lock while it imports (imports.py)."""
-    _tables()
+def prepare(image: Mapped) -> None:
+    """Import and load what the first instruction of a process needs: for who holds a lock while it imports (imports.py). image: of a process's
+    engine, which has the tables; making them imports all of Capstone's binding, 20 ms."""
+    if not _ready:
+        _ready.append(image.blob("decoder"))
+    assert riscv.FORMS                  # imports them
     decoder.library()
 
 
@@ -63,7 +71,7 @@ def _decoder(machine: Machine | None = None, level: str = WITH_BITS) -> decoder.
     if not hasattr(_local, "decoders"):
         _local.decoders = {}
     if (machine, level) not in _local.decoders:
-        _local.decoders[machine, level] = _Own(_tables() if machine is None else _tables("riscv", *machine), level)
+        _local.decoders[machine, level] = _Own(_tables("riscv", *machine) if machine is not None else _ready[0] if _ready else _tables(), level)
     found: decoder.Decoder = _local.decoders[machine, level]
     return found
 

@@ -137,7 +137,7 @@ class Process:
         with IMPORTS:
             from dragoman.dbt import listing
             from dragoman.dbt.emulate import Bytes
-            listing.prepare()
+            listing.prepare(self.engine.image)
         return Bytes(self._read, self._write)
 
     def _read(self, address: int, length: int) -> bytes:

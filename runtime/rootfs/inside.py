@@ -43,7 +43,7 @@ def enter(process: Process) -> None:
     from dragoman.runtime.process.linux.table import settle
     from dragoman.runtime.rootfs import brought, guard, limits, mounts, privileges
     process.files.take_over(_handed)
-    settle(process.options)
+    settle(process)                 # type: ignore[arg-type]
     brought.bring_store(process)
     mounts.pivot()
     process.paths.contain()

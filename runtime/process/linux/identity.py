@@ -51,7 +51,7 @@ def prlimit64(thread: Thread, pid: int, resource: int, new: int, old: int) -> in
     if new:
         soft, hard = memory.read_struct(new, PAIR)
         if resource == RLIMIT_NOFILE and soft < FEW_FILES:
-            settle(process.options)             # imports open files
+            settle(process)             # imports open files
         result = process.limits.set(resource, soft, hard)
         if result < 0:
             return result

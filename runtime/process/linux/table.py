@@ -201,14 +201,16 @@ NOP = (0x13).to_bytes(4, "little")
 _settled: list[bool] = []
 
 
-def settle(options: RunOptions) -> None:
+def settle(process: Process) -> None:
     """Import what is imported late."""
+    options = process.options
     if not _settled:
         import_all()
         with IMPORTS:
             for name in LATE:
                 __import__(name)
             from dragoman.dbt import listing
+            listing.prepare(process.engine.image)
             listing.decode(NOP, 0, level=options.cpu)       # the oracle's decoder is made with the first instruction
             if options.debugger is not None:
                 from dragoman.runtime.process.gdb import start  # noqa: F401
@@ -229,7 +231,7 @@ def hides(names: str, root: bool = False, store: bool = False) -> None:
     """
     def first(handler: Callable[..., int | None]) -> Callable[..., int | None]:
         def both(thread: Thread, *arguments: int) -> int | None:
-            settle(thread.process.options)
+            settle(thread.process)
             if store:
                 thread.process.engine.settle(thread.cpu)
             result = handler(thread, *arguments)
@@ -273,7 +275,7 @@ def perform(thread: Thread, number: int, arguments: tuple[int, ...]) -> int | No
         result = -(error.errno or EFAULT)
     if result == -EMFILE and not _settled:
         with IMPORTS, thread.process.files.room:        # in this order, as whoever forks
-            settle(thread.process.options)      # what is imported later would find no descriptor
+            settle(thread.process)      # what is imported later would find no descriptor
     return result
 
 
