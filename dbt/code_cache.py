@@ -43,7 +43,7 @@ EARLY = 5                       # times the threshold: polls of a program before
 # It is counted until it has been executed 128 times the threshold (13 polls, in a loop without others in it), or where a turn takes
 # long, until it is four times as hot.
 COUNTED_ENOUGH, COUNTED_LONG = 7, 4
-C_REFUSED, IN_VAIN, MOST_PATIENCE = CACHE["refused"], 2, 3      # the threshold doubles with each 4 refused, three times at the most
+C_REFUSED, IN_VAIN, MOST_PATIENCE = CACHE["refused"], 2, 3      # the threshold doubles with each 4 refused, three times at the most, the share once
 MOST_CHANGES = 20                   # that a row remembers
 C_HOT_QUEUE, C_HOT_COUNT, C_LOOK = CACHE["hot_queue"], CACHE["hot_count"], CACHE["look"]
 C_FETCH, C_PAGE, C_CODE_BASE, C_JUMP_MASK, C_PAGE_ROWS = (
@@ -304,7 +304,10 @@ def count_heat(cache: int, pc: int, weight: int) -> None:
         return
     share, threshold = load64(cache + C_POLLS) - load64(cache + C_POLLS_BEFORE) >> SHARE, threshold << load64(row + R_CHANGES)
     vain = load64(cache + C_REFUSED) >> IN_VAIN
-    enough = (threshold if threshold > share else share) << (vain if vain < MOST_PATIENCE else MOST_PATIENCE)
+    patient = threshold << (vain if vain < MOST_PATIENCE else MOST_PATIENCE)
+    if vain != 0 and load64(cache + C_FETCH) == 0:      # in machines one program comes after the other
+        share += share
+    enough = patient if patient > share else share
     counted = stage != STAGE_COLD and load64(row + R_EXECUTED) >= threshold << COUNTED_ENOUGH
     if counted or heat >= enough * (1 if stage == STAGE_COLD else COUNTED_LONG):
         store64(row + R_STAGE, stage + 1)
