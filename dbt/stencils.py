@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from dragoman.dbt import llvm
 from dragoman.dbt.host import elf
+from dragoman.dbt.host.x86_64_constant import by_constant
 from dragoman.dbt.host.x86_64_short import shortest
 from dragoman.dbt.lower import METADATA, lower
 from dragoman.dbt.memory_model import Flat, Model, miss_name
@@ -52,9 +53,6 @@ _LOW, _SIGNED, _ANY = "!{i64 0, i64 2147483647}", "!{i64 -2147483648, i64 214748
 HOLES = {"rd": _LOW, "rs1": _LOW, "rs2": _LOW, "rs3": _LOW, "imm": _SIGNED, "rm": _LOW, "next_pc": _LOW, "pc": _LOW,
          "imm_wide": _ANY, "next_pc_wide": _ANY, "pc_wide": _ANY}
 JUMP_OPCODE = 0xE9
-# op -> host instruction with a constant
-_WITH_CONSTANT = {"and": "and", "or": "or", "xor": "xor", "shl": "shl", "lshr": "shr", "ashr": "sar", "rotr": "ror"}
-_SUFFIX = {32: "l", 64: "q"}
 MOVE = "move"                       # name of the pseudo-form rd = rs1
 
 
@@ -81,15 +79,7 @@ class StencilSite(NativeSite):
         return "0" if self.zero and field == "imm" else self.hole(field + (self.wide if field == "imm" else ""))
 
     def by_operand(self, op: str, bits: int, value: str, field: str) -> str | None:
-        """LLVM takes a register for the operand, that of a shift always."""
-        if field != "imm" or self.zero or bits not in _SUFFIX:
-            return None
-        if op == "add" and bits == 32:
-            return self.emit(f'call i32 asm "leal ${{2:c}}(${{1:q}}), ${{0:k}}", "=r,r,i"(i32 {value}, ptr @{field})')
-        mnemonic = _WITH_CONSTANT.get(op)
-        if mnemonic is None:
-            return None
-        return self.emit(f'call i{bits} asm "{mnemonic}{_SUFFIX[bits]} $2, $0", "=r,0,i,~{{flags}}"(i{bits} {value}, ptr @{field})')
+        return by_constant(self, op, bits, value, field) if field == "imm" and not self.zero else None
 
     def pc(self) -> str: return self.hole("pc_wide")
     def next_pc(self) -> str: return self.hole("next_pc" + self.wide)

@@ -1,0 +1,54 @@
+"""Whether a region is worth it: by the counts of its blocks, by what LLVM made of it, and after many that were not."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from dragoman.dbt import tiering
+from dragoman.dbt.region_growth import WORTH, is_worth_it
+from dragoman.dbt.state import STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
+from dragoman.dbt.stencil_layout import ENDS_JUMP_TO
+from tests.tiering.machine import CODE, THRESHOLD, TIMES
+from tests.tiering.test_promotion import LOOP, asked_once, machine  # noqa: F401
+
+
+def block(pc: int, size: int, ends: int) -> SimpleNamespace:
+    """Executed a thousand times."""
+    return SimpleNamespace(pc=pc, size=size, ends=ends, target=0, executed=1000)
+
+
+@pytest.mark.parametrize(("bytes_between", "worth"), [(WORTH // 2, False), (2 * WORTH, True)])
+def test_what_is_left_often_is_not(bytes_between, worth):
+    blocks = [block(0x1000, bytes_between, 0), block(0x1000 + bytes_between, 2, ENDS_JUMP_TO)]
+    assert is_worth_it(blocks, []) == worth
+
+
+@pytest.mark.parametrize(("targets", "worth"), [(1, True), (10, False)])
+def test_each_computed_target_asks_for_more(targets, worth):
+    """The same work between two exits, by that many blocks that jump to one another."""
+    work = 10 * WORTH
+    blocks = [block(0x1000 + 0x1000 * n, work // targets, ENDS_JUMP_TO) for n in range(targets)]
+    assert is_worth_it([*blocks, block(0x10_0000, 2, 0)], [each.pc for each in blocks]) == worth
+
+
+def test_a_region_of_too_much_host_code_is_not_put_to_use(machine, monkeypatch):    # noqa: F811
+    request = asked_once(machine)
+    monkeypatch.setattr(tiering, "EXPANSION", 0)
+    monkeypatch.setattr(tiering, "WIDE", 0)
+    machine.compiler.compile(request)
+    assert machine.call(x5=TIMES)[10] == TIMES
+    assert machine.row(CODE, "region") == 0 and machine.row(CODE, "stage") == STAGE_ASKED
+    assert len(machine.compiler.asked) == 1
+
+
+@pytest.mark.parametrize("refused", [0, 4, 8, 12, 100])
+def test_what_was_refused_makes_hot_what_is_hotter_only(machine, refused):          # noqa: F811
+    machine.load(LOOP)
+    machine.engine.set_control("refused", refused)
+    times = THRESHOLD << min(refused // 4, 3)
+    machine.call(x5=997 * (times - 1))
+    assert machine.row(CODE, "stage") == STAGE_COLD
+    machine.call(x5=997)
+    assert machine.row(CODE, "stage") == STAGE_PROFILED
+    machine.call(x5=TIMES)
+    assert len(machine.compiler.asked) == 1 and machine.engine.control("refused") == 0
