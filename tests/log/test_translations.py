@@ -83,6 +83,9 @@ def test_out_asm_has_guest_pcs_and_names_of_natives(program, engine):
         assert any("# stop_syscall" in line for line in under(lines, "out_asm ecall: handler"))
 
 
+NOP = {"6690": "nop"}           # of two bytes (AMD64 manual, volume 3, NOP); objdump calls it xchg
+
+
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="no objdump")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_host_code_is_disassembled_as_objdump_does(engine, tmp_path):
@@ -95,7 +98,7 @@ def test_host_code_is_disassembled_as_objdump_does(engine, tmp_path):
         text = subprocess.run(["objdump", "-D", "-w", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", f"--adjust-vma=0x{run[0][0]}",
                                tmp_path / "code"], capture_output=True, text=True, check=True).stdout
         theirs = re.findall(r"^ *(\w+):\s((?:[0-9a-f]{2} )+)\s*(?:rex\S*\s+)?(\w+)", text, re.MULTILINE)
-        assert [(at, code.replace(" ", ""), word) for at, code, word in theirs] == run
+        assert [(at, code.replace(" ", ""), NOP.get(code.replace(" ", ""), word)) for at, code, word in theirs] == run
         seen += len(run)
     assert seen == len(rows)
 
