@@ -15,14 +15,16 @@ _libc = ctypes.PyDLL(None)
 _mmap = _libc.mmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-_munmap = _libc.munmap
+_munmap, _madvise = _libc.munmap, _libc.madvise
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _mremap, _mprotect = _libc.mremap, _libc.mprotect
 _mremap.restype = ctypes.c_void_p
 _mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
 _mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
+_HUGE, _MADV_HUGEPAGE = 1 << 21, 14
 
 
 class Arena:
@@ -108,9 +110,10 @@ class AnonymousArena(Arena):
 
 
 class Tables:
-    """Zeroed memory for named tables; pages come when they are touched."""
+    """Zeroed memory for named tables; pages come when they are touched. Of those in `scattered`, which are looked up anywhere, in pieces of
+    2 MiB where they begin on such an address, if the host has them: fewer faults and TLB misses. What a small program needs lies before."""
 
-    def __init__(self, sizes: dict[str, int]) -> None:
+    def __init__(self, sizes: dict[str, int], scattered: tuple[str, ...] = ()) -> None:
         total = sum(size + 0xFFF & ~0xFFF for size in sizes.values())
         start = _mmap(None, total, _PROT_RW, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE, -1, 0)
         if start == _FAILED or start is None:
@@ -120,6 +123,10 @@ class Tables:
             self.addresses[name] = start
             start += size + 0xFFF & ~0xFFF
         self._all = start - total, total
+        for name in scattered:
+            at, end = self.addresses[name] + _HUGE - 1 & -_HUGE, self.addresses[name] + sizes[name] & -_HUGE
+            if at < end:
+                _madvise(at, end - at, _MADV_HUGEPAGE)          # advice: that it cannot be had is no error
 
     def close(self) -> None:
         """Give the memory back."""

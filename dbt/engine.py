@@ -148,7 +148,7 @@ class Engine:
                                            search_pages=16 * SEARCH_PAGES,
                                            computed=8 * JUMP_CACHE_ENTRIES,
                                            states=8 * (MAX_THREADS + 1), scratch=0x2_0000, natives=8 * len(NATIVES),
-                                           page_rows=4 * PAGE_ROWS))
+                                           page_rows=4 * PAGE_ROWS), scattered=("index", "rows", "links"))
         for name, address in tables.addresses.items():
             self.set_control(name, address)
         arena = self.arena

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from dragoman.dbt import decode
 from dragoman.runtime.memory.space import AddressSpace
 from dragoman.runtime.memory.window import MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE
 from dragoman.runtime.options import RunOptions
@@ -23,7 +24,12 @@ class Engine:
 
     def __init__(self):
         self.ranges, self.told, self.looked = {}, [], 0
-        self.host = self
+        self.host = self.image = self
+
+    @staticmethod
+    def blob(name):
+        """As its image has it."""
+        return {"decoder": decode.tables}[name]()
 
     @staticmethod
     def in_turn(*steps):
