@@ -63,7 +63,7 @@ def test_compiled_kept_found_installed_and_run(grown, store):
     # The next run: another client, another store, no request.
     found, = Store.open().pack("a program").find(CODE, request.options)
     assert found.data == answer.entry.data
-    assert Store.open().pack("a program").find(CODE, request._replace(precise=LAZY).options) == []
+    assert Store.open().pack("a program").find(CODE, request.replace(precise=LAZY).options) == []
     image = RegionImage.parse(found.code)
     assert CODE in image.entries and set(image.natives) <= machine.engine.image.symbols.keys()
     assert sum(size for _, size in found.spans) == len(program.code) + 4        # and the breakpoint behind it
