@@ -10,7 +10,7 @@ from dragoman import guests
 from dragoman.runtime.machine.machine import Machine
 from dragoman.runtime.machine.options import MachineOptions
 
-PAUSE = 0.002                   # seconds between two times that it is emptied
+PAUSE = 0.004                   # seconds between two times that it is emptied
 
 
 @pytest.mark.parametrize("engine", ["interpreter", "stencil"])
