@@ -81,9 +81,11 @@ def _by_operand(low: Lowering, op: Op) -> Lowered | None:
     return None if value is None else (value, f"i{op.bits}")
 
 
+def _or_by_operand(lower_op: Callable[[Lowering, Op], Lowered]) -> Callable[[Lowering, Op], Lowered]:
+    return lambda low, op: _by_operand(low, op) or lower_op(low, op)
+
+
 def _binary(low: Lowering, op: Op) -> Lowered:
-    if by_operand := _by_operand(low, op):
-        return by_operand
     a, b = map(low.integer, op.arguments)
     return low.value(op, f"{_SAME[op.name]} i{op.bits} {a}, {b}")
 
@@ -94,8 +96,6 @@ def _compare(low: Lowering, op: Op) -> Lowered:
 
 
 def _shift(low: Lowering, op: Op) -> Lowered:
-    if by_operand := _by_operand(low, op):
-        return by_operand
     a, b = map(low.integer, op.arguments)
     amount = low.recipe.ops[op.arguments[1]]
     if amount.name == "const":
@@ -107,8 +107,6 @@ def _shift(low: Lowering, op: Op) -> Lowered:
 
 def _rotate(low: Lowering, op: Op) -> Lowered:
     """A funnel shift of a with itself, which takes the amount modulo the width."""
-    if by_operand := _by_operand(low, op):
-        return by_operand
     a, b = map(low.integer, op.arguments)
     return low.value(op, f"call i{op.bits} {_llvm('fshr', op.bits)}(i{op.bits} {a}, i{op.bits} {a}, i{op.bits} {b})")
 
@@ -291,8 +289,8 @@ LOWER: dict[str, Callable[[Lowering, Op], Lowered | None]] = {
     "const": _const, "select": _select, "clock": _clock, "fconvert": _fconvert, "fcanon": _fcanon,
     "operand": lambda low, op: (low.site.operand(str(op.attribute)), "i64"),
     "pc": lambda low, op: (low.site.pc(), "i64"), "next_pc": lambda low, op: (low.site.next_pc(), "i64"),
-    **dict.fromkeys(_SAME, _binary), **dict.fromkeys(_COMPARE, _compare), **dict.fromkeys(_SHIFT, _shift),
-    "rotr": _rotate, "clmul": _carry_less, "clmulh": _carry_less,
+    **dict.fromkeys(_SAME, _or_by_operand(_binary)), **dict.fromkeys(_COMPARE, _compare), **dict.fromkeys(_SHIFT, _or_by_operand(_shift)),
+    "rotr": _or_by_operand(_rotate), "clmul": _carry_less, "clmulh": _carry_less,
     **dict.fromkeys(("mulh_ss", "mulh_su", "mulh_uu"), _mulh), **dict.fromkeys(("udiv", "urem", "sdiv", "srem"), _divide),
     **dict.fromkeys(("trunc", "sext", "zext"), _resize), **dict.fromkeys(("ctlz", "cttz", "ctpop", "bswap"), _count),
     **dict.fromkeys(("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma"), _fp),

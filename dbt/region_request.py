@@ -37,8 +37,6 @@ class RegionRequest:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RegionRequest) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
-    __hash__ = None                     # type: ignore[assignment]
-
     def size(self) -> int:
         """Guest bytes."""
         return sum(len(code) for _, code in self.blocks)

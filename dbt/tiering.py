@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MEET = 8                        # part of the threshold: polls after regions were suspended, until all that was in them has been translated
 AGAIN = 8                       # what was not compiled is looked at again when it has become so many times hotter
 
-UNREADABLE = -2
+UNUSABLE = -2
 # Host code of a region by its guest code, at the most, and from how many guest bytes on that counts: what is larger is made of ways in
 # and out and of registers moved to and from the stack, and slower than stencils. Not in machines, whose accesses are long.
 EXPANSION, WIDE = 10, 512
@@ -180,18 +180,18 @@ class Tiering:
 
     def _install(self, entry: Entry, place: Place) -> int:
         """DONE, NO_ROOM, or STALE: it is not of the guest's code as it is now, or does not heed what is wished now;
-        UNREADABLE: of another version of this format, or with an address to stop at, or not worth it: as if it were not there."""
+        UNUSABLE: of another version of this format, or with an address to stop at, or not worth it: as if it were not there."""
         if any(pc <= address < pc + len(code) for address in self.engine.breaks for pc, code in entry.pieces):
-            return UNREADABLE                           # it would run on past where it is to stop
+            return UNUSABLE                           # it would run on past where it is to stop
         if entry.options != wishes(place) or not entry.matches(place.read):
             return STALE
         try:
             image = RegionImage.parse(entry.code)
         except ValueError:
-            return UNREADABLE
-        guest = sum(len(code) for _, code in entry.pieces)
+            return UNUSABLE
+        guest = sum(size for _, size in entry.spans)
         if guest >= WIDE and len(image.code) > EXPANSION * guest and not (self.engine.paged or self.engine.control("counting")):
-            return UNREADABLE
+            return UNUSABLE
         result = self.regions.install(image, entry.pieces, place)
         if result == DONE:
             self.region_blocks += entry.blocks
