@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-_PROT_RW, _PROT_RX = 3, 5
+_PROT_READ, _PROT_RW, _PROT_RX = 1, 3, 5
 _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = (
     1, 2, 0x10, 0x20, 0x4000, 0x10_0000)
 # Below 2 GiB, behind the engine's images: rel32 reaches everything, and addresses fit 32 bits.
@@ -107,6 +107,19 @@ class AnonymousArena(Arena):
             data = os.pread(descriptor, size, offset)
             ctypes.memmove(self.write + offset, data, len(data))
             offset += size
+
+
+def map_file(descriptor: int, size: int) -> int:
+    """Address of a private read-only mapping of a file; unlike Python's it holds no descriptor. Raises MemoryError."""
+    address = _mmap(None, size, _PROT_READ, _MAP_PRIVATE, descriptor, 0)
+    if address == _FAILED or address is None:
+        raise MemoryError("no address space for a file")
+    return int(address)
+
+
+def unmap(address: int, size: int) -> None:
+    """Nothing may read there any more."""
+    _munmap(address, size)
 
 
 class Tables:

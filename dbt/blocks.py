@@ -16,6 +16,7 @@ from dragoman.dbt.code_cache import (
     R_TARGET,
     R_UNIT,
     count_heat,
+    executable_range,
     find_row,
     make_row,
     note_bytes,
@@ -63,6 +64,8 @@ from dragoman.dbt.state import (
 )
 from dragoman.dbt.stencil_layout import BLOCK_ENDS, ENDS, ENDS_BRANCH, ENDS_JUMP
 from dragoman.dbt.translation_report import report
+from dragoman.dbt.unit_record import C_SHELVES, shelf_of
+from dragoman.dbt.unit_take import CHANGEABLE, take_unit
 
 C_ENGINE, C_COUNTING, C_DECODER, C_FORMS = CACHE["engine"], CACHE["counting"], CACHE["decoder"], CACHE["forms"]
 C_CURSOR, C_CURSOR_LIMIT, C_DELTA = CACHE["cursor"], CACHE["cursor_limit"], CACHE["write_delta"]
@@ -81,8 +84,8 @@ T_PLACE, T_WORD, T_END = TURN["place"], TURN["word"], TURN["end"]
 C_POLL_TIME, S_POLLED = CACHE["poll_time"], OFFSET["polled"]
 S_REASON, S_BUDGET, S_RESET, S_PENDING, S_REQUEST, S_REPORT, S_PC, S_CAREFUL, S_CACHE = (
     OFFSET[n] for n in ("exit_reason", "budget", "budget_reset", "pending", "request", "report", "pc", "careful", "cache"))
-EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT, EXIT_STOP = (
-    EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count", "stop"))
+EXIT_FETCH, EXIT_FULL, EXIT_POLL, EXIT_HOT, EXIT_MISS, EXIT_COUNT, EXIT_STOP, EXIT_KEPT = (
+    EXITS[n] for n in ("fetch", "full", "poll", "hot", "miss", "count", "stop", "kept"))
 N_HEAD, N_COUNTING, N_HEAD_MISS, N_GOTO, N_INTERPRET, N_HEAD_FAR = (
     NATIVES.index(n) for n in ("head", "head_counting", "head_miss", "goto", "interpret", "head_far"))
 
@@ -281,7 +284,14 @@ def make_block(cache: int, state: int, pc: int) -> int:
             code = make_code(cache, pc, end, 1, 1)
         store64(state + S_CAREFUL, 0)
     else:
-        code = make_code(cache, pc, end, limit, 0)
+        shelf = shelf_of(cache, pc) if load64(cache + C_SHELVES) != 0 else 0
+        if shelf != 0:
+            code = take_unit(cache, shelf, pc)
+        elif load64(cache + C_SHELVES) != 0 and load64(executable_range(cache, pc) + CHANGEABLE) == 0:
+            store64(state + S_REASON, EXIT_KEPT)
+            return 0
+        if code == 0:
+            code = make_code(cache, pc, end, limit, 0)
     store64(cache + C_TRANSLATE, load64(cache + C_TRANSLATE) + clock() - start)
     if code == 0:
         store64(state + S_REASON, EXIT_FETCH)

@@ -14,7 +14,7 @@ from dragoman.dbt import channel, server_start
 from dragoman.dbt.channel import Inbox, Message, ProtocolError
 from dragoman.dbt.files import folder_problem
 from dragoman.dbt.pack import Pack
-from dragoman.dbt.store import IMAGE, PACK, Store, root_folder
+from dragoman.dbt.store import IMAGE, PACK, UNITS, Store, root_folder
 from dragoman.dbt.trim import limit_of, remove_leftovers, remove_version, set_limit, size_of, size_on_disk, trim, versions
 
 SILENCE = 30.0                          # seconds without a sign of life, after which it is said to hang
@@ -96,8 +96,11 @@ def _contents(folder: str, current: bool) -> list[tuple[str, str]]:
               for path in paths if path.endswith(IMAGE)]
     packs = [path for path in paths if path.endswith(PACK)]
     if packs:
-        regions = sum(len(rows) for path in packs for rows in Pack(b"", path, {}).rows.values())
+        regions = sum(Pack(b"", path, {}).regions() for path in packs)
         lines.append(("  regions", f"{_size(sum(size_on_disk(path) for path in packs))}, {regions} of {len(packs)} guest files"))
+    units = [path for path in paths if path.endswith(UNITS)]
+    if units:
+        lines.append(("  translations", f"{_size(sum(size_on_disk(path) for path in units))}, of {len(units)} guest files"))
     return lines
 
 

@@ -316,6 +316,14 @@ def count_heat(cache: int, pc: int, weight: int) -> None:
 
 
 @compiled("i8(i8,i8,i8,i8)")
+def count_less(cache: int, pc: int, polls: int, c: int) -> int:
+    """The block at `pc`, met or not, is to be met by so many polls before it becomes hot as a new one does."""
+    if load64(cache + C_ROW_COUNT) + 1 < load64(cache + C_ROW_LIMIT):
+        store64(make_row(cache, pc) + R_HEAT, 0 - polls)
+    return 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
 def next_hot(cache: int, unused: int, b: int, c: int) -> int:
     """A row out of the hot queue, 0: it is empty."""
     waiting = load64(cache + C_HOT_COUNT)

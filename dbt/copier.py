@@ -82,6 +82,7 @@ from dragoman.dbt.stencil_layout import (
     ZERO_VARIANT,
 )
 from dragoman.dbt.stencil_layout import HOLE_NUMBERS as HOLE
+from dragoman.dbt.unit_record import C_NEW, OUTWARD_COUNT, outward, record_unit
 
 C_CURSOR, C_DELTA, C_LIBRARY, C_NATIVES = CACHE["cursor"], CACHE["write_delta"], CACHE["library"], CACHE["natives"]
 C_SITES, C_SITE_COUNT, C_SCRATCH = CACHE["sites"], CACHE["site_count"], CACHE["scratch"]
@@ -251,6 +252,8 @@ def put(cache: int, number: int, record: int, where: int, cut: int) -> None:
         elif narrow >= H_MISSES:
             note_miss(cache, to, at, narrow - H_SHARED)
         else:
+            if narrow == H_DATA or narrow >= H_SHARED:
+                outward(cache, to)
             size = put_value(to + delta, kind, load32s(entry + 4) + hole_value(cache, narrow, record, where, to))
         to += size
     copy_code(to + delta, source + done, length - done)
@@ -358,9 +361,9 @@ def is_new(cache: int, pc: int, unit: int) -> int:
     return 1 if load64(row + R_CODE) == 0 and load64(row + R_UNIT) != unit else 0
 
 
-@compiled("void(i8)")
-def put_stubs(cache: int) -> None:
-    """What a unit needs behind its code: polls, and connected jumps."""
+@compiled("i8(i8)")
+def put_stubs(cache: int) -> int:
+    """What a unit needs behind its code: polls, and connected jumps; where their stubs begin, which rows have in common."""
     scratch = load64(cache + C_SCRATCH)
     delta, natives = load64(cache + C_DELTA), load64(cache + C_NATIVES)
     for n in range(load64(scratch + COUNT_POLLS)):
@@ -370,12 +373,14 @@ def put_stubs(cache: int) -> None:
         behind = put_constant(cache, stub, RDX, load64(entry + 8))
         behind = put_constant(cache, behind, RCX, load64(entry + 16))
         store64(cache + C_CURSOR, put_jump(cache, behind, load64(natives + 8 * N_POLL)))
+        outward(cache, behind + 1)
     for n in range(load64(scratch + COUNT_MISSES)):
         entry = scratch + SCRATCH_MISSES + 24 * n
         stub = load64(cache + C_CURSOR)
         point(cache, load64(entry), stub)
         behind = put_address(cache, stub, RCX, load64(entry + 8))
         store64(cache + C_CURSOR, put_jump(cache, behind, load64(natives + 8 * load64(entry + 16))))
+    end = load64(cache + C_CURSOR)
     for n in range(load64(scratch + COUNT_HOLES)):
         entry = scratch + SCRATCH_HOLES + HOLE_ENTRY * n
         if load64(entry + 8) == FAR:
@@ -385,6 +390,7 @@ def put_stubs(cache: int) -> None:
         else:
             miss_stub(cache, load64(entry + 8))
             connect(cache, load64(entry), load64(entry + 8))
+    return end
 
 
 @compiled("void(i8,i8)")
@@ -425,6 +431,8 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
     store64(scratch + COUNT_POLLS, 0)
     store64(scratch + COUNT_PUTS, 0)
     store64(scratch + COUNT_MISSES, 0)
+    store64(scratch + OUTWARD_COUNT, 0)
+    first_site = load64(cache + C_SITE_COUNT)
     ask = load64(cache + C_ASK)
     forms = load64(cache + C_FORMS)
     unit = make_row(cache, pc)
@@ -484,12 +492,14 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
         end = area_end
     if ask != 0:
         note_site(cache, NO_INSTRUCTION)
-    put_stubs(cache)
+    code_end = put_stubs(cache)
     for n in range(blocks):
         entry = scratch + SCRATCH_ROWS + 16 * n
         set_code(cache, load64(entry), load64(entry + 8))
     store64(cache + C_BLOCKS, load64(cache + C_BLOCKS) + blocks)
     store64(cache + C_INSTRUCTIONS, load64(cache + C_INSTRUCTIONS) + total)
+    if load64(cache + C_NEW) != 0 and alone == 0:
+        record_unit(cache, code_end, blocks, first_site, load64(scratch + COUNT_HOLES) << 32 | total)
     return start
 
 

@@ -11,11 +11,13 @@ import ctypes
 import mmap
 import os
 from time import perf_counter
+from zlib import crc32
 
 from dragoman.dbt.arena import AnonymousArena, Arena, Tables
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
+from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.ranges import Ranges
 from dragoman.dbt.state import (
     CACHE,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
     from dragoman.dbt.ranges import Splice
     from dragoman.dbt.tiering import Tiering
+    from dragoman.dbt.unit_files import Units
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.process_vm_readv.restype = ctypes.c_ssize_t
@@ -63,7 +66,7 @@ BEGINNING = 1 << 16                     # bytes by which the file that code come
 INTERPRETER, STENCILS = 0, 1
 BLOCK_LIMIT = 128                       # instructions, which is what copier.py and blocks.py have room for
 POLLED_AT = OFFSET["polled"] // 8
-EXIT_FULL, EXIT_HOT = EXITS["full"], EXITS["hot"]
+EXIT_FULL, EXIT_HOT, EXIT_KEPT = EXITS["full"], EXITS["hot"], EXITS["kept"]
 
 
 class EngineCpu(Cpu):
@@ -130,6 +133,7 @@ class Engine:
         self.cpus: dict[int, EngineCpu] = {}
         self._window: Any = None
         self._tiering: Tiering | None = None            # made when something has become hot
+        self.units: Units | None = None                 # what is kept of translations, if anything is
         self.breaks: frozenset[int] = frozenset()       # guest addresses before which native code stops
         # For profilers, called while no thread is in the cache's tables: (pc, host code, its end) of a region that is there from now
         # on; the cache is about to be emptied; something has become hot, and will get other code.
@@ -244,6 +248,8 @@ class Engine:
         self._let_go()
         if cpu is not None and self._tiering is not None:
             self._tiering.after_fork()
+        if cpu is not None and self.units is not None:
+            self.units.forget()
         self._promotes.release()
         if cpu is not None:
             self.gate, self._somebody_left, self.stopping = _thread.allocate_lock(), _thread.allocate_lock(), False
@@ -347,12 +353,12 @@ class Engine:
         start, end, _ = area
         if start not in origins:
             beginning = self.read_code(start, min(end - start, BEGINNING)) or b""
-            origins[start] = start, end, self.host.hash(beginning, len(beginning))
+            origins[start] = start, end, crc32(beginning)
         return origins[start]
 
     def _publish(self, change: Splice) -> None:
         """Let native code see what has changed in the ranges."""
-        self._origins = {}
+        self._origins = {start: origin for start, origin in self._origins.items() if self.ranges.find(start) == (start, origin[1], False)}
         if len(self.ranges) > MAX_RANGES:
             raise MemoryError(f"more than {MAX_RANGES} executable mappings")
         first, removed, rows = change
@@ -366,6 +372,11 @@ class Engine:
         """True if the exit was the engine's and the thread can go on; False: it is the runtime's."""
         if reason == EXIT_FULL:
             self.flush(cpu)
+            return True
+        if reason == EXIT_KEPT:
+            with self._promotes:
+                if self.units is not None:
+                    self.units.look(cpu.pc)
             return True
         if reason == EXIT_HOT:
             with self._promotes:
@@ -426,10 +437,44 @@ class Engine:
         if self._tiering is not None:
             self._tiering.regions.drop_all()
 
+    def keep_units(self) -> None:
+        """Take units that earlier runs have translated, and leave what is translated for later ones, where that can be done:
+        not in what is counted, logged, compared or stopped at breakpoints. For flat memory, before the guest begins."""
+        options, store = self.options, self.store
+        if options.engine in ("auto", "stencil") and not options.count and store is not None and store.folder and not store.cold:
+            from dragoman.dbt.unit_files import Units
+            try:
+                self.units = Units(self)
+            except OSError:
+                pass                                    # no memory: everything is translated
+
+    def leave_units(self) -> None:
+        """Neither take nor keep any from here on."""
+        if self.units is not None:
+            self.units.close()
+            self.units = None
+
     def start_anew(self, cpu: Cpu) -> None:
         """Another program has taken the place of the guest, whose only thread this is."""
+        self.end()
         self.precise, self.shared, self._caught_up = self._precise() if self.options.precise else NOT_PRECISE, False, 0
         self.flush(cpu)
+        if self.units is not None:
+            self.units.begin()
+
+    def end(self) -> None:
+        """The guest's program ends: what it has translated is kept. Other threads go no further meanwhile than out of native code."""
+        if self.units is None:
+            return
+        if len(self.cpus) > 1:
+            if not self.gate.acquire(False):            # somebody else stops the world: it is not worth waiting for
+                return
+            self.stopping = True
+            self.locked("stop_threads", 1)
+            for cpu in list(self.cpus.values()):
+                cpu.budget = -1
+        with IMPORTS:
+            self.units.keep()
 
     def flush(self, cpu: Cpu | None) -> None:
         """Empty the code cache. `cpu` is the caller's, None: its thread runs no guest code."""
@@ -446,6 +491,8 @@ class Engine:
         try:
             if library:
                 self.set_control("library", library)
+                if self.units is not None:
+                    self.units.begin()
             self.locked("flush", ROW_SIZE)
         finally:
             self.go_on()

@@ -105,11 +105,12 @@ def for_translation(paged: bool) -> list:       # type: ignore[type-arg]
 
 def for_administration() -> list:               # type: ignore[type-arg]
     """And those by which Python looks after the code cache. What both need is compiled twice, at the same time."""
-    from dragoman.dbt import adapted, breaks, cache_admin, code_cache, pages, region_pages, region_search, region_table, region_watch
-    return [code_cache.find_row, code_cache.next_hot, cache_admin.splice_ranges,
+    from dragoman.dbt import adapted, breaks, cache_admin, code_cache, pages, region_pages, region_search, region_table, region_watch, unit_record
+    return [code_cache.find_row, code_cache.next_hot, code_cache.count_less, cache_admin.splice_ranges,
             cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_search.count_around, region_search.choose_blocks, region_search.find_around, region_watch.watch_region,
             region_table.reserve_region, region_table.publish_region, region_table.drop_regions, region_table.set_suspended,
             region_table.calm_down, region_table.invalidate_code, region_table.verify_code,
             region_pages.verify_page, pages.row_at, pages.row_of_page, pages.place_of_page,
-            breaks.set_break_table, adapted.set_adapted]
+            breaks.set_break_table, adapted.set_adapted,
+            unit_record.end_units, unit_record.gather_units, unit_record.index_units, unit_record.choose_units]

@@ -39,7 +39,7 @@ def folder_problem(path: str) -> str:
     return f"{path} may be written to by others" if info.st_mode & 0o022 else ""
 
 
-def write_whole(path: str, data: bytes) -> None:
+def write_whole(path: str, data: bytes | memoryview) -> None:
     """Make or replace a file in one step. OSError, and nothing changed, if it cannot be written."""
     temporary = f"{path}.{os.urandom(6).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

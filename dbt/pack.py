@@ -26,6 +26,7 @@ _MAGIC, _HEADER = b"dragoman pack 3\n", 32
 _ROW = Struct("<QQII16s")               # head pc, offset, length of the entry, options, key
 ROWS = 4096                             # a pack that has more regions, or more bytes, starts anew
 BYTES = 64 << 20
+REFUSED = 1024                          # rows that say what is not worth a region
 VARIANTS = 8                            # of one head: a region is asked for again when more of its blocks have run
 _DATA = _HEADER + ROWS * _ROW.size
 _CHUNK = 256 * _ROW.size
@@ -56,6 +57,11 @@ def make_entry(key: bytes, head: int, options: int, blocks: Iterable[tuple[int, 
     body = b"".join([*(_SPAN.pack(pc, len(content)) for pc, content in spans), guest, code])
     header = _ENTRY.pack(0, options, head, key, len(ordered), len(spans), len(guest), len(code))
     return crc32(body, crc32(header[4:])).to_bytes(4, "little") + header[4:] + body
+
+
+def is_refusal(row: tuple[int, int, int, int, bytes]) -> bool:
+    """Whether an index row is of an entry of nothing: what begins there was not worth a region."""
+    return row[2] == _ENTRY.size
 
 
 class Entry:
@@ -156,17 +162,31 @@ class Pack:
 
     def find(self, head: int, options: int) -> list[Entry]:
         """The stored regions that start at `head` and were made with these options, newest first, VARIANTS at most."""
-        found = self._read([row for row in reversed(self.rows.get(head, ())) if row[3] == options][:VARIANTS])
+        found = self._read([row for row in reversed(self.rows.get(head, ())) if row[3] == options and not is_refusal(row)][:VARIANTS])
         self._statistics["found"] += len(found)
         self._statistics["missing"] += not found
         return found
 
     def entries(self, options: int) -> list[Entry]:
         """All stored regions made with these options, oldest first."""
-        rows = [row for same_head in self.rows.values() for row in same_head if row[3] == options]
+        rows = [row for same_head in self.rows.values() for row in same_head if row[3] == options and not is_refusal(row)]
         found = self._read(sorted(rows, key=lambda row: row[1]))
         self._statistics["found"] += len(found)
         return found
+
+    def refused(self, options: int) -> list[int]:
+        """Heads of what was not worth a region with these options, when it was counted last."""
+        return [head for head, rows in self.rows.items() if all(is_refusal(row) for row in rows) and any(row[3] == options for row in rows)]
+
+    def refuse(self, head: int, options: int) -> None:
+        """Note such a head, if that is not known, nor of too many."""
+        known = sum(is_refusal(row) for rows in self.rows.values() for row in rows)
+        if known < REFUSED and not any(row[3] == options for row in self.rows.get(head, ())):
+            self.append(Entry(make_entry(b"refused".ljust(16), head, options, (), b"")))
+
+    def regions(self) -> int:
+        """How many it has."""
+        return sum(not is_refusal(row) for rows in self.rows.values() for row in rows)
 
     def get(self, key: bytes) -> bytes | None:
         """The entry made for this request."""

@@ -108,6 +108,7 @@ EXITS = {
     "stop": 20,         # a debugger wants to stop before the instruction at pc (breaks.py)
     "declined": 21,     # as "system"; the instruction was rewritten inline, but this case of it is not done there
     "adapt": 22,        # set by the hook: the site at exit_data has declined so often that it had better be a plain trap
+    "kept": 23,         # code at pc is to be made, and what is kept of earlier runs for its range has not been looked at
 }
 assert list(EXITS.values()) == list(range(len(EXITS)))
 EXIT_NAMES = {number: name for name, number in EXITS.items()}
@@ -233,8 +234,14 @@ flushes         how often the whole cache was emptied
 emptied         how often a physical page was found to have no translations left: writes to it are not noted any more
 block_limit     instructions of a block at the most
 virtual_time    1: the threads' clocks are the instructions that they have executed (clocks.py)
+shelves         what earlier runs have left of translated units, by executable ranges (unit_record.py); 0: none is taken or kept
+shelf_count
+new_units       memory for records of units that are translated now: where the next goes, 0: none are made
+new_units_limit
 stat_blocks     blocks translated
 stat_instructions   instructions in them
+stat_taken_blocks   blocks of units that an earlier run has left
+stat_taken_instructions
 stat_resolves   calls of resolve
 stat_polls      polls, each with its weight
 polls_before    of these, those before the cache was last emptied

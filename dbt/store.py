@@ -1,7 +1,8 @@
 """The store on disk: what one run leaves for the next, in $XDG_CACHE_HOME/dragoman, and whether it may be trusted.
 
 Below the store lies a folder per engine version: code made by other sources, libraries, Pythons or host CPUs is never
-looked at. In it: images (files that are mapped, by name) and packs (pack.py: the regions of one guest file). A folder
+looked at. In it: images (files that are mapped, by name) and packs (pack.py: the regions of one guest file), units
+(unit_files.py: stencil code of one guest file). A folder
 that another user owns or may write to is not used; without a folder, with a full or read-only disk and with damaged
 files all goes on, colder. Nothing here raises for what it finds on disk.
 """
@@ -19,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-IMAGE, PACK = ".image", ".pack"         # how their names end
+IMAGE, PACK, UNITS = ".image", ".pack", ".units"     # how their names end
 _LIBRARIES = ("llvmlite/_version.py", "numba/_version.py", "capstone/__init__.py")
 _CPU = "/sys/devices/system/cpu/modalias"   # vendor, family, model, features; reading cpuinfo may take 10 ms
 PACKS = 64                              # remembered: more come by in a compiler process that is long-lived
@@ -112,6 +113,11 @@ class Store:
     def prepared(self, *identity: int | str | bytes) -> Pack:
         """The regions of a guest file that were made of its code as it stands there, before anything was known of its runs."""
         return self.pack("prepared", *identity)
+
+    def units_path(self, *identity: int | str | bytes) -> str | None:
+        """Where the translated units of executable memory that is known by this lie or belong; None: nothing is kept of guests' code."""
+        name = blake2b(repr(identity).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        return f"{self.folder}/{name}{UNITS}" if self.folder and not self.cold else None
 
     def pack_named(self, name: bytes) -> Pack:
         """The pack of this name (16 bytes): the same object for each call, while it is among the PACKS last ones."""

@@ -130,6 +130,8 @@ class Tiering:
         grown = None if self._is_seldom(row) else grow(self.engine, cpu, row, place)
         self.engine.set_control("refused", self.engine.control("refused") + 1 if grown is None else 0)
         self.engine.locked("count_around", cpu.address, row, 0)
+        if grown is None:
+            self._remember_refused(row, place)
         if grown is None or not (self._use_prepared(grown[0], place) or self._request(cpu, *grown, place)):
             word(row, "stage").value = STAGE_COLD
             word(row, "heat").value *= -AGAIN
@@ -247,7 +249,10 @@ class Tiering:
             return
         self._looked[origin] = options
         newest: dict[int, Entry] = {}
-        for entry in self.store.pack(*origin).entries(options):
+        pack = self.store.pack(*origin)
+        for head in () if self.engine.paged else pack.refused(options):
+            self.engine.locked("count_less", head, AGAIN * self.engine.control("threshold"))
+        for entry in pack.entries(options):
             newest.pop(entry.head, None)
             newest[entry.head] = entry          # in the order in which they were made: later ones take over entries
         for entry in newest.values():
@@ -265,6 +270,14 @@ class Tiering:
             self._use_store(cpu, start, place)
         if self.client is not None:
             self.client.connect()
+
+    def _remember_refused(self, row: int, place: Place) -> None:
+        """What is around this row is not worth a region: counting it would cost later runs as much, so they begin as this one goes on.
+        Not in machines, where one page serves many programs."""
+        head = word(row, "pc").value & ADDRESS
+        pack = None if self.engine.paged else self._pack(head, place)
+        if pack is not None:
+            pack.refuse(head, wishes(place))
 
     def _use_prepared(self, request: RegionRequest, place: Place) -> bool:
         """Put to use what `dragoman translate` has left for this head; False: nothing that has all that is executed here."""

@@ -11,7 +11,7 @@ import shutil
 import time
 
 from dragoman.dbt.files import HOUR, remove, write_whole
-from dragoman.dbt.store import PACK
+from dragoman.dbt.store import PACK, UNITS
 
 VERSIONS = 3                            # kept, the newest
 BYTES = 1 << 30                         # in all, where nobody has said otherwise
@@ -95,13 +95,13 @@ def trim(folder: str, kept: int = VERSIONS) -> None:
             continue
         size = size_on_disk(path)
         used += size
-        if name.endswith(PACK):
+        if name.endswith((PACK, UNITS)):
             parts.append((_last_used(path), size, path))
     limit = limit_of(root)
     for _, size, path in sorted(parts):
         if used <= limit:
             break
-        if path.endswith(PACK):
+        if path.endswith((PACK, UNITS)):
             remove(path)
         else:
             remove_version(path)

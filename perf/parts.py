@@ -21,7 +21,7 @@ class Part:
 PARTS = (
     Part("start", "start", "Python's and Dragoman's own, until the guest's first instruction", "whole"),
     Part("decode", "decoding", "guest bytes to decoded instructions"),
-    Part("stencil", "translation", "decoded instructions to stencils, or to the interpreter's records"),
+    Part("stencil", "translation", "decoded instructions to stencils, or to the interpreter's records; taking what earlier runs have translated"),
     Part("promote", "choosing", "which code is compiled by LLVM, and putting that to use"),
     Part("llvm", "LLVM here", "regions compiled in the same process, which waits for it"),
     Part("native", "native code", "the guest itself, interpreted or translated, and system calls that its code makes without Python"),

@@ -114,6 +114,8 @@ class Process:
             self.limits.tell(self.block)
             self.hook = self.engine.image.symbols["serve_exit"]
             direct.tell_services(self.block, options.cpu)
+        if not (options.log or options.lockstep or options.debugger or options.codemap or options.perfmap or options.jitdump):
+            self.engine.keep_units()
         self.debugger: Any = None                       # gdb/debugger.py, with -g
         self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
@@ -320,6 +322,7 @@ class Process:
         for hook in self.end_hooks:
             hook(status)
         self.finish()
+        self.engine.end()
         os._exit(status & 0xFF)
 
     def wants_core(self) -> None:

@@ -139,7 +139,7 @@ def images():
 def program(images, store, tmp_path, monkeypatch):
     """A copy of the guest, which may be spoiled; the compiler process of the test's store ends with the test."""
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    shutil.copytree(images, store.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("server*", "*.pack"))
+    shutil.copytree(images, store.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("server*", "*.pack", "*.units"))
     shutil.copy(HOT, tmp_path / "hot")
     yield tmp_path / "hot"
     if os.path.isdir(root_folder()):
@@ -167,7 +167,7 @@ def other_files(folder):
     """Each file of the store has other content, in place."""
     for name in os.listdir(folder):
         path = f"{folder}/{name}"
-        if name.endswith(".pack"):
+        if name.endswith((".pack", ".units")):
             with open(path, "r+b") as file:
                 file.write(os.urandom(os.stat(path).st_size))
 

@@ -153,7 +153,7 @@ def test_ctrl_c_while_a_region_is_compiled_here():
 
 def test_statistics_have_each_tier(tmp_path):
     report = tmp_path / "report"
-    dragoman("run", *INLINE, "--stats-json", str(report), str(HOT), "late_handler").check_returncode()
+    dragoman("run", *INLINE, "--cold", "--stats-json", str(report), str(HOT), "late_handler").check_returncode()
     told = json.loads(report.read_text())
     assert told["counts"]["blocks"] > 100 and told["counts"]["translated"] > told["counts"]["blocks"]
     assert told["counts"]["region_blocks"] >= told["counts"]["regions"] >= 2
