@@ -53,6 +53,26 @@ def test_of_many_variants_the_newest_are_found(store):
     assert data(pack().find(HEAD, OPTIONS)) == [entry(number).data for number in range(19, 19 - VARIANTS, -1)]
 
 
+def test_refusals_are_no_regions_and_end_with_one(store):
+    mine = store.pack("a guest file")
+    for _ in range(2):
+        mine.refuse(HEAD, OPTIONS)
+        mine.refuse(HEAD + 8, OPTIONS)
+    mine.refuse(HEAD + 16, OPTIONS + 1)
+    assert mine.append(entry(1, HEAD + 8))
+    for seen in (mine, pack()):
+        assert seen.refused(OPTIONS) == [HEAD] and seen.refused(OPTIONS + 1) == [HEAD + 16]
+        assert seen.regions() == 1 and data(seen.entries(OPTIONS)) == data(seen.find(HEAD + 8, OPTIONS)) == [entry(1, HEAD + 8).data]
+        assert seen.find(HEAD, OPTIONS) == []
+
+
+def test_too_many_refusals_are_not_noted(store, monkeypatch):
+    monkeypatch.setattr(pack_module, "REFUSED", 3)
+    for number in range(5):
+        store.pack("a guest file").refuse(HEAD + 8 * number, OPTIONS)
+    assert pack().refused(OPTIONS) == [HEAD, HEAD + 8, HEAD + 16]
+
+
 def test_what_others_add_is_seen_after_a_refresh(store):
     early = pack()
     store.pack("a guest file").append(entry(1))

@@ -8,8 +8,10 @@ from dragoman.dbt import tiering
 from dragoman.dbt.region_growth import WORTH, is_worth_it
 from dragoman.dbt.state import STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 from dragoman.dbt.stencil_layout import ENDS_JUMP_TO
+from dragoman.dbt.store import Store
 from tests.tiering.machine import CODE, THRESHOLD, TIMES
-from tests.tiering.test_promotion import LOOP, asked_once, machine  # noqa: F401
+from tests.tiering.test_bad_store import store  # noqa: F401
+from tests.tiering.test_promotion import LOOP, asked_once, machine, only_machine  # noqa: F401
 
 
 def block(pc: int, size: int, ends: int) -> SimpleNamespace:
@@ -39,6 +41,20 @@ def test_a_region_of_too_much_host_code_is_not_put_to_use(machine, monkeypatch):
     assert machine.call(x5=TIMES)[10] == TIMES
     assert machine.row(CODE, "region") == 0 and machine.row(CODE, "stage") == STAGE_ASKED
     assert len(machine.compiler.asked) == 1
+
+
+def test_what_an_earlier_run_refused_is_counted_when_it_is_hotter(store, monkeypatch):    # noqa: F811
+    monkeypatch.setattr(tiering, "grow", lambda *of: None)
+    machine = only_machine().fresh(store)               # noqa: F811
+    machine.load(LOOP)
+    machine.call(x5=TIMES)
+    assert store.pack(*machine.engine.origin(CODE)).refused(0) == [CODE]
+    for times, stage in ((tiering.AGAIN * THRESHOLD, STAGE_COLD), (THRESHOLD + 2, STAGE_PROFILED)):
+        if stage == STAGE_COLD:
+            machine = only_machine().fresh(Store.open())
+            machine.load(LOOP)
+        machine.call(x5=997 * times)
+        assert machine.row(CODE, "stage") == stage
 
 
 @pytest.mark.parametrize("refused", [0, 4, 8, 12, 100])
