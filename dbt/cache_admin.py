@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.code_cache import R_PAGE, R_PC, RANGE_SIZE, chain_of
-from dragoman.dbt.compiled import compiled, copy_bytes, fetch_add, load64, store32, store64
+from dragoman.dbt.code_cache import RANGE_SIZE
+from dragoman.dbt.compiled import compiled, copy_bytes, fetch_add, load64, store64
 from dragoman.dbt.region_table import empty_regions
 from dragoman.dbt.state import CACHE, EMPTIED, LAST_STATE, MAX_THREADS, OFFSET, VIEW_JUMPS, VIEW_SIZE, VIEWS
 
-C_RANGES, C_RANGE_COUNT, C_INDEX, C_INDEX_MASK = (CACHE[n] for n in ("ranges", "range_count", "index", "index_mask"))
-C_ROWS, C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("rows", "row_count", "link_count", "site_count"))
+C_RANGES, C_RANGE_COUNT = CACHE["ranges"], CACHE["range_count"]
+C_ROW_COUNT, C_LINK_COUNT, C_SITE_COUNT = (CACHE[n] for n in ("row_count", "link_count", "site_count"))
 C_HOT_COUNT, C_STATES, C_FLUSHES, C_STOP = CACHE["hot_count"], CACHE["states"], CACHE["flushes"], CACHE["stop"]
 C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "stencil_start", "records", "record_cursor"))
 C_POLLS, C_POLLS_BEFORE = CACHE["stat_polls"], CACHE["polls_before"]
@@ -83,18 +83,8 @@ def clear_jump_cache(cache: int, table: int) -> None:
 
 
 @compiled("i8(i8,i8,i8,i8)")
-def flush(cache: int, row_size: int, b: int, c: int) -> int:
-    """Empty everything. No thread is in guest code."""
-    index = load64(cache + C_INDEX)
-    for n in range(load64(cache + C_INDEX_MASK) + 1):
-        store32(index + 4 * n, 0)
-    rows = load64(cache + C_ROWS)
-    for n in range(load64(cache + C_ROW_COUNT)):
-        row = rows + n * row_size
-        page = load64(row + R_PAGE)
-        store32(chain_of(cache, page if page != 0 else load64(row + R_PC)), 0)
-    for n in range(load64(cache + C_ROW_COUNT) * row_size // 8):
-        store64(rows + 8 * n, 0)
+def flush(cache: int, unused: int, b: int, c: int) -> int:
+    """Everything is empty: rows, their index and chains are zeros already, in processes the jump caches too. No thread is in guest code."""
     store64(cache + C_ROW_COUNT, 1)
     store64(cache + C_LINK_COUNT, 1)
     store64(cache + C_SITE_COUNT, 0)
@@ -109,9 +99,7 @@ def flush(cache: int, row_size: int, b: int, c: int) -> int:
     while load64(states) != LAST_STATE:
         state = load64(states)
         states += 8
-        if state != 0 and load64(cache + C_FETCH) == 0:
-            clear_jump_cache(cache, load64(state + S_JUMP_CACHE))
-        elif state != 0:
+        if state != 0 and load64(cache + C_FETCH) != 0:
             for n in range(VIEWS):
                 clear_jump_cache(cache, load64(state + S_VIEWS) + n * VIEW_SIZE + VIEW_JUMPS)
     return 0

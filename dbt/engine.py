@@ -64,6 +64,7 @@ POLLED = 100                            # polls that meet a loop or function bef
 INTERPRETED = 20_000                    # under --engine region: executions of a block before it is compiled
 BEGINNING = 1 << 16                     # bytes by which the file that code comes from is known
 INTERPRETER, STENCILS = 0, 1
+EMPTIED_TABLES = "index", "rows", "page_rows", "links", "sites"
 BLOCK_LIMIT = 128                       # instructions, which is what copier.py and blocks.py have room for
 POLLED_AT = OFFSET["polled"] // 8
 EXIT_FULL, EXIT_HOT, EXIT_KEPT = EXITS["full"], EXITS["hot"], EXITS["kept"]
@@ -83,8 +84,13 @@ class EngineCpu(Cpu):
     def _make_tables(self) -> None:
         self._cache_memory = mmap.mmap(-1, JUMP_CACHE_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.jump_cache = ctypes.addressof(ctypes.c_char.from_buffer(self._cache_memory))
-        ctypes.c_uint64.from_address(self.jump_cache).value = EMPTIED      # slot 0 alone can meet the key 0 of an empty one
+        self.empty_jumps()
         self.memory_base = self.engine.memory_base
+
+    def empty_jumps(self) -> None:
+        """The jump cache is as new."""
+        self._cache_memory.madvise(mmap.MADV_DONTNEED)
+        ctypes.c_uint64.from_address(self.jump_cache).value = EMPTIED      # slot 0 alone can meet the key 0 of an empty one
 
     def run(self) -> int:
         engine = self.engine
@@ -493,7 +499,10 @@ class Engine:
                 self.set_control("library", library)
                 if self.units is not None:
                     self.units.begin()
-            self.locked("flush", ROW_SIZE)
+            self.tables.zero(EMPTIED_TABLES)
+            for other in list(self.cpus.values()):
+                other.empty_jumps()
+            self.locked("flush")
         finally:
             self.go_on()
 

@@ -30,6 +30,9 @@ class PagedCpu(EngineCpu):
         self._declines = (ctypes.c_uint64 * (2 * DECLINE_SITES))()
         self.words[OFFSET["declines"] // 8] = ctypes.addressof(self._declines)
 
+    def empty_jumps(self) -> None:
+        """`flush` looks after all views."""
+
 
 class PagedEngine(Engine):
     """One a machine. `functions` gives the runtime's compiled functions; they become symbols of the image, tlb_fill,

@@ -179,8 +179,8 @@ class Process:
         for context in self.contexts.values():
             call(NR["io_destroy"], context.handle)
         self.contexts.clear()
+        self.engine.start_anew(thread.cpu)              # first: what is unmapped then has no code left
         self.memory.reset()
-        self.engine.start_anew(thread.cpu)
         self.signals.reset()
         for timer in self.timers:
             call(NR["timer_delete"], timer)
