@@ -443,14 +443,15 @@ class Engine:
         if self._tiering is not None:
             self._tiering.regions.drop_all()
 
-    def keep_units(self) -> None:
-        """Take units that earlier runs have translated, and leave what is translated for later ones, where that can be done:
-        not in what is counted, logged, compared or stopped at breakpoints. For flat memory, before the guest begins."""
+    def keep_units(self, files: Callable[[], list[tuple[int, int]]]) -> None:
+        """Take units that earlier runs have translated, and leave what is translated of `files` for later ones, where that can be done:
+        not in what is counted, logged, compared or stopped at breakpoints. For flat memory, before the guest begins. files: tells
+        where files are mapped, as guest addresses; OSError: that cannot be found out."""
         options, store = self.options, self.store
         if options.engine in ("auto", "stencil") and not options.count and store is not None and store.folder and not store.cold:
             from dragoman.dbt.unit_files import Units
             try:
-                self.units = Units(self)
+                self.units = Units(self, files)
             except OSError:
                 pass                                    # no memory: everything is translated
 

@@ -33,6 +33,8 @@ from dragoman.dbt.unit_layout import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dragoman.dbt.engine import Engine
 
 _MAGIC = b"dragoman units 1"
@@ -48,9 +50,9 @@ _MAP_NORESERVE = 0x4000
 class Units:
     """What is kept of a process's translations, and what it takes of earlier ones: made for engines of flat memory, with stencils."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Raises OSError: there is no memory."""
-        self.engine, self.store = engine, engine.store
+    def __init__(self, engine: Engine, files: Callable[[], list[tuple[int, int]]]) -> None:
+        """files: see Engine.keep_units. Raises OSError: there is no memory."""
+        self.engine, self.store, self._files = engine, engine.store, files
         self._shelves = _memory(SHELF_SIZE * MOST_SHELVES)
         self._address = _address(self._shelves)
         self._mapped: list[tuple[int, int]] = []        # addresses and sizes of files that shelves lead to
@@ -114,8 +116,8 @@ class Units:
         return ctypes.c_int64.from_address(self._address + SHELF_SIZE * shelf + offset)
 
     def _path(self, origin: tuple[int, int, int]) -> str | None:
-        engine = self.engine                            # what host code depends on beside the guest's
-        return self.store.units_path(engine.images.prefix, engine.image.base, engine.control("library"), engine.options.cpu, *origin)
+        engine, images = self.engine, self.engine.images        # what host code depends on beside the guest's
+        return self.store.units_path(images.prefix, images.version, engine.image.base, engine.control("library"), engine.options.cpu, *origin)
 
     def _open(self, origin: tuple[int, int, int]) -> Kept | None:
         """The file of a range, open; None if there is none that is whole."""
@@ -139,13 +141,15 @@ class Units:
         if folder is None or not os.access(folder, os.W_OK):    # inside --rootfs it is read-only
             return
         self.engine.locked("end_units")
-        for n in range(self.engine.control("shelf_count")):
-            new, old = self._word(n, SHELF_NEW).value, self._word(n, SHELF_BYTES).value
-            if new > LEAST_NEW and new > old // SHARE_NEW:
-                try:
+        grown = [n for n in range(self.engine.control("shelf_count"))
+                 if self._word(n, SHELF_NEW).value > max(LEAST_NEW, self._word(n, SHELF_BYTES).value // SHARE_NEW)]
+        try:
+            files = self._files() if grown else []
+            for n in grown:                             # else what a program has made itself: no other will meet it
+                if any(start <= self._word(n, SHELF_START).value < end for start, end in files):
                     self._write(n)
-                except (OSError, MemoryError):
-                    return                              # no room, in memory or on the disk, or not ours to write: done without
+        except (OSError, MemoryError):
+            pass                                        # no room, in memory or on the disk, or not ours to write: done without
 
     def _write(self, number: int) -> None:
         """The file anew, with the records that it has now and the new ones; of those for one pc the last."""

@@ -115,7 +115,7 @@ class Process:
             self.hook = self.engine.image.symbols["serve_exit"]
             direct.tell_services(self.block, options.cpu)
         if not (options.log or options.lockstep or options.debugger or options.codemap or options.perfmap or options.jitdump):
-            self.engine.keep_units()
+            self.engine.keep_units(self._files)
         self.debugger: Any = None                       # gdb/debugger.py, with -g
         self.tasks: Any = None                          # who counts threads and processes, under --pids
         self.vfork_channel: Any = None                  # clone.py: how a vfork's child reports to its parent
@@ -132,6 +132,11 @@ class Process:
         self._handed_over: Thread | None = None         # exec by another thread goes on in the main one
         self._handover = _thread.allocate_lock()
         self._handover.acquire()
+
+    def _files(self) -> list[tuple[int, int]]:
+        """Where files are mapped, as guest addresses. Raises OSError: there is no /proc."""
+        from dragoman.runtime.process.symbols import mapped
+        return [(start, end) for start, end, path, _ in mapped(self.memory.base) if path.startswith(b"/") and not path.startswith(b"/memfd:")]
 
     @property
     def oracle_memory(self) -> Any:

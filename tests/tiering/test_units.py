@@ -34,7 +34,7 @@ add:
     addi x0,x0,0
     jalr x0,0(x1)
 """
-ROUNDS, DATA = 40, 0x30_0000
+ROUNDS, DATA, FILE_END = 40, 0x30_0000, 0x40_0000
 SUM = sum(2 * n + 2 for n in range(1, ROUNDS + 1))
 
 
@@ -60,7 +60,7 @@ def run(machine, expected=SUM):
         engine.units.close()
     engine.units, engine.store = None, Store.open()
     engine.start_anew(machine.cpu)
-    engine.keep_units()
+    engine.keep_units(lambda: [(0, FILE_END)])
     before = engine.control("stat_taken_instructions")
     assert machine.call(x5=ROUNDS, x7=DATA)[10] == expected
     return engine.control("stat_taken_instructions") - before
@@ -188,6 +188,11 @@ def test_code_that_somebody_may_write_to_is_neither_kept_nor_taken(machine):
     assert run(machine) == 0
     machine.engine.end()
     assert machine.engine.control("shelf_count") == 0 and not os.path.exists(path)
+
+
+def test_what_is_of_no_file_is_not_kept(machine, monkeypatch):
+    monkeypatch.setattr("tests.tiering.test_units.FILE_END", CODE)
+    assert not os.path.exists(keep(machine))
 
 
 def test_a_breakpoint_ends_taking(machine):
