@@ -267,7 +267,8 @@ static int race(void) {
         pthread_t thread;
         over = 0;
         pthread_create(&thread, 0, swap, 0);
-        for (int round = 0; round < 1500; round++) {
+        /* A call takes 2 us: on a busy host the other thread may have had no turn in the first 1500. */
+        for (int round = 0; round < 1500 || (!(inside && other) && round < 1000000); round++) {
             const char *found = content(AT_FDCWD, round % 2 ? "/race/folder/secret" : "/race/folder/../folder/secret");
             if (!strncmp(found, "inside", 6)) inside++;
             else if (!strncmp(found, "outside", 7)) out++;
