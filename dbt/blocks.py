@@ -78,7 +78,7 @@ C_FETCH, C_SCRATCH = CACHE["fetch"], CACHE["scratch"]
 C_BLOCKS, C_INSTRUCTIONS, C_RESOLVES, C_POLLS = (
     CACHE["stat_blocks"], CACHE["stat_instructions"], CACHE["stat_resolves"], CACHE["stat_polls"])
 C_ASK, C_TRANSLATE, C_LIMIT = CACHE["ask"], CACHE["stat_translate"], CACHE["block_limit"]
-C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL, C_RECALL = (CACHE[n] for n in ("hot_count", "mailbox", "stop", "goal", "recall"))
+C_HOT_COUNT, C_MAILBOX, C_STOP, C_GOAL, C_RECALL, C_JUDGE = (CACHE[n] for n in ("hot_count", "mailbox", "stop", "goal", "recall", "judge"))
 S_DEADLINE, S_CODE_PAGE, S_DATA, S_TURN = (OFFSET[n] for n in ("deadline", "code_page", "exit_data", "turn"))
 T_PLACE, T_WORD, T_END = TURN["place"], TURN["word"], TURN["end"]
 C_POLL_TIME, S_POLLED = CACHE["poll_time"], OFFSET["polled"]
@@ -388,6 +388,13 @@ def renew_budget(state: int) -> int:
     return 1
 
 
+@compiled("i8(i8,i8)")
+def has_come(cache: int, word: int) -> int:
+    """1 if there have been as many polls as this word of the control block says."""
+    polls = load64(cache + word)
+    return 1 if polls != 0 and load64(cache + C_POLLS) >= polls else 0
+
+
 @compiled("i8(i8,i8,i8,i8)")
 def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
     """The budget ran out: leave if something is pending, else count heat for `sample` and go on at `pc`."""
@@ -403,8 +410,8 @@ def on_poll(cache: int, state: int, pc: int, sample: int) -> int:
         return 0
     if enter_page(cache, state, sample) != 0:
         count_heat(cache, sample, weight)
-    mailbox, recall = load64(cache + C_MAILBOX), load64(cache + C_RECALL)
-    if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0) or (recall != 0 and load64(cache + C_POLLS) >= recall):
+    mailbox = load64(cache + C_MAILBOX)
+    if load64(cache + C_HOT_COUNT) != 0 or (mailbox != 0 and load32s(mailbox) != 0) or has_come(cache, C_RECALL) | has_come(cache, C_JUDGE) != 0:
         store64(state + S_REASON, EXIT_HOT)
         return 0
     if load64(cache + C_ASK) & ASK_BLOCKS != 0:

@@ -110,6 +110,7 @@ def for_administration() -> list:               # type: ignore[type-arg]
             cache_admin.flush, cache_admin.enter_state, cache_admin.leave_state, cache_admin.stop_threads,
             region_search.count_around, region_search.choose_blocks, region_search.find_around, region_watch.watch_region,
             region_table.reserve_region, region_table.publish_region, region_table.drop_regions, region_table.set_suspended,
+            region_table.give_up_region,
             region_table.calm_down, region_table.invalidate_code, region_table.verify_code,
             region_pages.verify_page, pages.row_at, pages.row_of_page, pages.place_of_page,
             breaks.set_break_table, adapted.set_adapted,

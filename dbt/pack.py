@@ -168,20 +168,26 @@ class Pack:
         return found
 
     def entries(self, options: int) -> list[Entry]:
-        """All stored regions made with these options, oldest first."""
-        rows = [row for same_head in self.rows.values() for row in same_head if row[3] == options and not is_refusal(row)]
+        """All stored regions made with these options, oldest first, but for what has turned out not to be worth it."""
+        rows = [row for head, same_head in self.rows.items() if not self.is_refused(head, options)
+                for row in same_head if row[3] == options and not is_refusal(row)]
         found = self._read(sorted(rows, key=lambda row: row[1]))
         self._statistics["found"] += len(found)
         return found
 
+    def is_refused(self, head: int, options: int) -> bool:
+        """Whether what begins there was not worth a region with these options, when that was found out last."""
+        last = next((row for row in reversed(self.rows.get(head, ())) if row[3] == options), None)
+        return last is not None and is_refusal(last)
+
     def refused(self, options: int) -> list[int]:
-        """Heads of what was not worth a region with these options, when it was counted last."""
-        return [head for head, rows in self.rows.items() if all(is_refusal(row) for row in rows) and any(row[3] == options for row in rows)]
+        """All such heads."""
+        return [head for head in self.rows if self.is_refused(head, options)]
 
     def refuse(self, head: int, options: int) -> None:
         """Note such a head, if that is not known, nor of too many."""
         known = sum(is_refusal(row) for rows in self.rows.values() for row in rows)
-        if known < REFUSED and not any(row[3] == options for row in self.rows.get(head, ())):
+        if known < REFUSED and not self.is_refused(head, options):
             self.append(Entry(make_entry(b"refused".ljust(16), head, options, (), b"")))
 
     def regions(self) -> int:

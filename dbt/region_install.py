@@ -28,11 +28,13 @@ from dragoman.dbt.region_layout import (
     UNWANTED,
 )
 from dragoman.dbt.region_places import Pages, Window
+from dragoman.dbt.region_worth import slot
 from dragoman.dbt.state import LAZY
 
 EXIT_SIZE, EXIT_HOLE = 8, 1             # a jump, and where its rel32 is
 TABLE_SIZE = 64 << 20                   # pages come when they are touched
 _JUMP, _ENTRY = b"\xe9", b"\xba"        # jmp rel32; mov edx, imm32: `target`
+_COUNT = b"\xff\x87"                   # inc dword [rdi + disp32]: `state`
 
 
 def exit_addresses(image: RegionImage, address: int) -> range:
@@ -119,8 +121,11 @@ class Regions:
         for n in range(len(image.exits)):
             content[n * EXIT_SIZE:n * EXIT_SIZE + 1] = _JUMP
         entries, at = [], len(image.exits) * EXIT_SIZE
+        count = b"" if self.engine.paged else _COUNT + struct.pack("<I", slot(self.made() + 1))
         for n, pc in enumerate(image.entries):
-            content[at:at + 10] = _ENTRY + struct.pack("<I", n) + _JUMP + struct.pack("<i", entered - (base + at + 10))
+            thunk = count + _ENTRY + struct.pack("<I", n) + _JUMP
+            thunk += struct.pack("<i", entered - (base + at + len(thunk) + 4))
+            content[at:at + len(thunk)] = thunk
             entries.append((pc, base + at))
             at += THUNK_SIZE
         content += image.code
@@ -158,9 +163,13 @@ class Regions:
             self._starts.clear()
             self._sites.clear()
 
+    def made(self) -> int:
+        """How many there have been, which is the number of the last."""
+        return self._words[MADE // 8]
+
     def any(self) -> bool:
         """Whether there are some that were not dropped."""
-        return self._words[MADE // 8] != self._words[DROPPED // 8]
+        return self.made() != self._words[DROPPED // 8]
 
     def statistics(self) -> dict[str, int]:
         return {"regions": self._words[MADE // 8], "regions_dropped": self._words[DROPPED // 8],

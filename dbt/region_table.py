@@ -307,6 +307,13 @@ def record_of(cache: int, number: int) -> int:
 
 
 @compiled("i8(i8,i8,i8,i8)")
+def give_up_region(cache: int, number: int, b: int, c: int) -> int:
+    """Its code is as it was made, and not worth it: the tier below executes it from now on."""
+    record = record_of(cache, number)
+    return drop_region(cache, record, 0) if record != 0 else 0
+
+
+@compiled("i8(i8,i8,i8,i8)")
 def set_suspended(cache: int, number: int, suspended: int, c: int) -> int:
     """1: the tier below executes the region's code for a while, so that it can be counted; its entries are not to be hot by that.
     0: it is entered again, but where another one is now."""

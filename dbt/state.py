@@ -76,6 +76,8 @@ SPILL = FAULT_INFO + 128
 # --- system registers: words that the instruction set names (isa/<name>/system_registers.py), for machines only
 SYSTEM, SYSTEM_WORDS = 0x800, 256
 assert SPILL + 512 <= SYSTEM and SYSTEM + 8 * SYSTEM_WORDS <= STATE_SIZE
+# --- in processes, which have none: how often regions were entered, 32 bits each (region_worth.py)
+ENTERED, ENTERED_WORDS = SYSTEM, 2 * SYSTEM_WORDS
 
 
 def place_system(names: tuple[str, ...]) -> None:
@@ -200,6 +202,7 @@ cursor_limit    end of stencil code memory, less what the longest unit needs
 scratch         memory for the records of one unit
 threshold       polls after which a row goes into the hot queue, to be profiled and, at twice of it, compiled; 0: never
 recall          polls from which on native code leaves with "hot", since regions are suspended (tiering.py); 0: never
+judge           polls from which on native code leaves with "hot", since regions are to be judged (region_worth.py); 0: never
 hot_queue       addresses of rows, HOT_QUEUE entries
 hot_count
 found           memory for the rows that a search finds (region_search.py), FOUND entries

@@ -16,6 +16,7 @@ from dragoman.dbt.region_growth import grow
 from dragoman.dbt.region_image import RegionImage
 from dragoman.dbt.region_install import DONE, NO_ROOM, STALE, Regions
 from dragoman.dbt.region_request import RegionRequest
+from dragoman.dbt.region_worth import Judge
 from dragoman.dbt.state import ROW, STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 from dragoman.dbt.suspended import Suspended
 
@@ -66,7 +67,7 @@ class Tiering:
         self._looked: dict[object, int] = {}    # origins whose packs were looked into since the last flush: options then
         self._flushes = engine.control("flushes")
         self._fits = True                       # no region was ever without room
-        self.suspended = Suspended(engine)
+        self.suspended, self.judge = Suspended(engine), Judge(engine)
         self._compile: Any = None
         if options.compiler == "server" and not engine.control("counting"):
             from dragoman.dbt.compiler_client import Client
@@ -84,6 +85,8 @@ class Tiering:
                 self._request(cpu, *grown, place)
         else:
             self._take_answers(cpu)
+            for number, head in self.judge.look():
+                self._give_up(number, head, engine.place(cpu, 0))
             for row in self.suspended.overdue():
                 place = engine.place(cpu, row)
                 if place is not None and not word(row, "region").value:
@@ -197,6 +200,8 @@ class Tiering:
         result = self.regions.install(image, entry.pieces, place)
         if result == DONE:
             self.region_blocks += entry.blocks
+            if not (self.engine.paged or self.engine.control("counting")):
+                self.judge.watch(self.regions.made(), entry.head)
         return result
 
     @staticmethod
@@ -270,6 +275,15 @@ class Tiering:
             self._use_store(cpu, start, place)
         if self.client is not None:
             self.client.connect()
+
+    def _give_up(self, number: int, head: int, place: Place) -> None:
+        """A region that is entered too often."""
+        self.engine.locked("give_up_region", number)
+        row = place.row(head)
+        if row:
+            word(row, "stage").value = STAGE_COLD
+            word(row, "heat").value = -AGAIN * AGAIN * self.engine.control("threshold")
+            self._remember_refused(row, place)
 
     def _remember_refused(self, row: int, place: Place) -> None:
         """What is around this row is not worth a region: counting it would cost later runs as much, so they begin as this one goes on.

@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from dragoman.dbt import tiering
+from dragoman.dbt import region_worth, tiering
 from dragoman.dbt.region_growth import WORTH, is_worth_it
 from dragoman.dbt.state import STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
 from dragoman.dbt.stencil_layout import ENDS_JUMP_TO
 from dragoman.dbt.store import Store
-from tests.tiering.machine import CODE, THRESHOLD, TIMES
+from tests.tiering.machine import CODE, THRESHOLD, TIMES, made
 from tests.tiering.test_bad_store import store  # noqa: F401
-from tests.tiering.test_promotion import LOOP, asked_once, machine, only_machine  # noqa: F401
+from tests.tiering.test_promotion import LOOP, OTHER, asked_once, machine, only_machine  # noqa: F401
 
 
 def block(pc: int, size: int, ends: int) -> SimpleNamespace:
@@ -55,6 +55,26 @@ def test_what_an_earlier_run_refused_is_counted_when_it_is_hotter(store, monkeyp
             machine.load(LOOP)
         machine.call(x5=997 * times)
         assert machine.row(CODE, "stage") == stage
+
+
+@pytest.mark.parametrize(("period", "kept"), [(1e-12, True), (1.0, False)])
+def test_a_region_that_is_entered_too_often_is_given_up(store, period, kept):       # noqa: F811
+    machine = only_machine().fresh(store)               # noqa: F811
+    request = asked_once(machine)
+    assert store.pack(*machine.engine.origin(CODE)).append(made(request))
+    machine.tiering.judge.period = period
+    machine.compiler.compile(request)
+    for _ in range(2):                                  # the first is what puts it to use
+        assert machine.call(x5=TIMES)[10] == TIMES
+    assert machine.row(CODE, "region") != 0
+    for _ in range(10):
+        machine.call(x5=4)
+    machine.load(LOOP, OTHER)
+    machine.call(OTHER, x5=997 * region_worth.FIRST * (THRESHOLD + 1))      # polls enough for a look: in regions none are counted
+    assert (machine.row(CODE, "region") != 0) == kept
+    pack = Store.open().pack(*machine.engine.origin(CODE))
+    assert (len(pack.entries(request.options)) == 1) == kept == (not pack.refused(request.options))
+    assert machine.call(x5=9)[10] == 9
 
 
 @pytest.mark.parametrize("refused", [0, 4, 8, 12, 100])
