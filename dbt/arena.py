@@ -144,7 +144,8 @@ class Tables:
     def zero(self, names: tuple[str, ...]) -> None:
         """These tables are as new: without memory, which costs less than to write zeros, above all to what a fork has made common."""
         for name in names:
-            _madvise(self.addresses[name], self._sizes[name], _MADV_DONTNEED)
+            if _madvise(self.addresses[name], self._sizes[name], _MADV_DONTNEED):
+                ctypes.memset(self.addresses[name], 0, self._sizes[name])
 
     def close(self) -> None:
         """Give the memory back."""

@@ -436,6 +436,7 @@ def translate_unit(cache: int, pc: int, end: int, maximum: int, alone: int) -> i
     ask = load64(cache + C_ASK)
     forms = load64(cache + C_FORMS)
     unit = make_row(cache, pc)
+    store64(unit + R_NEXT, 0)           # there is something if the decoder met a fault when it was made before
     start = total = blocks = 0
     while True:
         count = decode_here(cache, pc, end, scratch, maximum)

@@ -108,6 +108,20 @@ class EngineCpu(Cpu):
         return reason
 
 
+class Lock:
+    """Of the code cache, held by Python."""
+    __slots__ = ("engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __enter__(self) -> None:
+        self.engine._take_lock(self.engine._admin.address)
+
+    def __exit__(self, *_: object) -> None:
+        self.engine._drop_lock(self.engine._admin.address)
+
+
 class Engine:
     """One a process. `options`: engine, cpu, threshold, count, ... as in RunOptions; `images` finds the engine's images."""
 
@@ -211,6 +225,10 @@ class Engine:
     def locked(self, function: str, a: int = 0, b: int = 0, c: int = 0) -> int:
         """Call a compiled function (cache, a, b, c) under the cache's lock."""
         return self._locked_call(self._admin.address, self.image.symbols[function], a, b, c)
+
+    def lock(self) -> Lock:
+        """The cache's lock, for who changes what compiled code reads under it: with engine.lock()."""
+        return Lock(self)
 
     # --- threads
     def cpu(self) -> EngineCpu:
@@ -364,7 +382,7 @@ class Engine:
 
     def _publish(self, change: Splice) -> None:
         """Let native code see what has changed in the ranges."""
-        self._origins = {start: origin for start, origin in self._origins.items() if self.ranges.find(start) == (start, origin[1], False)}
+        self._origins = {start: origin for start, origin in list(self._origins.items()) if self.ranges.find(start) == (start, origin[1], False)}
         if len(self.ranges) > MAX_RANGES:
             raise MemoryError(f"more than {MAX_RANGES} executable mappings")
         first, removed, rows = change
@@ -469,11 +487,13 @@ class Engine:
         if self.units is not None:
             self.units.begin()
 
-    def end(self) -> None:
-        """The guest's program ends: what it has translated is kept. Other threads go no further meanwhile than out of native code."""
+    def end(self, last: bool = True) -> None:
+        """The guest's program ends: what it has translated is kept. Other threads go no further meanwhile than out of native code;
+        last: nor later."""
         if self.units is None:
             return
-        if len(self.cpus) > 1:
+        beside = len(self.cpus) > 1
+        if beside:
             if not self.gate.acquire(False):            # somebody else stops the world: it is not worth waiting for
                 return
             self.stopping = True
@@ -482,6 +502,8 @@ class Engine:
                 cpu.budget = -1
         with IMPORTS:
             self.units.keep()
+        if beside and not last:
+            self.go_on()
 
     def flush(self, cpu: Cpu | None) -> None:
         """Empty the code cache. `cpu` is the caller's, None: its thread runs no guest code."""
@@ -500,9 +522,10 @@ class Engine:
                 self.set_control("library", library)
                 if self.units is not None:
                     self.units.begin()
-            self.tables.zero(EMPTIED_TABLES)
-            for other in list(self.cpus.values()):
-                other.empty_jumps()
+            with self.lock():                           # who is in a system call may change mappings meanwhile
+                self.tables.zero(EMPTIED_TABLES)
+                for other in list(self.cpus.values()):
+                    other.empty_jumps()
             self.locked("flush")
         finally:
             self.go_on()

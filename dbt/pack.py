@@ -187,7 +187,7 @@ class Pack:
     def refuse(self, head: int, options: int) -> None:
         """Note such a head, if that is not known, nor of too many."""
         known = sum(is_refusal(row) for rows in self.rows.values() for row in rows)
-        if known < REFUSED and not self.is_refused(head, options):
+        if known < REFUSED and self._count < ROWS and not self.is_refused(head, options):
             self.append(Entry(make_entry(b"refused".ljust(16), head, options, (), b"")))
 
     def regions(self) -> int:
@@ -266,6 +266,7 @@ class Pack:
         if full or not room_for(end + len(entry.data)):
             return False
         if not info.st_size:            # first, or who reads meanwhile takes it for none of ours
+            os.fchmod(descriptor, 0o600)            # whatever a guest's umask is
             self._header = _MAGIC + os.urandom(_HEADER - len(_MAGIC))
             os.pwrite(descriptor, self._header, 0)
         if os.pwrite(descriptor, entry.data, end) != len(entry.data):

@@ -308,9 +308,12 @@ def record_of(cache: int, number: int) -> int:
 
 @compiled("i8(i8,i8,i8,i8)")
 def give_up_region(cache: int, number: int, b: int, c: int) -> int:
-    """Its code is as it was made, and not worth it: the tier below executes it from now on."""
+    """Its code is as it was made, and not worth it: the tier below executes it from now on. 0: it is not there any more."""
     record = record_of(cache, number)
-    return drop_region(cache, record, 0) if record != 0 else 0
+    if record == 0:
+        return 0
+    drop_region(cache, record, 0)
+    return 1
 
 
 @compiled("i8(i8,i8,i8,i8)")

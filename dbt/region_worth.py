@@ -33,7 +33,7 @@ class Judge:
     def __init__(self, engine: Any) -> None:
         self.engine, self.period = engine, PERIOD
         self._heads: dict[int, int] = {}                # number of a region to its head, guest pc
-        self._counts: dict[tuple[int, int], int] = {}   # CPU's address and number to entries at the last look
+        self._counts: dict[tuple[Any, int], int] = {}   # CPU (another thread's may get its address) and number to entries at the last look
         self._wait, self._since, self._flushes = FIRST, 0.0, 0
 
     def watch(self, number: int, head: int) -> None:
@@ -48,7 +48,7 @@ class Judge:
 
     def _begin(self) -> None:
         engine = self.engine
-        self._counts = {(cpu.address, number): self._entered(cpu, number) for cpu in list(engine.cpus.values()) for number in self._heads}
+        self._counts = {(cpu, number): self._entered(cpu, number) for cpu in list(engine.cpus.values()) for number in self._heads}
         self._since = perf_counter()
         engine.set_control("judge", engine.control("stat_polls") + self._wait * engine.control("threshold"))
 
@@ -66,7 +66,7 @@ class Judge:
         most = (perf_counter() - self._since) / self.period
         found = []
         for number, head in self._heads.items():
-            entries = (self._entered(cpu, number) - self._counts.get((cpu.address, number), 0) & 0xFFFF_FFFF
+            entries = (self._entered(cpu, number) - self._counts.get((cpu, number), 0) & 0xFFFF_FFFF
                        for cpu in list(engine.cpus.values()))
             if any(count > most for count in entries):
                 found.append((number, head))

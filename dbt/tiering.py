@@ -278,9 +278,8 @@ class Tiering:
 
     def _give_up(self, number: int, head: int, place: Place) -> None:
         """A region that is entered too often."""
-        self.engine.locked("give_up_region", number)
-        row = place.row(head)
-        if row:
+        row = place.row(head) if self.engine.locked("give_up_region", number) else 0
+        if row and not word(row, "region").value:
             word(row, "stage").value = STAGE_COLD
             word(row, "heat").value = -AGAIN * AGAIN * self.engine.control("threshold")
             self._remember_refused(row, place)

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from dragoman.dbt.arena import map_file, unmap
 from dragoman.dbt.files import remove, room_for, touch, trusted, write_whole
+from dragoman.dbt.state import NATIVES
 from dragoman.dbt.unit_layout import (
     BLOCK_SIZE,
     INDEX_ENTRY,
@@ -43,6 +44,7 @@ NEW_BYTES = 48 << 20                    # of records that one process makes
 FILE_BYTES = 64 << 20                   # a file that would have more records begins anew
 LEAST_NEW, SHARE_NEW = 16 << 10, 16     # a file is written for so many bytes of new records, and a 16th of what it has
 LEAST_ENTRIES, WORD = 64, 8
+LIBRARY_HEADER = 256
 LEAST_UNIT = UNIT_HEADER + BLOCK_SIZE + 2 * WORD        # bytes of a record, at the least
 _MAP_NORESERVE = 0x4000
 
@@ -57,13 +59,17 @@ class Units:
         self._address = _address(self._shelves)
         self._mapped: list[tuple[int, int]] = []        # addresses and sizes of files that shelves lead to
         self._places: dict[int, tuple[int, int, int]] = {}      # start of a range to what it is known by (Engine.origin)
-        self._new = _memory(NEW_BYTES)
+        self._new, self._next = _memory(NEW_BYTES), 0
         self._first = _address(self._new)
         engine.set_control("shelves", self._address)
         self.begin()
 
     def begin(self) -> None:
         """Nothing is known or noted of the guest: it, or what its code would be made of, is another one."""
+        engine, library = self.engine, self.engine.control("library")
+        natives = ctypes.string_at(engine.control("natives"), WORD * len(NATIVES)) + ctypes.string_at(library, LIBRARY_HEADER)
+        # What host code depends on beside the guest's: where the engine's images are, and what is where in them.
+        self._host = f"{engine.images.prefix} {engine.image.base:#x} {library:#x} {crc32(natives):#x} {engine.options.cpu}"
         self.engine.set_control("shelf_count", 0)
         self._places.clear()
         for address, size in self._mapped:
@@ -80,21 +86,20 @@ class Units:
 
     def close(self) -> None:
         """Nothing is taken or kept from here on."""
-        for name in ("shelves", "shelf_count", "new_units"):
-            self.engine.set_control(name, 0)
+        with self.engine.lock():
+            for name in ("shelves", "shelf_count", "new_units"):
+                self.engine.set_control(name, 0)
 
     def look(self, pc: int) -> None:
         """What is kept of the range of `pc` is taken from now on, and what is translated of it noted."""
         engine = self.engine
-        origin, number = engine.origin(pc), engine.control("shelf_count")
-        if number >= MOST_SHELVES:
-            self.close()
-            return
+        origin, count = engine.origin(pc), engine.control("shelf_count")
         if origin is None or origin[1] <= origin[0]:    # gone meanwhile, or can be written now: another thread's doing
             return
-        for n in range(number):                         # what was mapped there before is not there any more
-            if self._word(n, SHELF_START).value < origin[1] and origin[0] < self._word(n, SHELF_END).value:
-                self._word(n, SHELF_START).value = self._word(n, SHELF_END).value = self._word(n, SHELF_NEW).value = 0
+        old = [n for n in range(count) if self._word(n, SHELF_START).value < origin[1] and origin[0] < self._word(n, SHELF_END).value]
+        number = old[0] if old else count               # what was mapped there before is not there any more
+        if number >= MOST_SHELVES:
+            number = self._next = (self._next + 1) % MOST_SHELVES
         shelf = dict.fromkeys((SHELF_INDEX, SHELF_MASK, SHELF_RECORDS, SHELF_BYTES, SHELF_NEW, SHELF_NEXT), 0)
         kept = self._open(origin)
         if kept is not None:
@@ -106,18 +111,20 @@ class Units:
             except MemoryError:
                 pass                                    # it is translated
             finally:
-                os.close(kept.descriptor)
-        for offset, value in {SHELF_START: origin[0], SHELF_END: origin[1], **shelf}.items():
-            self._word(number, offset).value = value
+                kept.close()
+        with engine.lock():
+            for n in old[1:]:
+                self._word(n, SHELF_START).value = self._word(n, SHELF_END).value = self._word(n, SHELF_NEW).value = 0
+            for offset, value in {SHELF_START: origin[0], SHELF_END: origin[1], **shelf}.items():
+                self._word(number, offset).value = value
+            engine.set_control("shelf_count", max(count, number + 1))
         self._places[origin[0]] = origin
-        engine.set_control("shelf_count", number + 1)
 
     def _word(self, shelf: int, offset: int) -> ctypes.c_int64:
         return ctypes.c_int64.from_address(self._address + SHELF_SIZE * shelf + offset)
 
     def _path(self, origin: tuple[int, int, int]) -> str | None:
-        engine, images = self.engine, self.engine.images        # what host code depends on beside the guest's
-        return self.store.units_path(images.prefix, images.version, engine.image.base, engine.control("library"), engine.options.cpu, *origin)
+        return self.store.units_path(self._host, *origin)
 
     def _open(self, origin: tuple[int, int, int]) -> Kept | None:
         """The file of a range, open; None if there is none that is whole."""
@@ -131,7 +138,7 @@ class Units:
         if trusted(info) and kept.read_header(origin[0]):
             touch(path or "")
             return kept
-        os.close(descriptor)
+        kept.close()
         remove(path or "")
         return None
 
@@ -148,12 +155,14 @@ class Units:
             for n in grown:                             # else what a program has made itself: no other will meet it
                 if any(start <= self._word(n, SHELF_START).value < end for start, end in files):
                     self._write(n)
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, ImportError):
             pass                                        # no room, in memory or on the disk, or not ours to write: done without
 
     def _write(self, number: int) -> None:
         """The file anew, with the records that it has now and the new ones; of those for one pc the last."""
-        locked, origin = self.engine.locked, self._places[self._word(number, SHELF_START).value]
+        locked, origin = self.engine.locked, self._places.get(self._word(number, SHELF_START).value)
+        if origin is None:                              # another thread has mapped something else there just now
+            return
         path, kept = self._path(origin), self._open(origin)
         if path is None:
             return
@@ -161,7 +170,7 @@ class Units:
         if kept is not None:
             if kept.size < FILE_BYTES:
                 old = kept.content()
-            os.close(kept.descriptor)
+            kept.close()
         every = _memory(len(old) + NEW_BYTES)
         every[:len(old)] = old
         size = len(old) + locked("gather_units", self._address + SHELF_SIZE * number, self._first, _address(every) + len(old))
@@ -218,6 +227,13 @@ class Kept:
     def __init__(self, descriptor: int, size: int) -> None:
         self.descriptor, self.size = descriptor, size
         self.entries = self.index = 0
+
+    def close(self) -> None:
+        """A guest that closes what it does not know may have been faster."""
+        try:
+            os.close(self.descriptor)
+        except OSError:
+            pass
 
     def read_header(self, start: int) -> bool:
         """Whether it is a whole one for the range that begins at `start`."""

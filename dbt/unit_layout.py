@@ -5,7 +5,7 @@ from __future__ import annotations
 # A shelf: guest range; its index (0: nothing is kept of it) and the index's entries - 1; where the records lie, their bytes; bytes of
 # records of this range that are new; where behind the last record that was taken the next one lies, in words of 8 bytes.
 SHELF_START, SHELF_END, SHELF_INDEX, SHELF_MASK, SHELF_RECORDS, SHELF_BYTES, SHELF_NEW, SHELF_NEXT = range(0, 64, 8)
-SHELF_SIZE, MOST_SHELVES = 64, 256
+SHELF_SIZE, MOST_SHELVES = 64, 1024
 # An entry of the index: guest pc of the unit's beginning less the range's, offset of its record in words of 8 bytes; 32 bits
 # each; offset 0 is none, since a header of one word lies before the first record.
 INDEX_ENTRY = 8

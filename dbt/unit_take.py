@@ -216,6 +216,7 @@ def take_unit(cache: int, shelf: int, pc: int) -> int:
 def take_rows(cache: int, record: int, pc: int) -> None:
     """The rows of the unit at `pc` as translating it makes them (copier.translate_unit), but for their code."""
     unit = make_row(cache, pc)
+    store64(unit + R_NEXT, 0)
     for n in range(load32(record + UNIT_BLOCKS)):
         block = record + UNIT_HEADER + n * BLOCK_SIZE
         row = make_row(cache, load64(block + BLOCK_PC))

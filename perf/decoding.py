@@ -18,7 +18,7 @@ from dragoman.dbt.code_cache import R_CODE, find_row, make_row
 from dragoman.dbt.compiled import compiled, jit, load8, load64, store64
 from dragoman.dbt.copier import translate_unit
 from dragoman.dbt.decode import decode_block
-from dragoman.dbt.state import RECORD_LENGTH, RECORD_PC, RECORD_SIZE, ROW_SIZE
+from dragoman.dbt.state import RECORD_LENGTH, RECORD_PC, RECORD_SIZE
 from dragoman.perf.results import Report
 from dragoman.runtime.options import RunOptions
 
@@ -107,7 +107,7 @@ class Bench:
         for name in ("interpreter", "stencil"):
             times = []
             for _ in range(rounds):
-                engine.locked("flush", ROW_SIZE)
+                engine.flush(None)
                 before = engine.statistics()["stat_instructions"]
                 times.append(time(lambda name=name: self.translate(       # type: ignore[misc]
                     engine.control_address, at, code.end, int(name == "stencil"))))

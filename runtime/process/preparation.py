@@ -70,7 +70,7 @@ class Preparation:
         """Have regions made until all are or the time is over; whether there is nobody who makes them."""
         begun = executed(self.engine) if self.profile else frozenset()
         if self.profile:
-            self.engine.end()
+            self.engine.end(last=False)
         self.engine.leave_units()       # what is only surveyed is larger than what a run meets, and in another order: slower to take
         self.engine.set_breaks(())
         self.have_library()
