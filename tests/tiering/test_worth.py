@@ -1,12 +1,14 @@
 """Whether a region is worth it: by the counts of its blocks, by what LLVM made of it, and after many that were not."""
 
+import ctypes
+from time import perf_counter
 from types import SimpleNamespace
 
 import pytest
 
 from dragoman.dbt import region_worth, tiering
 from dragoman.dbt.region_growth import WORTH, is_worth_it
-from dragoman.dbt.state import STAGE_ASKED, STAGE_COLD, STAGE_PROFILED
+from dragoman.dbt.state import STAGE_ASKED, STAGE_COLD, STAGE_PROFILED, STATE_SIZE
 from dragoman.dbt.stencil_layout import ENDS_JUMP_TO
 from dragoman.dbt.store import Store
 from tests.tiering.machine import CODE, THRESHOLD, TIMES, made
@@ -88,3 +90,40 @@ def test_what_was_refused_makes_hot_what_is_hotter_only(machine, refused):      
     assert machine.row(CODE, "stage") == STAGE_PROFILED
     machine.call(x5=TIMES)
     assert len(machine.compiler.asked) == 1 and machine.engine.control("refused") == 0
+
+
+class Cpu:
+    def __init__(self, memory):
+        self.memory, self.address = memory, ctypes.addressof(memory)
+
+
+class Engine:
+    """What a Judge sees of one."""
+
+    def __init__(self):
+        self.words, self.cpus, self.memory = {"threshold": 1}, {}, (ctypes.c_uint32 * (STATE_SIZE // 4))()
+
+    def control(self, name):
+        return self.words.get(name, 0)
+
+    def set_control(self, name, value):
+        self.words[name] = value
+
+    def start(self, entries):
+        """The CPU of a thread that has entered region 1 so often; at the address of the one before."""
+        self.memory[region_worth.slot(1) // 4] = entries
+        self.cpus = {1: Cpu(self.memory)}
+
+
+@pytest.mark.parametrize(("entries", "given_up"), [(1, False), (1_000_000, True)])
+def test_entries_of_a_thread_that_has_ended_do_not_count_for_the_next(entries, given_up):
+    engine = Engine()
+    judge = region_worth.Judge(engine)
+    engine.start(1000)
+    judge.watch(1, CODE)
+    assert judge.look() == []                           # it is not time yet
+    engine.start(entries)
+    judge.period = (perf_counter() - judge._since) / 1000       # since then, a thousand would be allowed
+    engine.set_control("stat_polls", region_worth.FIRST)
+    assert judge.look() == ([(1, CODE)] if given_up else [])
+    assert (engine.control("judge") == 0) == given_up
