@@ -284,12 +284,13 @@ def make_block(cache: int, state: int, pc: int) -> int:
             code = make_code(cache, pc, end, 1, 1)
         store64(state + S_CAREFUL, 0)
     else:
-        shelf = shelf_of(cache, pc) if load64(cache + C_SHELVES) != 0 else 0
-        if shelf != 0:
-            code = take_unit(cache, shelf, pc)
-        elif load64(cache + C_SHELVES) != 0 and load64(executable_range(cache, pc) + CHANGEABLE) == 0:
-            store64(state + S_REASON, EXIT_KEPT)
-            return 0
+        if load64(cache + C_SHELVES) != 0:
+            shelf = shelf_of(cache, pc)
+            if shelf != 0:
+                code = take_unit(cache, shelf, pc)
+            elif load64(executable_range(cache, pc) + CHANGEABLE) == 0:
+                store64(state + S_REASON, EXIT_KEPT)
+                return 0
         if code == 0:
             code = make_code(cache, pc, end, limit, 0)
     store64(cache + C_TRANSLATE, load64(cache + C_TRANSLATE) + clock() - start)

@@ -14,7 +14,7 @@ C_CURSOR, C_START, C_RECORDS, C_RECORD_CURSOR = (CACHE[n] for n in ("cursor", "s
 C_POLLS, C_POLLS_BEFORE = CACHE["stat_polls"], CACHE["polls_before"]
 C_LOOK = CACHE["look"]
 C_FETCH, C_JUMP_MASK, C_CROSSING = (CACHE[n] for n in ("fetch", "jump_mask", "crossing"))
-S_JUMP_CACHE, S_VIEWS = OFFSET["jump_cache"], OFFSET["user3"]
+S_VIEWS = OFFSET["user3"]
 
 
 @compiled("i8(i8,i8,i8,i8)")

@@ -80,6 +80,10 @@ def _host_cpu() -> str:
                                                                                b"stepping", b"flags"))).decode()
 
 
+def _name(identity: tuple[int | str | bytes, ...]) -> bytes:
+    return blake2b(repr(identity).encode(errors="surrogateescape"), digest_size=16).digest()
+
+
 class Store:
     """One version's folder. `folder` is None where there is none to use, for the reason in `problem`."""
 
@@ -108,7 +112,7 @@ class Store:
     def pack(self, *identity: int | str | bytes) -> Pack:
         """The regions of a guest file. Any identity is sound, since regions are compared with the guest's bytes; a good
         one is the same in the next run and not in other programs: device, inode, size, mtime and where it is mapped."""
-        return self.pack_named(blake2b(repr(identity).encode(errors="surrogateescape"), digest_size=16).digest())
+        return self.pack_named(_name(identity))
 
     def prepared(self, *identity: int | str | bytes) -> Pack:
         """The regions of a guest file that were made of its code as it stands there, before anything was known of its runs."""
@@ -116,15 +120,17 @@ class Store:
 
     def units_path(self, *identity: int | str | bytes) -> str | None:
         """Where the translated units of executable memory that is known by this lie or belong; None: nothing is kept of guests' code."""
-        name = blake2b(repr(identity).encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        return f"{self.folder}/{name}{UNITS}" if self.folder and not self.cold else None
+        return self._file(_name(identity), UNITS)
+
+    def _file(self, name: bytes, ending: str) -> str | None:
+        """Where what is of guests' code lies or belongs; None: such is neither read nor left."""
+        return f"{self.folder}/{name.hex()}{ending}" if self.folder and not self.cold else None
 
     def pack_named(self, name: bytes) -> Pack:
         """The pack of this name (16 bytes): the same object for each call, while it is among the PACKS last ones."""
         pack = self._packs.pop(name, None)
         if pack is None:
-            usable = self.folder and not self.cold
-            pack = Pack(name, f"{self.folder}/{name.hex()}{PACK}" if usable else None, self._statistics)
+            pack = Pack(name, self._file(name, PACK), self._statistics)
             if len(self._packs) >= PACKS:
                 del self._packs[next(iter(self._packs))]
         self._packs[name] = pack

@@ -94,7 +94,7 @@ class Units:
         """What is kept of the range of `pc` is taken from now on, and what is translated of it noted."""
         engine = self.engine
         origin, count = engine.origin(pc), engine.control("shelf_count")
-        if origin is None or origin[1] <= origin[0]:    # gone meanwhile, or can be written now: another thread's doing
+        if origin is None:                              # gone meanwhile, or can be written now: another thread's doing
             return
         old = [n for n in range(count) if self._word(n, SHELF_START).value < origin[1] and origin[0] < self._word(n, SHELF_END).value]
         number = old[0] if old else count               # what was mapped there before is not there any more

@@ -103,24 +103,24 @@ def find_unit(cache: int, shelf: int, pc: int) -> int:
     return record if check_of(record + 8, words - 1) == load64(record) and load64(record + UNIT_PC) == pc else 0
 
 
-@compiled("i8(i8,i8)")
-def links_at(record: int, unused: int) -> int:
+@compiled("i8(i8)")
+def links_at(record: int) -> int:
     return record + UNIT_HEADER + load32(record + UNIT_BLOCKS) * BLOCK_SIZE
 
 
-@compiled("i8(i8,i8)")
-def sites_at(record: int, unused: int) -> int:
-    return links_at(record, 0) + 8 * load32(record + UNIT_LINKS)
+@compiled("i8(i8)")
+def sites_at(record: int) -> int:
+    return links_at(record) + 8 * load32(record + UNIT_LINKS)
 
 
-@compiled("i8(i8,i8)")
-def outward_at(record: int, unused: int) -> int:
-    return sites_at(record, 0) + 8 * load32(record + UNIT_SITES)
+@compiled("i8(i8)")
+def outward_at(record: int) -> int:
+    return sites_at(record) + 8 * load32(record + UNIT_SITES)
 
 
-@compiled("i8(i8,i8)")
-def guest_at(record: int, unused: int) -> int:
-    return outward_at(record, 0) + 8 * load32(record + UNIT_OUTWARD)
+@compiled("i8(i8)")
+def guest_at(record: int) -> int:
+    return outward_at(record) + 8 * load32(record + UNIT_OUTWARD)
 
 
 @compiled("i8(i8,i8,i8)")
@@ -141,7 +141,7 @@ def equal_bytes(a: int, b: int, count: int) -> int:
 @compiled("i8(i8,i8)")
 def fits(cache: int, record: int) -> int:
     """1 if the guest has the code that the unit was made of, executable, none of it is translated, and none is to be counted."""
-    area, guest = executable_range(cache, load64(record + UNIT_PC)), guest_at(record, 0)
+    area, guest = executable_range(cache, load64(record + UNIT_PC)), guest_at(record)
     if area == 0 or load64(area + CHANGEABLE) != 0:
         return 0
     for n in range(load32(record + UNIT_BLOCKS)):
@@ -161,7 +161,7 @@ def fits(cache: int, record: int) -> int:
 @compiled("i8(i8,i8)")
 def place_for(record: int, cursor: int) -> int:
     """The first host address from `cursor` on at which none of the unit's links crosses a cache line (see code_cache.point)."""
-    links, count = links_at(record, 0), load32(record + UNIT_LINKS)
+    links, count = links_at(record), load32(record + UNIT_LINKS)
     at = cursor
     n = 0
     while n < count and at < cursor + CACHE_LINE:
@@ -186,20 +186,20 @@ def take_unit(cache: int, shelf: int, pc: int) -> int:
     if at == 0:
         return 0
     size, delta, moved = load32(record + UNIT_CODE), load64(cache + C_DELTA), at - load64(record + UNIT_AT)
-    copy_bytes(at + delta, guest_at(record, 0) + padded(load32(record + UNIT_GUEST)), size)
+    copy_bytes(at + delta, guest_at(record) + padded(load32(record + UNIT_GUEST)), size)
     store64(cache + C_CURSOR, at + size)
-    holes = outward_at(record, 0)
+    holes = outward_at(record)
     for n in range(load32(record + UNIT_OUTWARD)):
         hole = at + delta + load64(holes + 8 * n)
         store32(hole, load32(hole) - moved)
-    sites, entry = sites_at(record, 0), load64(cache + C_SITES) + 16 * load64(cache + C_SITE_COUNT)
+    sites, entry = sites_at(record), load64(cache + C_SITES) + 16 * load64(cache + C_SITE_COUNT)
     count = load32(record + UNIT_SITES)
     for n in range(count):
         store64(entry + 16 * n, at + load32(sites + 8 * n))
         store64(entry + 16 * n + 8, pc + load32s(sites + 8 * n + 4))
     store64(cache + C_SITE_COUNT, load64(cache + C_SITE_COUNT) + count)
     take_rows(cache, record, pc)
-    links = links_at(record, 0)
+    links = links_at(record)
     for n in range(load32(record + UNIT_LINKS)):
         row = make_row(cache, pc + load32s(links + 8 * n + 4))
         miss_stub(cache, row)
