@@ -220,6 +220,9 @@ def _set(low: Lowering, op: Op) -> None:
 
 # --- memory
 
+_EXTREME = {"min": "slt", "max": "sgt", "umin": "ult", "umax": "ugt"}      # how the old value compares, if it stays
+
+
 def _load(low: Lowering, op: Op) -> Lowered:
     pointer = low.site.access(low.integer(op.arguments[0]), op.bits // 8, write=False)
     return low.value(op, f"load {'volatile ' * low.site.shared}i{op.bits}, ptr {pointer}, align 1")
@@ -232,10 +235,20 @@ def _store(low: Lowering, op: Op) -> None:
 
 
 def _atomic(low: Lowering, op: Op) -> Lowered:
-    pointer = low.site.access(low.integer(op.arguments[0]), op.bits // 8, write=True)
-    operation = {"swap": "xchg"}.get(str(op.attribute), op.attribute)
-    value = low.site.opaque(low.integer(op.arguments[1]), f"i{op.bits}")
-    return low.value(op, f"atomicrmw {operation} ptr {pointer}, i{op.bits} {value} seq_cst")
+    site, kind = low.site, f"i{op.bits}"
+    pointer = site.access(low.integer(op.arguments[0]), op.bits // 8, write=True)
+    operation = str(op.attribute)
+    value = site.opaque(low.integer(op.arguments[1]), kind)
+    if not site.alone:
+        return low.value(op, f"atomicrmw {'xchg' if operation == 'swap' else operation} ptr {pointer}, {kind} {value} seq_cst")
+    old = site.emit(f"load {'volatile ' * site.shared}{kind}, ptr {pointer}, align 1")
+    if operation in _EXTREME:
+        better = site.emit(f"icmp {_EXTREME[operation]} {kind} {old}, {value}")
+        value = site.emit(f"select i1 {better}, {kind} {old}, {kind} {value}")
+    elif operation != "swap":
+        value = site.emit(f"{operation} {kind} {old}, {value}")
+    site.do(f"store {'volatile ' * site.shared}{kind} {value}, ptr {pointer}, align 1")
+    return old, kind
 
 
 def _cas(low: Lowering, op: Op) -> Lowered:
@@ -245,16 +258,25 @@ def _cas(low: Lowering, op: Op) -> Lowered:
     site.do(f"br i1 {when}, label %{exchange}, label %{done}")
     site.start(exchange)
     pointer = site.access(address, bits // 8, write=True)
-    pair = site.emit(f"cmpxchg ptr {pointer}, i{bits} {expected}, i{bits} {new} seq_cst seq_cst")
-    exchange = site.label
-    success = site.emit(f"extractvalue {{ i{bits}, i1 }} {pair}, 1")
+    if site.alone:
+        # What does not fit is stored again: the page must be writable in any case.
+        old = site.emit(f"load {'volatile ' * site.shared}i{bits}, ptr {pointer}, align 1")
+        success = site.emit(f"icmp eq i{bits} {old}, {expected}")
+        value = site.emit(f"select i1 {success}, i{bits} {new}, i{bits} {old}")
+        site.do(f"store {'volatile ' * site.shared}i{bits} {value}, ptr {pointer}, align 1")
+        exchange = site.label
+    else:
+        pair = site.emit(f"cmpxchg ptr {pointer}, i{bits} {expected}, i{bits} {new} seq_cst seq_cst")
+        exchange = site.label
+        success = site.emit(f"extractvalue {{ i{bits}, i1 }} {pair}, 1")
     site.do(f"br label %{done}")
     site.start(done)
     return low.value(op, f"phi i1 [ false, %{before} ], [ {success}, %{exchange} ]")
 
 
 def _fence(low: Lowering, op: Op) -> None:
-    low.site.do("fence seq_cst" if op.attribute == "full" else "fence acq_rel")
+    only_here = 'syncscope("singlethread") ' * low.site.alone
+    low.site.do(f"fence {only_here}seq_cst" if op.attribute == "full" else f"fence {only_here}acq_rel")
 
 
 def _trap_if(low: Lowering, op: Op) -> None:

@@ -45,8 +45,9 @@ class Template(NamedTuple):
 class TemplateSite(Site):
     """Values come in as placeholders and go out as results."""
 
-    def __init__(self, low_types: tuple[tuple[str, str], ...], volatile: bool, model: Model):
+    def __init__(self, low_types: tuple[tuple[str, str], ...], volatile: bool, alone: bool, model: Model):
         super().__init__("\1p\2", _LABEL)
+        self.alone = alone
         self.low_types, self.shared, self.model = dict(low_types), volatile, model
         self.calls: list[str] = []
         self.results: list[tuple[str, str, str]] = []
@@ -130,10 +131,10 @@ def _format(text: str) -> str:
 
 
 @functools.cache
-def template(form: Form, rs2_is_rs1: bool, low_types: tuple[tuple[str, str], ...], volatile: bool, model: Model = Flat,
-             counts: bool = False) -> Template:
-    """`low_types`: type (i32 or float) of each "low" operand, by field. counts: for the counting build."""
-    site = TemplateSite(low_types, volatile, model)
+def template(form: Form, rs2_is_rs1: bool, low_types: tuple[tuple[str, str], ...], volatile: bool, alone: bool = False,
+             model: Model = Flat, counts: bool = False) -> Template:
+    """`low_types`: type (i32 or float) of each "low" operand, by field. alone: nobody else sees memory. counts: for the counting build."""
+    site = TemplateSite(low_types, volatile, alone, model)
     if counts:
         site.count_form(form)
     recipe = narrow(form.recipe, rs2_is_rs1)

@@ -29,6 +29,7 @@ ARGUMENT_TYPES = ", ".join(TYPES[a] for a in ARGUMENTS)
 class Site:
     """Collects IR lines for one place in the code. Subclasses decide where things live."""
     shared = False              # memory is seen by other threads: accesses stay as they are written
+    alone = False               # nobody else sees memory: what is atomic is so without the host's help
     count_instructions = False  # the counting build: cycle and instret are exact
     model: Model = Flat      # of memory
 

@@ -42,6 +42,8 @@ PROGRAMS = {
     "an atomic that changes nothing of memory to be read": ["amoor.d x5,x0,(x13)", "sd x5,0(x11)"],
     "an atomic whose value is overwritten": ["amoadd.d x5,x6,(x10)", "addi x5,x0,1"],
     "a reservation whose value is overwritten": ["lr.d x5,(x10)", "addi x5,x0,1"],
+    "the same value, swapped into memory to be read": ["ld x5,0(x13)", "amoswap.d x6,x5,(x13)", "sd x5,0(x11)"],
+    "a reservation of memory to be read": ["lr.d x5,(x13)", "sc.d x6,x5,(x13)", "sd x5,0(x11)"],
 }
 
 
