@@ -67,7 +67,7 @@ class Block:
         self.leaves_in_the_middle = False
         self.reads = self.writes = 0            # before a write; at all
         self.accesses = False
-        self.synced = False                     # on entry; see region_stores.py
+        self.done = 0                           # since registers were stored, on entry; see region_stores.py
         self.stores: set[int] = set()           # pcs of accesses before which registers are stored, in a precise region
         self.told = NOWHERE                     # the first of those, if the state has its pc already
         self.writes_behind = 0                  # what is written from the last of those on

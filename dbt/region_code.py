@@ -144,7 +144,7 @@ class Writer(Exits):
                 self.store(values, dirty, "%state", site)
                 if self.request.precise == LAZY:
                     if tells:
-                        site.set_field("pc", str(one.pc))
+                        self.tell(site, one.pc)
                     values.lines += site.lines
                 dirty = 0
                 texts["flush"] = "\n".join(values.lines[before:])

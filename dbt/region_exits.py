@@ -15,6 +15,7 @@ from dragoman.dbt.region_values import RegisterTexts, Values
 from dragoman.dbt.sites import Site
 from dragoman.dbt.state import LAST_PARCEL, LAZY, OFFSET, PAGE_SIZE
 
+WORD = (1 << 32) - 1
 MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict, BOUNDED: Bounded}
 
 
@@ -26,6 +27,7 @@ class Exits(RegisterTexts):
         self.flow, self.request = flow, request
         self.model, self.counts = MODELS[request.model], bool(request.decoder & COUNTED)
         self.pages = {pc & -PAGE_SIZE for pc, _ in request.blocks}
+        self.same_half = len({half for pc, code in request.blocks for half in (pc >> 32, pc + len(code) - 1 >> 32)}) == 1
         self.tail: list[str] = []
         self.called: dict[str, None] = {}
         self.returning: dict[str, None] = {}    # of what is called, what returns
@@ -47,9 +49,16 @@ class Exits(RegisterTexts):
         site.start(label)
         self.store(self.values_at(values, site.lines), dirty, "%state", site)
         if self.request.precise == LAZY:
-            site.set_field("pc", str(target))
+            self.tell(site, target)
         self.tail += [*site.lines, f"br label %{self.label(target)}"]
         return label
+
+    def tell(self, site: Site, pc: int) -> None:
+        """Store the pc, or of it the half that is not what was stored at the entry: that takes one host instruction."""
+        if self.same_half:
+            site.do(f"store i32 {pc & WORD}, ptr {site.field_pointer('pc')}, align 8")
+        else:
+            site.set_field("pc", str(pc))
 
     def go_cold(self, code: str, target: str) -> str:
         """Label of a way to `code` by the cold exit; `target` is where to go on, if `code` asks for it."""

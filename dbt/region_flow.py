@@ -28,6 +28,7 @@ class Flow:
         self._drop_unreached()
         self.located: list[int] = []            # guest pc by number of debug location - 1
         self.syncs: set[tuple[int, int]] = set()        # edges on which registers are stored, in a precise region
+        self.loops: dict[int, set[int]] = {}            # those that access memory, in a precise region: head to blocks
         if request.precise:
             find_syncs(self)
             find_stores(self)

@@ -157,6 +157,7 @@ class Use(NamedTuple):
     leaves: bool                # has ways out in the middle
     accesses: bool              # may trap: loads, stores, trap_if
     final: bool                 # cannot be done a second time with the same result
+    stores: bool                # but it can, if what it stores to has not been read since: it stores, and does nothing else
 
 
 @functools.cache
@@ -170,6 +171,7 @@ def use(form: Form, rs2_is_rs1: bool) -> Use:
             if op.attribute[0] == "single":                              # type: ignore[index]
                 other = op.attribute[2]                                  # type: ignore[index]
     writes = tuple(op.attribute for op in recipe.ops if op.name == "set")
+    names = {op.name for op in recipe.ops}
     return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, other,  # type: ignore
                any(op.name in ("trap_if", "trap") for op in recipe.ops), recipe.may_trap,
-               not FINAL.isdisjoint(op.name for op in recipe.ops))
+               not FINAL.isdisjoint(names), names & (FINAL | {"load"}) == {"store"})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dragoman.dbt.region_block import NOWHERE, SHIFT, named_twice
+from dragoman.dbt.loops import find_loops
+from dragoman.dbt.region_block import NOWHERE, SHIFT, Block, Instruction, named_twice
 from dragoman.dbt.region_site import use
 from dragoman.dbt.state import LAZY, SINK
 
@@ -11,48 +12,73 @@ if TYPE_CHECKING:
     from dragoman.dbt.region_flow import Flow
 
 
+# What has been done since registers were stored, from worst to best: it cannot be done again; it can, but for stores of memory
+# that may have been read; it can.
+SPENT, READ, FRESH = range(3)
+
+
 def find_syncs(flow: Flow) -> None:
     """Ways into loops that access memory: what is stored there need not be stored in each turn."""
-    loops: dict[int, int] = {}              # head -> last block
-    for block in flow.blocks.values():
-        for pc in block.targets():
-            if pc in flow.blocks and block.is_back(pc) and not block.calls:
-                loops[pc] = max(loops.get(pc, 0), block.pc)
-    heads = {head for head, last in loops.items() if any(flow.blocks[pc].accesses for pc in flow.blocks if head <= pc <= last)}
-    flow.syncs = {(block.pc, pc) for block in flow.blocks.values() for pc in block.targets()
-                  if pc in heads and not pc <= block.pc <= loops[pc]}
+    flow.loops = {head: body for head, body in find_loops({pc: _next(flow, block) for pc, block in flow.blocks.items()}, ()).items()
+                  if any(flow.blocks[pc].accesses for pc in body)}
+    flow.syncs = {(block.pc, pc) for block in flow.blocks.values() for pc in block.targets() if pc in flow.loops and block.pc not in flow.loops[pc]}
+
+
+def _next(flow: Flow, block: Block) -> tuple[int, ...]:
+    """Where it goes on within its function."""
+    if block.calls:
+        return (block.next_pc,) if block.next_pc in flow.blocks else ()
+    return () if block.hint == "return" else tuple(block.successors)
+
+
+def _after(flow: Flow, one: Instruction, done: int) -> tuple[bool, int]:
+    """Whether registers are stored before an instruction's access, and what has been done behind it."""
+    what = use(one.form, named_twice(one))
+    stores = what.accesses and done == SPENT
+    if stores:
+        done = FRESH
+    if flow.request.precise != LAZY:
+        done = SPENT
+    elif what.final:
+        if not what.stores or done != FRESH or flow.request.shared:         # others would see it a second time
+            done = SPENT
+    elif what.accesses:
+        done = min(done, READ)
+    return stores, done
 
 
 def find_stores(flow: Flow) -> None:
     """Where a precise region stores registers: before each access. One that is LAZY stores them and the pc as it is entered, and
-    before an access only if something was done meanwhile that must not be done again (Use.final). Forward, from the best case."""
-    lazy = flow.request.precise == LAZY
+    before an access only if something was done meanwhile that must not be done again. Forward, from the best case."""
     for block in flow.blocks.values():
-        block.synced = lazy
+        block.done = FRESH if flow.request.precise == LAZY else SPENT
+    behind: dict[int, int] = {}
     todo = list(flow.blocks.values())
     while todo:
         block = todo.pop()
-        synced = block.synced
+        done = block.done
         for one in block.code:
-            what = use(one.form, named_twice(one))
-            synced = (synced or what.accesses) and lazy and not what.final
+            _, done = _after(flow, one, done)
+        behind[block.pc] = done
         for pc in block.successors:
             other = flow.blocks[pc]
-            if other.synced and not synced and (block.pc, pc) not in flow.syncs:
-                other.synced = False
+            if done < other.done and (block.pc, pc) not in flow.syncs:
+                other.done = done
                 todo.append(other)
     for block in flow.blocks.values():
-        synced, block.writes_behind = block.synced, block.writes
+        done, block.writes_behind = block.done, block.writes
         for one in block.code:
-            what = use(one.form, named_twice(one))
-            if what.accesses and not synced:
+            stores, done = _after(flow, one, done)
+            if stores:
                 block.stores.add(one.pc)
                 block.writes_behind = 0
-            for file, field in what.writes:
+            for file, field in use(one.form, named_twice(one)).writes:
                 number = getattr(one, field)
                 if file != "x" or number != SINK:
                     block.writes_behind |= 1 << SHIFT[file] + number
-            synced = (synced or what.accesses) and lazy and not what.final
+    # A loop that stores no registers needs none stored on a way into it that would not change that.
+    flow.syncs -= {(pc, head) for pc, head in flow.syncs if behind[pc] >= flow.blocks[head].done
+                   and not any(flow.blocks[turn].stores for turn in flow.loops[head])}
 
 
 def find_told(flow: Flow) -> None:
