@@ -14,7 +14,7 @@ from dragoman.dbt import channel, server_start
 from dragoman.dbt.channel import Inbox, Message, ProtocolError
 from dragoman.dbt.files import folder_problem
 from dragoman.dbt.pack import Pack
-from dragoman.dbt.store import IMAGE, PACK, UNITS, Store, root_folder
+from dragoman.dbt.store import IMAGE, PACK, UNITS, Store, roots
 from dragoman.dbt.trim import limit_of, remove_leftovers, remove_version, set_limit, size_of, size_on_disk, trim, versions
 
 SILENCE = 30.0                          # seconds without a sign of life, after which it is said to hang
@@ -65,11 +65,11 @@ class Connection:
 def show() -> int:
     """Print what the store holds and what the compiler process does."""
     store = Store.open()
-    root = root_folder()
+    root = store.root
     lines = [("store", root)]
     if store.problem:
-        lines.append(("not used", store.problem))
-    else:
+        lines.append(("not used" if store.folder is None else "since", store.problem))
+    if store.folder is not None:
         lines.append(("limit", f"{_size(limit_of(root))}, {_size(size_of(root))} are used"))
     for folder in versions(root):
         lines += _contents(folder, folder == store.folder)
@@ -128,8 +128,11 @@ def _server(store: Store) -> list[tuple[str, str]]:
 
 def clear() -> int:
     """End the compiler processes and remove the folders of all versions."""
-    root, status = root_folder(), 0
-    problem = folder_problem(root) if os.path.exists(root) else ""
+    return max([_clear(root) for root in roots() if os.path.lexists(root)], default=0)
+
+
+def _clear(root: str) -> int:
+    status, problem = 0, folder_problem(root)
     if problem:
         _say(f"nothing removed: {problem}")
         return 1
@@ -151,13 +154,13 @@ def clear() -> int:
 
 def limit(size: int | None = None) -> int:
     """Print how many bytes the store may hold, or set that, and remove what is too much."""
-    root = root_folder()
+    store = Store.open()
+    root = store.root
     if size is None:
         sys.stdout.write(f"{_size(limit_of(root))}\n")
         sys.stdout.flush()
         return 0
-    store = Store.open()
-    problem = store.problem or set_limit(root, size)
+    problem = store.problem if store.folder is None else set_limit(root, size)
     if problem or store.folder is None:
         _say(f"no limit set: {problem}")
         return 1

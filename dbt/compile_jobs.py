@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 from collections.abc import Iterable
 
 from dragoman.dbt import decode, engine_image, regions
@@ -15,6 +17,7 @@ from dragoman.dbt.store import IMAGE
 
 # Made in this process alone; the others take several, before the first start.
 LIBRARIES = tuple(kind for kind in engine_image.KINDS if kind.endswith("stencils"))
+LIBRARY_ROOM = 4 << 20                                  # bytes on the disk, more than any takes
 _ISA = regions.Isa(riscv.FORMS, riscv.PINNED)
 _decoders: dict[tuple[bool, int], decode.Decoder] = {}  # by whether they are a process's, and RegionRequest.decoder
 _left: set[int] = set()                                 # forms that are the oracle's
@@ -50,7 +53,10 @@ def library(kind: str, folder: str) -> bytes:
         raise ValueError(f"no library {kind!r}")
     if not folder:
         raise OSError("no folder to put it in")
-    engine_image.build(kind).save(f"{folder}/{kind}{IMAGE}")
+    room = os.statvfs(folder)
+    if room.f_bavail * room.f_frsize < LIBRARY_ROOM:        # found out before it is compiled
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
+    engine_image.build(kind).save(f"{folder}/{kind}{IMAGE}", os.path.basename(folder))
     return b""
 
 

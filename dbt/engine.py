@@ -558,4 +558,4 @@ def make(options, memory_base: int, kind: type[Engine] = Engine, functions: Call
     from dragoman.dbt.images import Images
     from dragoman.dbt.store import Store
     store = Store.open(options.cold)
-    return kind(options, memory_base, Images(store.path, "bounded-" if options.bounded else "", functions, version), store)
+    return kind(options, memory_base, Images(store.path, "bounded-" if options.bounded else "", functions, version, store), store)

@@ -12,12 +12,12 @@ def trusted(info: os.stat_result) -> bool:
     return info.st_mode & 0o170022 == 0o100000 and info.st_uid == os.geteuid()
 
 
-def folder_problem(path: str) -> str:
-    """Why a folder, which is made if it is missing, cannot be ours alone to write; empty if it is."""
+def folder_problem(path: str, links: bool = True) -> str:
+    """Why a folder, which is made if it is missing, cannot be ours alone to write; empty if it is. links: it may be a link to one."""
     if not path.startswith("/"):
         return f"{path} is not an absolute path"
     try:
-        info = os.stat(path)
+        info = os.stat(path, follow_symlinks=links)
     except FileNotFoundError:
         try:
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
@@ -27,7 +27,7 @@ def folder_problem(path: str) -> str:
         except OSError as error:
             return f"{path} cannot be made: {error.strerror}"
         try:
-            info = os.stat(path)
+            info = os.stat(path, follow_symlinks=links)
         except OSError as error:
             return f"{path}: {error.strerror}"
     except OSError as error:

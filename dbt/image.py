@@ -1,8 +1,8 @@
-"""Linked machine code as a file that is mapped and called: a warm start compiles, relocates and imports nothing.
+"""Linked machine code as a file that is read and called: a warm start compiles, relocates and imports nothing.
 
 An image is code (with constants and blobs; read-execute) and data (read-write, private), linked for a fixed base. Where
-that range is taken it goes elsewhere below 2 GiB, with its relocations applied; where the folder is mounted noexec it
-is copied into anonymous memory. host/linker.py makes images.
+that range is taken it goes elsewhere below 2 GiB, with its relocations applied. It is read into memory of the process, not
+mapped: whatever becomes of the file, what was checked is what runs. host/linker.py makes images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAGIC = b"dragoman image 1"
 # magic, base, sizes of code, data and notes (symbols, blobs, relocations: marshalled), checksum of header and rest
 _HEADER = struct.Struct("<16sQQQQI4x")
 _RELOCATION = struct.Struct("<II")          # offset, kind
-_MAP_FIXED_NOREPLACE, _MAP_32BIT = 0x100000, 0x40
+_MAP_FIXED_NOREPLACE, _MAP_32BIT, _MAP_POPULATE = 0x100000, 0x40, 0x8000
 _READ_EXECUTE, _READ_WRITE = mmap.PROT_READ | mmap.PROT_EXEC, mmap.PROT_READ | mmap.PROT_WRITE
 _FAILED = (1 << 64) - 1
 
@@ -63,24 +63,21 @@ class Image:
         self.base, self.code, self.data = base, code, data
         self.symbols, self.blobs, self.relocations = symbols, blobs, relocations
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file at once or not at all (OSError)."""
+    def save(self, path: str | os.PathLike[str], version: str = "") -> None:
+        """Write the file at once or not at all (OSError). version: of the engine that it is of."""
         notes = marshal.dumps((self.symbols, self.blobs, self.relocations))
         body = self.code + self.data + notes
         fields = (_MAGIC, self.base, len(self.code), len(self.data), len(notes))
-        header = _HEADER.pack(*fields, zlib.crc32(body, zlib.crc32(_HEADER.pack(*fields, 0))))
+        header = _HEADER.pack(*fields, zlib.crc32(body, _header_check(path, version, *fields)))
         write_whole(os.fspath(path), header.ljust(PAGE, b"\0") + body)
 
     def map(self) -> Mapped:
         """Into anonymous memory of this process, at its base or elsewhere."""
         size = len(self.code) + len(self.data)
-        base = self.base if _map(self.base, size, _READ_WRITE) else _anywhere(size)
+        base = self.base if _map(self.base, size) else _anywhere(size)
         content = self.code + self.data if base == self.base else self._moved(base - self.base)
         ctypes.memmove(base, content, size)
-        if _libc.mprotect(base, len(self.code), _READ_EXECUTE):
-            error = ctypes.get_errno()
-            _libc.munmap(base, size)
-            raise OSError(error, "memory for the engine's code cannot be made executable")
+        _make_executable(base, len(self.code), size)
         return Mapped(base, size, self.symbols, self.blobs)
 
     def _moved(self, distance: int) -> bytes:
@@ -96,44 +93,65 @@ class Image:
         return bytes(content)
 
 
-def load(path: str | os.PathLike[str]) -> Mapped:
-    """Map the file. Raises ImageError if it is not a whole image of this version, OSError if it cannot be read."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def load(path: str | os.PathLike[str], version: str = "") -> Mapped:
+    """The file's image, in memory. Raises ImageError if it is not a whole one of this format, name and version, OSError if it cannot
+    be read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         info = os.fstat(descriptor)
         if not trusted(info):
             raise ImageError("not a file that only we could have written")
         if info.st_size < PAGE:
             raise ImageError("cut in its header")
-        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        with mmap.mmap(descriptor, 0, flags=flags, prot=mmap.PROT_READ) as file, memoryview(file) as view:
-            return _load(descriptor, view)
+        *fields, checksum = _HEADER.unpack(os.pread(descriptor, _HEADER.size, 0))
+        magic, base, code_size, data_size, notes_size = fields
+        if magic != _MAGIC:
+            raise ImageError("not an image of this version")
+        if info.st_size != PAGE + code_size + data_size + notes_size or code_size % PAGE or data_size % PAGE:
+            raise ImageError("sizes do not agree")
+        return _read(descriptor, base, code_size, data_size, notes_size, checksum, _header_check(path, version, *fields))
     finally:
         os.close(descriptor)
 
 
-def _load(descriptor: int, file: memoryview) -> Mapped:
-    magic, base, code_size, data_size, notes_size, checksum = _HEADER.unpack_from(file)
-    if magic != _MAGIC:
-        raise ImageError("not an image of this version")
-    if len(file) != PAGE + code_size + data_size + notes_size or code_size % PAGE or data_size % PAGE:
-        raise ImageError("sizes do not agree")
-    with file[PAGE:] as body:
-        if zlib.crc32(body, zlib.crc32(_HEADER.pack(magic, base, code_size, data_size, notes_size, 0))) != checksum:
+def _read(descriptor: int, base: int, code_size: int, data_size: int, notes_size: int, checksum: int, check: int) -> Mapped:
+    size = code_size + data_size
+    in_place = _map(base, size)
+    content = (ctypes.c_char * size).from_address(base) if in_place else ctypes.create_string_buffer(size)
+    try:
+        notes = os.pread(descriptor, notes_size, PAGE + size)
+        if os.preadv(descriptor, [content], PAGE) != size or zlib.crc32(notes, zlib.crc32(content, check)) != checksum:
             raise ImageError("checksum does not agree")
-    data_at, notes_at = PAGE + code_size, PAGE + code_size + data_size
-    symbols, blobs, relocations = marshal.loads(bytes(file[notes_at:]))
-    if _map(base, code_size, _READ_EXECUTE, descriptor, PAGE):
-        if not data_size or _map(base + code_size, data_size, _READ_WRITE, descriptor, data_at):
-            return Mapped(base, code_size + data_size, symbols, blobs)
-        _libc.munmap(base, code_size)
-    return Image(base, bytes(file[PAGE:data_at]), bytes(file[data_at:notes_at]), symbols, blobs, relocations).map()
+    except BaseException:
+        if in_place:
+            _libc.munmap(base, size)
+        raise
+    symbols, blobs, relocations = marshal.loads(notes)
+    if not in_place:
+        code, data = content.raw[:code_size], content.raw[code_size:]
+        return Image(base, code, data, symbols, blobs, relocations).map()
+    _make_executable(base, code_size, size)
+    return Mapped(base, size, symbols, blobs)
 
 
-def _map(base: int, size: int, protection: int, descriptor: int = -1, offset: int = 0) -> bool:
-    """Whether a private mapping is at `base` now; not if something is there, or if the file may not be executed."""
-    flags = mmap.MAP_PRIVATE | _MAP_FIXED_NOREPLACE | (mmap.MAP_ANONYMOUS if descriptor < 0 else 0)
-    got = _libc.mmap(base, size, protection, flags, descriptor, offset)
+def _header_check(path: str | os.PathLike[str], version: str, *fields: object) -> int:
+    """A file that was moved to another's name is damaged, too."""
+    name = f"{version}/{os.path.basename(os.fspath(path))}"
+    return zlib.crc32(_HEADER.pack(*fields, 0), zlib.crc32(name.encode(errors="surrogateescape")))
+
+
+def _make_executable(base: int, code_size: int, size: int) -> None:
+    """The code of an image of this size. Raises OSError, and the image is gone."""
+    if _libc.mprotect(base, code_size, _READ_EXECUTE):
+        error = ctypes.get_errno()
+        _libc.munmap(base, size)
+        raise OSError(error, "memory for the engine's code cannot be made executable")
+
+
+def _map(base: int, size: int) -> bool:
+    """Whether there is memory at `base` now; not if something else is there."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED_NOREPLACE | _MAP_POPULATE
+    got = _libc.mmap(base, size, _READ_WRITE, flags, -1, 0)
     if got != base and got != _FAILED:         # a kernel before 4.17 takes the address as a wish
         _libc.munmap(got, size)
     return got == base

@@ -12,13 +12,20 @@ from dragoman.dbt import image
 from dragoman.dbt.files import remove
 from dragoman.dbt.image import ImageError, Mapped
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dragoman.dbt.store import Store
+
 
 class Images:
     """`path(kind)` gives the file of an image in the store, or None where nothing can be kept."""
 
-    def __init__(self, path, prefix: str = "", functions=None, version: str = "") -> None:      # type: ignore[no-untyped-def]
-        """prefix: of the names of images ("paged-"); `functions` gives the runtime's compiled functions, `version` names them."""
+    def __init__(self, path, prefix: str = "", functions=None, version: str = "",       # type: ignore[no-untyped-def]
+                 store: Store | None = None) -> None:
+        """prefix: of the names of images ("paged-"); `functions` gives the runtime's compiled functions, `version` names them;
+        `store`: the one whose path() that is."""
         self.path, self.prefix, self.functions, self.version = path, prefix, functions, version
+        self._engine, self._problem = (store.version, store.problem) if store is not None else ("", "")
         self.library = f"{prefix}stencils"              # its kind
         self._stencils: Mapped | None = None
 
@@ -37,7 +44,7 @@ class Images:
         if path is None:
             return None
         try:
-            return image.load(path)
+            return image.load(path, self._engine)
         except ImageError:
             remove(path)                                # the compiler process takes what is there for made
         except OSError:
@@ -47,12 +54,18 @@ class Images:
     def _build(self, kind: str) -> Mapped:
         from dragoman.dbt import engine_image
         if os.isatty(2):                                # somebody may be waiting there
-            os.write(2, f"dragoman: the translator compiles its own code for this host ({kind}), once: some seconds\n".encode())
-        built, path = engine_image.build(kind, self.functions), self.path(kind + self.version)
+            _say(f"the translator compiles its own code for this host ({kind}), once: some seconds")
+        built, path, problem = engine_image.build(kind, self.functions), self.path(kind + self.version), self._problem
         if path is not None:
             try:
-                built.save(path)
-                return image.load(path)
-            except (ImageError, OSError):
-                pass                                    # a full disk or a read-only home: done without
+                built.save(path, self._engine)
+                return image.load(path, self._engine)
+            except (ImageError, OSError) as error:
+                problem = f"{path}: {error}"
+        if problem:                                     # each start takes some seconds until that is otherwise
+            _say(f"the translator's own code cannot be kept and was compiled for this run alone: {problem}")
         return built.map()
+
+
+def _say(text: str) -> None:
+    os.write(2, f"dragoman: {text}\n".encode(errors="surrogateescape"))

@@ -49,7 +49,7 @@ class PagedEngine(Engine):
         self.adapted: set[int] = set()                  # guest addresses of sites that are plain traps
         self._kept: list[object] = []                   # memory that native code reads
         store = Store.open(options.cold)
-        super().__init__(options, 0, Images(store.path, "strict-" if strict else "paged-", functions, f"-{digest(folders)}"), store)
+        super().__init__(options, 0, Images(store.path, "strict-" if strict else "paged-", functions, f"-{digest(folders)}", store), store)
         symbols = self.image.symbols
         for name, value in {"tlb_fill": symbols["tlb_fill"], "fetch": symbols["fetch_code"], "code_base": 0,
                             "jump_mask": (1 << VIEW_JUMP_BITS) - 1, "decoders": self._table_of(self.decoders),

@@ -31,6 +31,7 @@ IDLE = 30.0                             # seconds without a request or a job
 SILENCE = 60.0                          # seconds in which a busy worker must have used the processor
 LOOK = 5.0                              # seconds, at most, between two looks at whether we are wanted
 LOG_SIZE = 1 << 18
+LIBRARY_AGAIN = 60.0                    # seconds until a library that could not be kept is made once more
 _REMEMBERED = 1 << 14                   # refused requests
 _TRIM = 16 << 20                        # bytes written to the store between two looks whether it is full
 _TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -52,6 +53,7 @@ class Server:
         self.worker: Worker | None = None
         self.peers: dict[int, Peer] = {}
         self.refused: dict[bytes, bytes] = {}           # key to reason
+        self._try_again = 0.0                           # when a library that was refused is tried once more
         self._written = 0                               # bytes, since the store was looked at
         self.broken = b""                               # why no worker can be had
         self.counts = {"regions": 0, "libraries": 0, "refused": 0, "dropped": 0, "from_store": 0, "workers": 0}
@@ -177,6 +179,8 @@ class Server:
     def _ask(self, peer: Peer, message: Message, heat: int) -> None:
         key, kind = message.key, message.kind
         pack = message.name if message.name.strip(b"\0") and self.store.folder else None
+        if kind == channel.LIBRARY and key in self.refused and time.monotonic() > self._try_again:
+            del self.refused[key]           # there may be room for it now
         reason = self.broken or self.refused.get(key)
         if reason:
             self._tell(peer, channel.REFUSED, key, reason)
@@ -286,6 +290,8 @@ class Server:
         self.counts["refused"] += 1
         if len(self.refused) < _REMEMBERED:
             self.refused[job.key] = reason
+            if job.kind == channel.LIBRARY:
+                self._try_again = time.monotonic() + LIBRARY_AGAIN
         for peer in job.waiting:
             self._tell(peer, channel.REFUSED, job.key, reason)
 

@@ -1,4 +1,4 @@
-"""The store on disk: what one run leaves for the next, in $XDG_CACHE_HOME/dragoman, and whether it may be trusted.
+"""The store on disk: what one run leaves for the next, in $XDG_CACHE_HOME/dragoman or else $TMPDIR, and whether it may be trusted.
 
 Below the store lies a folder per engine version: code made by other sources, libraries, Pythons or host CPUs is never
 looked at. In it: images (files that are mapped, by name) and packs (pack.py: the regions of one guest file), units
@@ -26,10 +26,12 @@ _CPU = "/sys/devices/system/cpu/modalias"   # vendor, family, model, features; r
 PACKS = 64                              # remembered: more come by in a compiler process that is long-lived
 
 
-def root_folder() -> str:
-    """Where the stores of all versions lie. A relative XDG_CACHE_HOME does not count (XDG base directory rules)."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(home if home.startswith("/") else os.path.expanduser("~/.cache"), "dragoman")
+def roots() -> tuple[str, str]:
+    """Where the stores of all versions may lie: in the user's cache, and where nothing can be made there, beside other temporary files.
+    A relative XDG_CACHE_HOME does not count (XDG base directory rules)."""
+    home, place = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("TMPDIR", "")
+    return (os.path.join(home if home.startswith("/") else os.path.expanduser("~/.cache"), "dragoman"),
+            f"{place if place.startswith('/') else '/tmp'}/dragoman-{os.geteuid()}")
 
 
 def engine_version() -> str:
@@ -85,10 +87,11 @@ def _name(identity: tuple[int | str | bytes, ...]) -> bytes:
 
 
 class Store:
-    """One version's folder. `folder` is None where there is none to use, for the reason in `problem`."""
+    """One version's folder. `folder` is None where there is none to use; `problem`: why that, or why it is not in the user's cache."""
 
-    def __init__(self, version: str, folder: str | None, cold: bool = False, problem: str = ""):
+    def __init__(self, version: str, folder: str | None, cold: bool = False, problem: str = "", root: str = ""):
         self.version, self.folder, self.cold, self.problem = version, folder, cold, problem
+        self.root = root                    # below which the folders of all versions lie
         self.socket: str | None = None      # where the compiler process listens, if not where it would be looked for
         self.starts_server = True           # whether to start one
         self._statistics = {"found": 0, "missing": 0, "damaged": 0, "written": 0, "unwritten": 0}
@@ -97,13 +100,15 @@ class Store:
     @classmethod
     def open(cls, cold: bool = False) -> Store:
         """The store of this engine. cold: code of guests is neither read from it nor left there (images are)."""
-        root, version = root_folder(), engine_version()
-        folder = f"{root}/{version}"
-        problem = folder_problem(root) or folder_problem(folder)
-        store = cls(version, None if problem else folder, cold, problem)
-        if not problem:
-            touch(folder)
-        return store
+        version, problem = engine_version(), ""
+        for root in roots():
+            folder = f"{root}/{version}"
+            here = folder_problem(root, links=root == roots()[0]) or folder_problem(folder)     # another user's link, beside temporary files
+            problem = problem or here
+            if not here:
+                touch(folder)
+                return cls(version, folder, cold, problem, root)
+        return cls(version, None, cold, problem, roots()[0])
 
     def path(self, name: str) -> str | None:
         """Where the image of that name lies or belongs: image.py saves it whole or not at all, and checks it."""

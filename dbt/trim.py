@@ -7,7 +7,6 @@ code of this version stays, whatever its size: each start would make it anew.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 
 from dragoman.dbt.files import HOUR, remove, write_whole
@@ -49,7 +48,7 @@ def remove_version(folder: str) -> bool:
         return True
     except OSError:
         return False
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove_tree(aside)
     return not os.path.lexists(aside)
 
 
@@ -57,7 +56,13 @@ def remove_leftovers(root: str) -> None:
     """Of removals that did not come to their end."""
     for name in _names(root):
         if name.endswith(REMOVED):
-            shutil.rmtree(f"{root}/{name}", ignore_errors=True)
+            _remove_tree(f"{root}/{name}")
+
+
+def _remove_tree(folder: str) -> None:
+    # Imported here: 4 ms, which processes of guests seldom need.
+    from shutil import rmtree
+    rmtree(folder, ignore_errors=True)
 
 
 def limit_of(root: str) -> int:

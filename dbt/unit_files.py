@@ -155,6 +155,9 @@ class Units:
             for n in grown:                             # else what a program has made itself: no other will meet it
                 if any(start <= self._word(n, SHELF_START).value < end for start, end in files):
                     self._write(n)
+            if grown:
+                from dragoman.dbt.trim import trim
+                trim(folder)
         except (OSError, MemoryError, ImportError):
             pass                                        # no room, in memory or on the disk, or not ours to write: done without
 

@@ -94,12 +94,37 @@ def test_mapped_without_a_file(linked):
 def test_loaded_at_its_base(linked, saved):
     mapped = image.load(saved)
     assert mapped.base == linked.base
-    assert protection(mapped.symbols["twice"]) == ("r-xp", str(saved))
-    assert protection(mapped.symbols["counter"]) == ("rw-p", str(saved))
+    assert protection(mapped.symbols["twice"])[0] == "r-xp" and protection(mapped.symbols["counter"])[0] == "rw-p"
     check(mapped)
     mapped.unmap()
     check(again := image.load(saved))               # what was written to its data stayed in the process
     again.unmap()
+
+
+def test_what_becomes_of_the_file_is_nothing_to_who_has_loaded_it(saved):
+    mapped = image.load(saved)
+    with open(saved, "r+b") as file:
+        file.write(bytes(os.stat(saved).st_size))
+    assert call(mapped, "twice", 21) == 42
+    os.truncate(saved, 0)
+    check(mapped)
+    mapped.unmap()
+
+
+def test_an_image_is_of_one_name_and_version(linked, tmp_path):
+    linked.save(tmp_path / "engine", "1")
+    image.load(tmp_path / "engine", "1").unmap()
+    with pytest.raises(image.ImageError, match="checksum"):
+        image.load(tmp_path / "engine", "2")
+    os.rename(tmp_path / "engine", tmp_path / "library")
+    with pytest.raises(image.ImageError, match="checksum"):
+        image.load(tmp_path / "library", "1")
+
+
+def test_a_pipe_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "engine")
+    with pytest.raises(image.ImageError):
+        image.load(tmp_path / "engine")
 
 
 def test_loaded_elsewhere_when_its_range_is_taken(linked, saved):
@@ -114,7 +139,7 @@ def test_loaded_elsewhere_when_its_range_is_taken(linked, saved):
 
 def test_loaded_elsewhere_when_only_the_data_is_in_the_way(linked, saved):
     taken = linked.base + len(linked.code)
-    assert image._map(taken, image.PAGE, 0)
+    assert image._map(taken, image.PAGE)
     mapped = image.load(saved)
     assert mapped.base != linked.base
     check(mapped)

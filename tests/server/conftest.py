@@ -29,6 +29,7 @@ def detach():
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", "/dev/null")           # nor there, if not here
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr(compiler_client, "PAUSE", 0.0)
     store = Store.open()

@@ -107,7 +107,7 @@ def test_the_full_library_is_made_once(store):
     client.library("nonsense")
     assert sorted(answer.library is None for answer in answers(client, 2)) == [False, True]
     from dragoman.dbt.images import Images
-    library = Images(store.path).stencils()
+    library = Images(store.path, store=store).stencils()
     assert library is not None and library.blobs["library"][1] > 100_000
     library.unmap()
     assert status(store)["workers"] == 1

@@ -11,6 +11,7 @@ HEAD, OPTIONS = 0x1_0000, 2
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", "/dev/null")           # nor there, if not here
     return Store.open()
 
 

@@ -12,7 +12,7 @@ import pytest
 from dragoman.dbt import image, trim
 from dragoman.dbt.files import HOUR, write_whole
 from dragoman.dbt.images import Images
-from dragoman.dbt.store import Store, root_folder
+from dragoman.dbt.store import Store, roots
 from tests.command import ROOT
 from tests.store.conftest import HEAD, OPTIONS, entry, pack
 from tests.store.test_images import SMALL, hello, mounted, warm
@@ -109,7 +109,7 @@ def test_a_clock_that_went_back(store):
     assert abs(os.stat(store.folder).st_mtime - time.time()) < HOUR
     seen = Store.open().pack(2)
     assert len(seen.find(HEAD, OPTIONS)) == 1 and abs(os.stat(seen.path).st_mtime - time.time()) < HOUR
-    trim.set_limit(root_folder(), trim.size_of(root_folder()) - 1000)
+    trim.set_limit(roots()[0], trim.size_of(roots()[0]) - 1000)
     trim.trim(store.folder)
     assert [os.path.exists(store.pack(number).path) for number in range(3)] == [True, True, False]
     assert not os.path.exists(f"{store.folder}/left.tmp") and os.path.exists(f"{store.folder}/just.tmp")

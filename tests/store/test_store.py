@@ -8,13 +8,13 @@ import pytest
 from dragoman.dbt import cache_command, trim
 from dragoman.dbt import store as store_module
 from dragoman.dbt.files import folder_problem, write_whole
-from dragoman.dbt.store import Store, engine_version, root_folder
+from dragoman.dbt.store import Store, engine_version, roots
 from tests.store.conftest import entry
 
 
 def test_a_new_folder_is_ours_alone(store, tmp_path):
     assert store.folder == f"{tmp_path}/dragoman/{store.version}" and store.problem == ""
-    for folder in (root_folder(), store.folder):
+    for folder in (roots()[0], store.folder):
         assert os.stat(folder).st_mode & 0o7777 == 0o700
 
 
@@ -26,12 +26,23 @@ def test_a_new_folder_is_ours_alone(store, tmp_path):
     ids="group others owner file dangling".split())
 def test_a_folder_that_is_not_ours_alone_is_not_used(store, which, change, problem):
     try:
-        change(root_folder() if which == "root" else store.folder)
+        change(roots()[0] if which == "root" else store.folder)
     except PermissionError:
         pytest.skip("only root can give folders away")
     other = Store.open()
     assert other.folder is None and problem in other.problem
     assert other.path("engine") is None and not other.pack("a guest file").append(entry(1))
+
+
+def test_beside_temporary_files_where_nothing_can_be_made_in_the_cache(store, monkeypatch, tmp_path):
+    os.chmod(roots()[0], 0o777)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    other = Store.open()
+    assert other.root == f"{tmp_path}/temporary/dragoman-{os.geteuid()}" == roots()[1]
+    assert other.folder == f"{other.root}/{store.version}" and "written to by others" in other.problem
+    os.rename(other.root, tmp_path / "ours")
+    os.symlink(tmp_path / "ours", other.root)               # as another user could lay
+    assert Store.open().folder is None
 
 
 def test_a_folder_that_others_may_read_is_used(store):
@@ -46,7 +57,7 @@ def test_where_it_lies(monkeypatch, variables, folder):
     monkeypatch.delenv("XDG_CACHE_HOME")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert root_folder() == folder
+    assert roots()[0] == folder
 
 
 def test_without_an_absolute_home_nothing_is_made(monkeypatch, tmp_path):
@@ -135,7 +146,7 @@ def aged(path, days):
 
 
 def test_versions_long_not_used_are_removed(store):
-    root = root_folder()
+    root = roots()[0]
     for days in range(1, 6):
         os.mkdir(f"{root}/{days:016x}")
         aged(f"{root}/{days:016x}", days)
@@ -151,14 +162,14 @@ def test_packs_long_not_used_are_removed_first(store):
         store.pack(number).append(entry(1, size=100_000))
         aged(store.pack(number).path, 10 + number)
     assert Store.open().pack(4).rows    # read: so it is used
-    trim.set_limit(root_folder(), 300_000)
+    trim.set_limit(roots()[0], 300_000)
     trim.trim(store.folder)
     kept = [number for number in range(5) if os.path.exists(store.pack(number).path)]
     assert kept == [0, 4]
 
 
 def test_the_limit_is_of_all_versions_together(store):
-    other = f"{root_folder()}/{1:016x}"
+    other = f"{roots()[0]}/{1:016x}"
     os.mkdir(other)
     for folder, name in ((other, "engine.image"), (store.folder, "engine.image")):
         with open(f"{folder}/{name}", "wb") as file:
@@ -166,15 +177,15 @@ def test_the_limit_is_of_all_versions_together(store):
     store.pack(1).append(entry(1, size=100_000))
     aged(store.pack(1).path, 3)
     aged(other, 2)
-    trim.set_limit(root_folder(), 1 << 30)
-    before = trim.size_of(root_folder())
-    trim.set_limit(root_folder(), before)
+    trim.set_limit(roots()[0], 1 << 30)
+    before = trim.size_of(roots()[0])
+    trim.set_limit(roots()[0], before)
     trim.trim(store.folder)
-    assert trim.size_of(root_folder()) <= before and os.path.exists(store.pack(1).path)
-    trim.set_limit(root_folder(), before - 50_000)      # the pack is enough
+    assert trim.size_of(roots()[0]) <= before and os.path.exists(store.pack(1).path)
+    trim.set_limit(roots()[0], before - 50_000)      # the pack is enough
     trim.trim(store.folder)
     assert not os.path.exists(store.pack(1).path) and os.path.exists(other)
-    trim.set_limit(root_folder(), 1)                    # what the translator itself needs stays
+    trim.set_limit(roots()[0], 1)                    # what the translator itself needs stays
     trim.trim(store.folder)
     assert not os.path.exists(other) and os.listdir(store.folder) == ["engine.image"]
 
@@ -189,9 +200,9 @@ def test_the_command_sets_the_limit_and_keeps_to_it(store, capfd):
 
 @pytest.mark.parametrize("text", [b"", b"-5\n", b"many", b"9" * 40, b"\xff"])
 def test_a_limit_that_is_no_number_is_none(store, text):
-    with open(f"{root_folder()}/limit", "wb") as file:
+    with open(f"{roots()[0]}/limit", "wb") as file:
         file.write(text)
-    assert trim.limit_of(root_folder()) in (trim.BYTES, 10 ** 32 - 1)
+    assert trim.limit_of(roots()[0]) in (trim.BYTES, 10 ** 32 - 1)
 
 
 def test_what_killed_writers_left_is_removed(store):
@@ -204,7 +215,7 @@ def test_what_killed_writers_left_is_removed(store):
 
 
 def test_trimming_what_is_not_there_or_going(store, monkeypatch):
-    trim.trim(f"{root_folder()}/0000000000000000")
+    trim.trim(f"{roots()[0]}/0000000000000000")
     store.pack(1).append(entry(1))
     names = os.listdir(store.folder)
     monkeypatch.setattr(os, "listdir", lambda path: [*names, "gone.pack", "gone.tmp", "f" * 16])

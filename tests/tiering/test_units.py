@@ -8,10 +8,10 @@ import struct
 import pytest
 
 from dragoman.dbt import engine as engine_module
-from dragoman.dbt import unit_files
+from dragoman.dbt import trim, unit_files
 from dragoman.dbt.store import UNITS, Store
 from dragoman.dbt.unit_layout import INDEX_ENTRY, UNIT_HEADER
-from tests.command import dragoman
+from tests.command import ROOT, dragoman
 from tests.process.test_cases import start
 from tests.tiering.machine import CODE, TIMES
 from tests.tiering.test_bad_store import images, program, store  # noqa: F401
@@ -263,3 +263,15 @@ def test_the_file_cut_while_a_program_runs(program):  # noqa: F811
                 os.truncate(f"{folder}/{name}", 100)
         output, errors = guest.communicate(b"x", timeout=60)
         assert (guest.returncode, errors, b"+" + output) == (0, b"", UNTIL_TOLD.encode())
+
+
+def test_the_store_stays_within_its_limit(program, store):  # noqa: F811
+    """Whoever keeps translations looks how much there is; no compiler process is needed for that."""
+    def units():
+        return {name for name in os.listdir(store.folder) if name.endswith(UNITS)}
+    for name in ("libc", "longjmp", "sockets"):
+        dragoman("run", "--compiler", "off", str(ROOT / "guests/riscv64" / name)).check_returncode()
+    assert len(units()) == 3
+    trim.set_limit(store.root, trim.size_of(store.folder) - sum(trim.size_on_disk(f"{store.folder}/{name}") for name in units()) + 1)
+    dragoman("run", "--compiler", "off", str(program), "until_told", input="").check_returncode()
+    assert len(units()) <= 1
