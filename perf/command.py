@@ -50,8 +50,8 @@ def parser() -> Parser:
                   usage="dragoman perf [options] [SUITE|GUEST|PROGRAM ...] [-- ARGUMENT ...]", allow_abbrev=False,
                   epilog=f"suites:\n{listed}\n\ncontenders:\n{who}\n\n"
                          "dragoman perf profile PROGRAM [-- ARGUMENT ...] shows where one program's time goes: see its own --help.\n"
-                         "The exit status is 1 if any run failed or gave a wrong output, 3 if --compare finds something slower, 2 for a wrong\n"
-                         "command line or a file that is no report, 130 if it was interrupted.")
+                         "The exit status is 1 if a program cannot be run or any run failed or gave a wrong output, 3 if --compare finds something\n"
+                         "slower, 2 for a wrong command line or a file that is no report, 130 if it was interrupted.")
     add = made.add_argument
     add("what", nargs="*", metavar="SUITE|GUEST|PROGRAM",
         help="suites, names of guests or files with riscv64 programs, which get the ARGUMENTs (default: compute)")

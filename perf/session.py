@@ -18,6 +18,7 @@ from dragoman.perf.results import Report, Result, Series
 from dragoman.perf.workloads import Workload, of_guest
 
 MACHINE, FIRST = "fences", 120.0     # a guest that a machine's first run is of; seconds that building an engine may take
+NOT_BEGUN, SAYS = (125, 126, 127), "dragoman: "     # exit status of dragoman where the guest could not be started, and how its message begins
 
 
 class Watcher(Protocol):
@@ -31,6 +32,10 @@ class Watcher(Protocol):
 
 class PrepareError(Exception):
     """Dragoman itself cannot run here; the text says why."""
+
+
+class Refused(ChildError):
+    """A program that Dragoman cannot run; the text has its own words."""
 
 
 class Session:
@@ -48,9 +53,14 @@ class Session:
         for workload in workloads:
             result = Result(workload.name, workload.suite, workload.description,
                             [str(workload.program), *workload.arguments])
-            self.report.results.append(result)
             if ours:
-                self.take_count(workload, result)
+                try:
+                    self.take_count(workload, result)
+                except Refused as error:
+                    self.report.failed.append(f"{workload.name}: {error}")
+                    self.watcher.runs(-len(self.field.contenders) * (self.report.rounds + 1))
+                    continue
+            self.report.results.append(result)
             self.measure(workload, result)
             self.watcher.measured(result)
 
@@ -82,21 +92,27 @@ class Session:
         self.wait_for_compiler()
 
     def count(self, workload: Workload) -> tuple[Run, dict]:
-        """A run that counts instructions, and what it told; {}: nothing. Stencils count in the least time. Raises ChildError."""
+        """A run that counts instructions, and what it told; {}: nothing. Stencils count in the least time. Raises ChildError, Refused."""
         details = self.folder / "statistics.json"
         command = self.field.command(BY_NAME["stencil"], workload, "--count", "--stats-json", str(details))
         assert command is not None
         run = child.run(command, self.timeout, workload.stdin())
-        return run, _told(details)
+        told, said = _told(details), _last_line(run.error)
+        if not told and run.status in NOT_BEGUN and said.startswith(SAYS):     # a guest that began has told, whatever its status is
+            raise Refused(f"cannot be run: {said.removeprefix(SAYS)}")
+        return run, told
 
     def take_count(self, workload: Workload, result: Result) -> None:
-        """In a run of its own: to count makes programs two to five times as slow."""
+        """In a run of its own: to count makes programs two to five times as slow. Raises Refused."""
         self.watcher.begins(f"{workload.name}: counting instructions")
         try:
             result.instructions = self.count(workload)[1].get("instructions") or 0
+        except Refused:
+            raise
         except ChildError as error:
             self.note(f"{workload.name}: instructions are not counted: {error}")
-        self.watcher.ran()
+        finally:
+            self.watcher.ran()
 
     def measure(self, workload: Workload, result: Result) -> None:
         """All rounds of one workload. In a round before the first each contender warms up and tells about itself."""

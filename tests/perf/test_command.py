@@ -86,12 +86,15 @@ def test_a_program_and_its_arguments():
     assert done.returncode == 0 and "stencil" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_program_that_is_none(tmp_path):
+def test_programs_that_cannot_be_run_are_no_success(tmp_path):
+    """Each is said once, with the reason; what can be run is measured all the same."""
     program = tmp_path / "prog"
     program.write_bytes(b"x")
     program.chmod(0o755)
-    done = dragoman("perf", "--rounds", "1", "--only", "stencil,interpreter", str(program), timeout=200)
-    assert "Traceback" not in done.stderr + done.stdout and done.returncode in (0, 1)
+    done = dragoman("perf", "--quick", "--rounds", "1", "--only", "stencil,warm", str(program), "/bin/sh", "hello", timeout=200)
+    assert (done.returncode, done.stderr) == (1, "") and "hello: stencil" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert f"failed: prog: cannot be run: {program}: " in said and "failed: sh: cannot be run: /" in said and said.count("failed") == 2
 
 
 def test_ctrl_c_ends_at_once_with_what_there_is():

@@ -107,3 +107,19 @@ def test_an_interruption_leaves_what_was_measured(monkeypatch):
             [Workload("x", "file", Path("/x"))])
     assert len(made.results[0].series["qemu"].wall) == 1
     assert made.results[0].series["native"].wall == []
+
+
+SAYS = "echo dragoman: prog: no such file >&2; exit 127"
+
+
+@pytest.mark.parametrize("script", ["echo sh: nothing found >&2; exit 127", f"echo '{{\"begun\": 1}}' >TOLD; {SAYS}"])
+def test_a_program_may_end_with_any_status(script, tmp_path):
+    field = Scripts(stencil=script.replace("TOLD", str(tmp_path / "statistics.json")))
+    assert Session(report(), field, 20, Watcher(), tmp_path).count(Workload("x", "file", Path("/x")))[0].status == 127
+
+
+def test_a_program_that_cannot_be_run_is_said_once(monkeypatch):
+    monkeypatch.setattr(Session, "prepare", lambda session: None)
+    made, watcher = measure(Scripts(stencil=SAYS, warm=SAYS, native="echo a"))
+    assert made.failures() == ["x: cannot be run: prog: no such file"] and made.results == []
+    assert watcher.done == watcher.expected == 1
