@@ -15,7 +15,7 @@ from dragoman.arguments import Option, UsageError, choice, help_text, parse, pos
 from dragoman.dbt.store import Store
 from dragoman.runtime.options import CPUS, RunOptions
 
-FAILED = 1                              # exit status
+FAILED, NOT_THERE = 1, 127              # exit status
 SECONDS = 60                            # for each program
 
 OPTIONS = (
@@ -36,14 +36,10 @@ could be looked at, 2 for wrong options, 126 or 127 for a program that cannot be
 
 def main(words: Sequence[str], environment: list[bytes]) -> int:
     """Translate what a command line names; the exit status. environment: the host's. Raises UsageError."""
-    fields, rest = parse(OPTIONS, words)
+    fields, programs, arguments = read(words)
     if fields.pop("help", False):
         sys.stdout.write(help_text(USAGE, ABOUT, OPTIONS))
         return 0
-    programs, arguments = rest, list[str]()
-    if "--" in rest:
-        at = rest.index("--")
-        programs, arguments = rest[:at], rest[at + 1:]
     profile, seconds = bool(fields.pop("profile", False)), int(fields.pop("seconds", SECONDS))     # type: ignore[call-overload]
     if not programs:
         raise UsageError(f"translate: which program? {USAGE}")
@@ -58,13 +54,36 @@ def main(words: Sequence[str], environment: list[bytes]) -> int:
     if store.problem:
         say(f"nothing can be kept: {store.problem}")
         return FAILED
-    first = 0
+    missing = [program for program in programs if not is_there(program, fields.get("sysroot"))]
+    for program in missing:             # before any of the others takes its time
+        say(f"{program}: no such file")
+    first = NOT_THERE if missing else 0
     for program in programs:
+        if program in missing:
+            continue
         words_of = (os.fsencode(program), *map(os.fsencode, arguments))
         options = RunOptions(program=words_of[0], arguments=words_of, environment=tuple(environment), **fields)     # type: ignore[arg-type]
         status = translate(options, seconds, profile)
         first = first or status
     return first
+
+
+def read(words: Sequence[str]) -> tuple[dict[str, object], list[str], list[str]]:
+    """What the options say, which stand before and behind programs; the programs; the ARGUMENTs behind `--`. Raises UsageError."""
+    cut = list(words).index("--") if "--" in words else len(words)
+    fields, rest = parse(OPTIONS, words[:cut])
+    programs = []
+    while rest:
+        programs.append(rest[0])
+        found, rest = parse(OPTIONS, rest[1:])
+        fields |= found
+    return fields, programs, list(words[cut + 1:])
+
+
+def is_there(program: str, sysroot: object) -> bool:
+    """Whether there is such a file. Where a symbolic link leads is seen only in the guest's process."""
+    return os.path.lexists(program) or (
+        isinstance(sysroot, bytes) and program.startswith("/") and os.path.lexists(sysroot + os.fsencode(program)))
 
 
 def translate(options: RunOptions, seconds: float, profile: bool) -> int:
@@ -91,7 +110,7 @@ def translate(options: RunOptions, seconds: float, profile: bool) -> int:
         if sys.exc_info()[0] is not None:
             os.kill(child, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if profile:
+    if profile and last:
         from dragoman.dbt.cache_command import wait
         wait()                          # for what the run itself has asked for
     if status < 0:
@@ -123,11 +142,15 @@ def _in_child(options: RunOptions, sink: int, seconds: float, profile: bool) -> 
 
 def summary(told: dict[str, int]) -> str:
     """What a Preparation has told, in words."""
-    parts = [f"{told['files']} files, {told['loops']} loops, {told['made']} regions made"]
+    parts = [f"{count(told['files'], 'file')}, {count(told['loops'], 'loop')}, {count(told['made'], 'region')} made"]
     for key, text in (("there", "there before"), ("refused", "refused"), ("late", "not done in time")):
         if told[key]:
             parts.append(f"{told[key]} {text}")
     return ", ".join(parts)
+
+
+def count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def say(text: str) -> None:
@@ -154,4 +177,4 @@ class Progress:
 
     def _show(self, told: dict[str, int]) -> None:
         done = told["made"] + told["there"] + told["refused"]
-        self._bar.update(self._task, completed=done, total=done + told["left"])
+        self._bar.update(self._task, completed=done, total=done + told["left"] or None)     # None: not known yet

@@ -45,7 +45,8 @@ class LoadedThread(Thread):
 
 
 class Preparation:
-    """`report`: descriptor that progress is written to, a line of JSON each: files, loops, made, there, refused, left, late."""
+    """`report`: descriptor that progress is written to, from when the program is in memory or has run, a line of JSON each: files,
+    loops, made, there, refused, left, late."""
 
     def __init__(self, process: Process, report: int, seconds: float, profile: bool) -> None:
         self.process, self.engine, self.seconds, self.profile = process, process.engine, seconds, profile
@@ -68,6 +69,7 @@ class Preparation:
 
     def prepare(self) -> bool:
         """Have regions made until all are or the time is over; whether there is nobody who makes them."""
+        self.tell()
         begun = executed(self.engine) if self.profile else frozenset()
         if self.profile:
             self.engine.end(last=False)

@@ -1,18 +1,21 @@
 """The command as a user meets it: what it says, what it leaves, and that a run takes that."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 
 from dragoman.dbt.store import Store
-from tests.command import ROOT, dragoman
+from dragoman.translate import main, summary
+from tests.command import DRAGOMAN, ROOT, dragoman
 from tests.server.conftest import PATIENCE, stop
 
 FFT, ARGUMENT = str(ROOT / "guests/riscv64/fft"), "100"
-SAID = re.compile(r"dragoman: (.*): (\d+) files, (\d+) loops, (\d+) regions made(, .*)?, [\d.]+ s\n")
+SAID = re.compile(r"dragoman: (.*): (\d+) files?, (\d+) loops?, (\d+) regions? made(, .*)?, [\d.]+ s\n")
 
 
 @pytest.fixture
@@ -69,11 +72,45 @@ def test_a_second_is_not_exceeded_by_much(store):
     assert status == 0 and found and int(found[2]) <= 1
 
 
+def test_options_may_stand_behind_programs(store):
+    hello = str(ROOT / "guests/riscv64/hello")
+    status, output, said = translate(hello, "--seconds", "1", FFT, "--cpu", "rv64gcb")
+    assert (status, output) == (0, "") and [found[0] for found in SAID.findall(said)] == [hello, FFT]
+    status, output, said = translate(FFT, "--profile", "--seconds=1", "--", ARGUMENT, "--profile")
+    assert status == 0 and output.count("\n") >= 1 and SAID.search(said)
+
+
+def test_on_a_terminal_progress_is_shown_while_it_is_made(store):
+    terminal, end = os.openpty()
+    with (open(terminal, "rb", buffering=0) as shown,
+          subprocess.Popen([*DRAGOMAN, "translate", "--seconds", "1", FFT], stderr=end, env=os.environ | {"TERM": "xterm"}) as running):
+        os.close(end)
+        text = b""
+        with contextlib.suppress(OSError):          # nobody has its other end any more
+            while part := shown.read(4096):
+                text += part
+    assert running.returncode == 0 and b"fft" in text and b"\x1b[2K" in text and b"1 file, " in text.splitlines()[-1]
+
+
 def test_a_program_is_not_executed_and_others_are_done_all_the_same(store, tmp_path):
+    """What is missing is said before anything takes its time."""
     status, output, said = translate("--seconds", "1", str(ROOT / "guests/riscv64/hello"), str(tmp_path / "nothing"), FFT)
     assert (status, output) == (127, "")
-    assert f"dragoman: {tmp_path}/nothing: no such file\n" in said
+    assert said.startswith(f"dragoman: {tmp_path}/nothing: no such file\n")
     assert len(SAID.findall(said)) == 2
+
+
+def test_numbers_of_one():
+    told = dict.fromkeys(("there", "refused", "late"), 0)
+    assert summary(told | {"files": 1, "loops": 1, "made": 0}) == "1 file, 1 loop, 0 regions made"
+
+
+@pytest.mark.parametrize(("program", "status"), [("nothing", 127), ("README.md", 126)])
+def test_a_profile_that_was_no_run_waits_for_nobody(program, status, capfd, monkeypatch):
+    monkeypatch.setattr("dragoman.dbt.cache_command.wait", lambda: print("waiting"))
+    assert main(["--profile", str(ROOT / program)], []) == status
+    output, said = capfd.readouterr()
+    assert output == "" and said.count("\n") == 1
 
 
 def test_a_script_is_its_interpreter(store, tmp_path):
@@ -85,6 +122,7 @@ def test_a_script_is_its_interpreter(store, tmp_path):
 
 
 @pytest.mark.parametrize(("words", "status", "text"), [
+    (["a", "--nonsense"], 2, "no option"), (["a", "--seconds"], 2, "needs N"), (["a", "-L", "b", "--profile", "c"], 2, "one program"),
     ([], 2, "which program"), (["--profile"], 2, "which program"), (["--profile", "a", "b"], 2, "one program"),
     (["a", "--", "b"], 2, "are for --profile"), (["--seconds", "0", "a"], 2, "not a whole number"), (["--nonsense", "a"], 2, "no option"),
     (["README.md"], 126, "no execute permission"), (["nothing"], 127, "no such file"), (["/bin/sh"], 126, "x86-64")])
