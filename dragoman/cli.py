@@ -19,7 +19,12 @@ WRONG_USAGE = 2  # exit status
 def main() -> None:
     """Run this process's command line and end the process."""
     try:
-        status = command(sys.argv[1:])
+        words = sys.argv[1:]
+        if words[:1] == ["run"]:
+            status = command(words)     # its output is the guest's
+        else:
+            from dragoman.output import guarded
+            status = guarded(command, words)
     except UsageError as error:
         complain(str(error))
         status = WRONG_USAGE
@@ -283,7 +288,8 @@ def run(words: list[str]) -> int:
     gc.disable()                # nothing is garbage until the guest begins: run.begin enables it
     options = run_options(words, host_environment())
     if isinstance(options, str):
-        return say(options)
+        from dragoman.output import guarded
+        return guarded(say, options)
     # What Python changed at its start is made as a native program has it. Python ignores SIGPIPE and SIGXFSZ without
     # looking: whether they were ignored before is lost.
     for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):

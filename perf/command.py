@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from dragoman.perf import comparison_table, report_file, suites, table, workloads
+from dragoman.perf import comparison_table, report_file, result_file, suites, table, workloads
 from dragoman.perf.compare import compare
 from dragoman.perf.contenders import CONTENDERS, DRAGOMAN, QEMU, USUAL, Field
 from dragoman.perf.display import Display
@@ -50,8 +50,8 @@ def parser() -> Parser:
                   usage="dragoman perf [options] [SUITE|GUEST|PROGRAM ...] [-- ARGUMENT ...]", allow_abbrev=False,
                   epilog=f"suites:\n{listed}\n\ncontenders:\n{who}\n\n"
                          "dragoman perf profile PROGRAM [-- ARGUMENT ...] shows where one program's time goes: see its own --help.\n"
-                         "The exit status is 1 if a program cannot be run or any run failed or gave a wrong output, 3 if --compare finds something\n"
-                         "slower, 2 for a wrong command line or a file that is no report, 130 if it was interrupted.")
+                         "The exit status is 1 if a program cannot be run, a run failed or gave a wrong output, or a file cannot be written, 3 if\n"
+                         "--compare finds something slower, 2 for a wrong command line or a file that is no report, 130 if it was interrupted.")
     add = made.add_argument
     add("what", nargs="*", metavar="SUITE|GUEST|PROGRAM",
         help="suites, names of guests or files with riscv64 programs, which get the ARGUMENTs (default: compute)")
@@ -148,19 +148,22 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
 
 
 def finish(report: Report, old: Report | None, options: argparse.Namespace, console: Console) -> int:
-    """Show and write the report; the exit status. Raises ReportError if it has nothing in common with the old one."""
-    console.print(table.summary(report, console.width))
+    """Write and show the report; the exit status. Raises ReportError if it has nothing in common with the old one."""
+    problems = []                       # of files, which are written first: standard output may be one that takes nothing
     if options.json:
-        options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+        problems.append(result_file.write(options.json, json.dumps(report.as_json(), indent=1) + "\n"))
     comparison = compare(old, report, str(options.compare)) if old else None
-    if comparison:
-        console.print(comparison_table.summary(comparison, report, str(options.compare)))
     if options.html:
         from dragoman.perf import page
-        options.html.write_text(page.page(report, comparison, str(options.compare)))
+        problems.append(result_file.write(options.html, page.page(report, comparison, str(options.compare))))
+    for problem in filter(None, problems):
+        complain(problem)
+    console.print(table.summary(report, console.width))
+    if comparison:
+        console.print(comparison_table.summary(comparison, report, str(options.compare)))
     if report.interrupted:
         return INTERRUPTED
-    return FAILED if report.failures() else SLOWER if comparison and comparison.regressions() else 0
+    return FAILED if report.failures() or any(problems) else SLOWER if comparison and comparison.regressions() else 0
 
 
 def check_library() -> None:

@@ -7,12 +7,13 @@ import json
 import os
 import sys
 import tempfile
+from io import StringIO
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
-from dragoman.perf import profile_code, profile_show, table
+from dragoman.perf import profile_code, profile_show, result_file, table
 from dragoman.perf.contenders import DRAGOMAN
 from dragoman.perf.profile_events import Events
 from dragoman.perf.profile_sample import Recording, SampleError, Sampler
@@ -67,8 +68,12 @@ def main(words: list[str]) -> int:
     try:
         return profile(parser().parse_args(words[:cut]), words[cut + 1:])
     except Wrong as error:
-        sys.stderr.write(f"dragoman: perf profile: {error}\n")
+        complain(str(error))
         return WRONG_USAGE
+
+
+def complain(text: str) -> None:
+    sys.stderr.write(f"dragoman: perf profile: {text}\n")
 
 
 def profile(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -85,16 +90,20 @@ def profile(options: argparse.Namespace, arguments: list[str]) -> int:
     if all(process.first == 1 << 64 for process in processes.values()):
         return recording.status or FAILED           # dragoman run has said why
     shares = Shares(recording, processes)
+    problem = unshown = ""
     if options.json:
-        options.json.write_text(json.dumps(profile_show.as_json(shares, options.program or "vm run", arguments), indent=1) + "\n")
+        told = profile_show.as_json(shares, options.program or "vm run", arguments)
+        problem = result_file.write(options.json, json.dumps(told, indent=1) + "\n")
     shown = profile_show.summary(shares, " ".join([options.program or "vm run", *arguments]), options.top)
     if options.output:
-        with options.output.open("w") as file:
-            Console(file=file, width=table.WIDE).print(shown)
-    else:
+        Console(file=(text := StringIO()), width=table.WIDE).print(shown)
+        unshown = result_file.write(options.output, text.getvalue())
+    for line in filter(None, (problem, unshown)):
+        complain(line)
+    if unshown or not options.output:
         sys.stdout.flush()
         (Console(highlight=False) if sys.stdout.isatty() else Console(width=table.WIDE, highlight=False)).print(shown)
-    return recording.status
+    return recording.status or (FAILED if problem or unshown else 0)
 
 
 def words_of(options: argparse.Namespace, arguments: list[str]) -> list[str]:

@@ -19,9 +19,9 @@ def attach(process: Process) -> None:
     process.engine.log = Log(process.engine, options.log, options.log_ranges, process.log, symbols, symbols.forget)
 
 
-def write(fd: int, lines: bytes) -> None:
+def write(fd: int, lines: bytes) -> str:
     """Write lines, each whole: other threads and processes write there too. What cannot be written is lost: the guest
-    is not to notice."""
+    is not to notice. Why it is, or nothing."""
     while lines:
         end = len(lines)
         if end > PIPE_BUF:
@@ -30,10 +30,11 @@ def write(fd: int, lines: bytes) -> None:
             done = os.write(fd, lines[:end])
         except BlockingIOError:
             _wait(fd)
-        except OSError:
-            return
+        except OSError as error:
+            return error.strerror or ""
         else:
             lines = lines[done:]
+    return ""
 
 
 def _wait(fd: int) -> None:

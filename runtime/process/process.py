@@ -48,7 +48,7 @@ class Process:
         self.options = options
         self.files, self.limits = Descriptors(), Limits()
         self.paths = Paths(options.sysroot, self.files)
-        self.log_fd = 2
+        self.log_fd, self.lines_lost = 2, False         # lost: of a log file that takes no more, which has been said
         if options.log_file is not None:
             self.log_fd = self._log_file(options.log_file)
         elif options.strace or options.log:
@@ -288,13 +288,20 @@ class Process:
     # --- messages and ends
     def log(self, line: str) -> None:
         """Lines of --strace and -d, each of them written whole whoever else writes there."""
-        from dragoman.runtime.process.log import write
-        write(self.log_fd, line.encode(errors="surrogateescape") + b"\n")
+        self._put(self.log_fd, self.options.log_file, line)
 
     def trace(self, line: str) -> None:
         """As log, where --strace goes."""
+        self._put(self.strace_fd, self.options.strace_file or self.options.log_file, line)
+
+    def _put(self, fd: int, path: bytes | None, line: str) -> None:
         from dragoman.runtime.process.log import write
-        write(self.strace_fd, line.encode(errors="surrogateescape") + b"\n")
+        problem = write(fd, line.encode(errors="surrogateescape") + b"\n")
+        if problem and path is not None and not self.lines_lost:
+            self.lines_lost = True
+            mask = self.host.mask()
+            self.complain(f"{os.fsdecode(path)}: {problem}: lines are lost")
+            self.host.set_mask(mask)
 
     def _log_file(self, path: bytes) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

@@ -61,8 +61,8 @@ def attach(process: Process) -> None:
         found = collect(process, stopwatch, start, begun)
         if path is None:
             write(fd, table(found, process.options.engine))
-        else:
-            write(fd, as_json(found | {"written": progress.written, "regions": progress.regions}).encode() + b"\n")
+        elif problem := write(fd, as_json(found | {"written": progress.written, "regions": progress.regions}).encode() + b"\n"):
+            process.complain(f"--stats-json: {os.fsdecode(path)}: {problem}")
     process.at_end.append(tell)
 
 
@@ -151,10 +151,11 @@ def table(found: dict[str, Any], engine: str) -> bytes:
     return text.getvalue().encode()
 
 
-def write(fd: int, data: bytes) -> None:
-    """All of it, unless nobody can take it: the guest may have closed its standard error."""
+def write(fd: int, data: bytes) -> str:
+    """All of it, or why nobody can take it: the guest may have closed its standard error."""
     try:
         while data:
             data = data[os.write(fd, data):]
-    except OSError:
-        return
+    except OSError as error:
+        return error.strerror or ""
+    return ""

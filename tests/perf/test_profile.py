@@ -43,6 +43,14 @@ def seconds(found, tier):
     return {row["name"]: row["seconds"] for row in found["functions"] if row["tier"] == tier}
 
 
+def test_a_profile_is_shown_where_it_cannot_be_written():
+    done = dragoman("perf", "profile", "-o", "/dev/full", "--json", "/dev/full", str(guests.find("fib").path), "--", "20")
+    if done.returncode == 2 and ("not to be had" in done.stderr or "cannot be traced" in done.stderr):
+        pytest.skip(done.stderr)
+    assert (done.returncode, done.stderr) == (1, "dragoman: perf profile: /dev/full: No space left on device\n" * 2)
+    assert "Where CPU time went" in done.stdout
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("engine", ["stencil", "interpreter", "region"])
 def test_known_shares(profiled, engine, way):

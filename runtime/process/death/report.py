@@ -40,12 +40,11 @@ def report(process: Process, thread: Thread, number: int, info: bytes) -> None:
         os.write(2, data)
         return
     try:
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        with open(place, "wb", buffering=0) as file:
+            while data:
+                data = data[file.write(data):]
     except OSError as error:
         process.complain(f"--crash-report={os.fsdecode(place)}: {error.strerror}")
-        return
-    os.write(descriptor, data)
-    os.close(descriptor)
 
 
 def lines(process: Process, thread: Thread, number: int, info: bytes) -> list[str]:

@@ -45,9 +45,9 @@ def parts(head: tuple[int, ...]) -> list[tuple[int, int]]:
 class CodeMap:
     """Stands where the engine has its log (dbt/log.py), and among the hooks of engine and process (None: it is a machine's)."""
 
-    def __init__(self, engine: Any, fd: int, process: Process | None = None, files: tuple[str, ...] = ()) -> None:
-        """files: of a machine, those that may have symbols of its guest."""
-        self.process, self.engine, self.fd = process, engine, fd
+    def __init__(self, engine: Any, fd: int, path: bytes, process: Process | None = None, files: tuple[str, ...] = ()) -> None:
+        """path: of the file that fd is of. files: of a machine, those that may have symbols of its guest. Raises OSError."""
+        self.process, self.engine, self.fd, self.path = process, engine, fd, path
         self.gate = _thread.allocate_lock()     # held while a thread writes; a fork waits for it
         self._reports: dict[int, ctypes.Array[ctypes.c_char]] = {}      # memory by address of the CPU
         self._mapped_anew = True
@@ -65,8 +65,11 @@ class CodeMap:
 
     def _write(self, kind: int, begun: int, content: bytes = b"") -> None:
         data = HEADER.pack(kind, len(content), os.getpid(), _thread.get_native_id(), begun, time.monotonic_ns()) + content
-        while data:
-            data = data[os.write(self.fd, data):]
+        try:
+            while data:
+                data = data[os.write(self.fd, data):]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from None
 
     def _maps(self) -> None:
         """Where what lies, if that has changed."""
@@ -145,12 +148,12 @@ class CodeMap:
 
 def attach(process: Process, path: bytes) -> None:
     """To a file, which may be there already. Raises OSError."""
-    process.engine.log = CodeMap(process.engine, process.files.keep(_open(path)), process)
+    process.engine.log = CodeMap(process.engine, process.files.keep(_open(path)), path, process)
 
 
 def of_machine(engine: Any, path: bytes, files: tuple[str, ...]) -> CodeMap:
     """For a machine's engine, before it has CPUs; `records` is to be called at its end. Raises OSError."""
-    made = engine.log = CodeMap(engine, _open(path), files=files)
+    made = engine.log = CodeMap(engine, _open(path), path, files=files)
     return made
 
 
