@@ -92,10 +92,27 @@ class _Reachable:
             os.close(self._folder)
 
 
+def obstacle(store: Store) -> str:
+    """Why there can be no compiler process, as far as its files say that: empty if they do not."""
+    path = socket_path(store)
+    if path is None:
+        return "there is no folder for its socket"
+    try:
+        os.close(_open_lock(path))
+    except OSError as error:
+        return f"{path}.lock: {error.strerror}"
+    return f"{path} is a folder" if os.path.isdir(path) else ""
+
+
+def _open_lock(path: str) -> int:
+    """Raises OSError."""
+    return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
 def hold_lock(path: str) -> int:
     """The descriptor of the lock of a socket path, or -1 if somebody holds it or it cannot be made."""
     try:
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = _open_lock(path)
     except OSError:
         return -1
     try:

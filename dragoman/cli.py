@@ -327,8 +327,10 @@ def cache(words: list[str]) -> int:
                              "When it holds more than it may, what was not used for longest goes.",
                              (), f"actions:\n{listed}"))
     action, *values = words or [""]
-    if action not in actions or len(values) > (action == "limit"):
-        raise UsageError(f"cache: give one of {', '.join(actions)}")
+    if action not in actions:
+        raise UsageError(f"cache: {f'{action} is not' if action else 'give'} one of {', '.join(actions)}")
+    if len(values) > (action == "limit"):
+        raise UsageError(f"cache {action}: takes {'one SIZE at the most' if action == 'limit' else f'nothing behind it, not {values[0]}'}")
     try:
         arguments = [size(value) for value in values]
     except ValueError as error:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from dragoman.arguments import Option, UsageError, choice, help_text, parse, positive
+from dragoman.dbt import server_start
 from dragoman.dbt.store import Store
 from dragoman.runtime.options import CPUS, RunOptions
 
@@ -50,9 +51,9 @@ def main(words: Sequence[str], environment: list[bytes]) -> int:
     prefix = next((item[15:] for item in environment if item.startswith(b"QEMU_LD_PREFIX=")), b"")
     if prefix:
         fields.setdefault("sysroot", prefix)
-    store = Store.open()
-    if store.problem:
-        say(f"nothing can be kept: {store.problem}")
+    problem = problem_of(Store.open())
+    if problem:
+        say(problem)
         return FAILED
     missing = [program for program in programs if not is_there(program, fields.get("sysroot"))]
     for program in missing:             # before any of the others takes its time
@@ -78,6 +79,16 @@ def read(words: Sequence[str]) -> tuple[dict[str, object], list[str], list[str]]
         found, rest = parse(OPTIONS, rest[1:])
         fields |= found
     return fields, programs, list(words[cut + 1:])
+
+
+def problem_of(store: Store) -> str:
+    """Why nothing can be made or kept, if that is known before."""
+    if store.folder is None:
+        return f"nothing can be kept: {store.problem}"
+    if not os.access(store.folder, os.W_OK):
+        return f"nothing can be kept: {store.folder} cannot be written to"
+    obstacle = server_start.obstacle(store)
+    return f"there can be no compiler process: {obstacle}" if obstacle else ""
 
 
 def is_there(program: str, sysroot: object) -> bool:

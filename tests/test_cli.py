@@ -117,6 +117,16 @@ def test_wrong_usage_is_one_line_and_status_2(line):
     assert done.stderr.startswith("dragoman: ")
 
 
+@pytest.mark.parametrize(("line", "said"), [
+    ("cache", "cache: give one of show, clear, limit, wait"), ("cache burn", "cache: burn is not one of show, clear, limit, wait"),
+    ("cache show x", "cache show: takes nothing behind it, not x"), ("cache limit 5 6", "cache limit: takes one SIZE at the most"),
+    ("cache limit much", "cache limit: much is not a size"),
+])
+def test_what_is_wrong_with_a_cache_command(line, said):
+    with pytest.raises(UsageError, match=f"^{said}"):
+        command(line.split())
+
+
 def test_a_program_without_run_gets_a_hint():
     assert "dragoman run /bin/sh" in dragoman("/bin/sh").stderr
 

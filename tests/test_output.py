@@ -57,6 +57,12 @@ def test_a_codemap_that_cannot_be_begun():
     assert (done.returncode, done.stdout, done.stderr) == (126, "", "dragoman: /dev/full: No space left on device\n")
 
 
+@pytest.mark.parametrize("place", ["/nowhere/report", "/"])
+def test_a_crash_report_that_could_not_be_written_is_no_run(place):
+    done = dragoman("run", f"--crash-report={place}", str(guests.find("hello").path))
+    assert (done.returncode, done.stdout, done.stderr) == (126, "", f"dragoman: {place}: cannot be written\n")
+
+
 def test_a_crash_report_that_is_lost():
     done = dragoman("run", "--crash-report=/dev/full", str(guests.find("fault-null").path))
     assert done.returncode == -signal.SIGSEGV and "dragoman: --crash-report=/dev/full: No space left on device\n" in done.stderr

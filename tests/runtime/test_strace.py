@@ -2,12 +2,14 @@
 
 import os
 import struct
+from types import SimpleNamespace
 
 import pytest
 
 import dragoman.runtime.process.process  # noqa: F401  (calls of processes are in the table, too)
 from dragoman.runtime.process.linux import strace_kinds, strace_lines, strace_names, strace_structs, table
 from dragoman.runtime.process.linux.strace import BEHIND, MORE_STRUCTS, PLAIN
+from dragoman.runtime.process.linux.strace_count import Counts
 from tests.runtime.guest import BUFFERS, Thread
 
 
@@ -109,3 +111,13 @@ def test_handlers_take_as_many_arguments_as_they_name():
         code, defaults = entry.handler.__code__, entry.handler.__defaults__ or ()
         if not code.co_flags & 4:   # *arguments
             assert code.co_argcount - len(defaults) <= entry.arity + 1 <= code.co_argcount, entry
+
+
+def test_calls_are_counted_by_name():
+    lines: list[str] = []
+    process = SimpleNamespace(files=SimpleNamespace(keep=lambda descriptor: descriptor), at_end=[], fork_hooks=[], trace=lines.append)
+    counts = Counts(process)
+    for number in (258, 259, 64):
+        counts.add(number, 1000, False)
+    counts.end()
+    assert {line.split()[-1] for line in lines[2:-2]} == {"riscv_hwprobe", "riscv_flush_icache", "write"}

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from dragoman.dbt.store import Store
-from dragoman.translate import main, summary
+from dragoman.translate import main, problem_of, summary
 from tests.command import DRAGOMAN, ROOT, dragoman
 from tests.server.conftest import PATIENCE, stop
 
@@ -149,6 +149,22 @@ def test_where_nothing_can_be_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     status, output, said = translate(FFT)
     assert (status, output) == (1, "") and said == f"dragoman: nothing can be kept: {tmp_path}/dragoman is not a folder\n"
+
+
+@pytest.mark.parametrize(("name", "said"), [("server", "is a folder"), ("server.lock", ": Is a directory")])
+def test_where_there_can_be_no_compiler_process(name, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    folder = Store.open().folder
+    os.mkdir(f"{folder}/{name}")
+    status, output, told = translate(FFT)
+    assert (status, output) == (1, "") and told.startswith(f"dragoman: there can be no compiler process: {folder}/{name}")
+    assert said in told and told.count("\n") == 1
+
+
+def test_a_store_that_cannot_be_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *words: False)
+    assert problem_of(Store("1", str(tmp_path))) == f"nothing can be kept: {tmp_path} cannot be written to"
 
 
 def test_help_names_it():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from errno import EACCES
 
 from dragoman.dbt import listing
 from dragoman.dbt.isa.riscv.registers import REGISTER_NAMES
@@ -27,7 +28,10 @@ FATAL = frozenset(range(1, 65)) - {9, 17, 18, 19, 20, 21, 22, 23, 28, 32, 33}
 
 
 def attach(process: Process) -> None:
-    """Have the process write a report when it dies."""
+    """Have the process write a report when it dies. Raises OSError where it could not: that is not to be found out then."""
+    place = process.options.crash_report
+    if place and (os.path.isdir(place) or not os.access(place if os.path.exists(place) else os.path.dirname(place) or b".", os.W_OK)):
+        raise OSError(EACCES, "cannot be written", place)
     process.signals.catch("report", FATAL)
     process.death_hooks.append(lambda thread, number, info: report(process, thread, number, info))
 

@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from dragoman.runtime.process.linux.generic import NUMBER
+from dragoman.runtime.process.linux.riscv64 import OWN_CALLS
 
 ROWS = 512                      # numbers of calls; a higher one counts as the last
 CALLS, ERRORS, TIME = 0, 1, 2
@@ -60,7 +61,7 @@ class Counts:
 
     def table(self) -> list[str]:
         """As strace prints it, by time."""
-        names = {number: name for name, number in NUMBER.items()}
+        names = {number: name for name, number in (NUMBER | OWN_CALLS).items()}
         rows = [(self._shared[3 * number + TIME], self._shared[3 * number], self._shared[3 * number + ERRORS], names.get(number, f"syscall_{number}"))
                 for number in range(ROWS) if self._shared[3 * number]]
         rows.sort(key=lambda row: (-row[0], row[3]))
