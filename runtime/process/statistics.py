@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from time import perf_counter, perf_counter_ns, process_time
 
+from dragoman.runtime.process.progress import Progress
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -49,7 +51,6 @@ RENAMED = {"stat_instructions": "translated"}
 def attach(process: Process) -> None:
     """Have it told when the process ends; called right before the guest's first instruction. Raises OSError."""
     path = process.options.stats_file
-    from dragoman.runtime.process.progress import Progress
     if path is None:
         fd = process.files.keep(os.dup(2))              # guests close theirs at their end
     else:

@@ -1,5 +1,6 @@
 """Limits of a contained guest, how it ends, and what the command says of it."""
 
+import json
 import os
 import shutil
 import signal
@@ -124,3 +125,12 @@ def test_options_that_need_a_root(words):
 def test_bad_values_are_refused(words, root):
     done = dragoman("run", "--rootfs", str(root.path), *words, "/bin/true")
     assert (done.returncode, done.stderr.startswith(f"dragoman: {words[0]}: ")) == (2, True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_run_cost_is_told_from_inside(root, way, tmp_path):
+    """Whatever prints it is imported before the root is entered."""
+    report = tmp_path / "report"
+    done = root.run(way, "nothing", options=("--stats-json", str(report)))
+    assert "internal error" not in done.stderr and json.loads(report.read_text())["counts"]["calls"] > 0
+    assert "CPU time, all in all" in root.run(way, "nothing", options=("--stats",)).stderr
