@@ -12,9 +12,8 @@ from importlib import metadata
 
 from dragoman.dbt import channel, server_start
 from dragoman.dbt.channel import Inbox, Message, ProtocolError
-from dragoman.dbt.files import folder_problem
 from dragoman.dbt.pack import Pack
-from dragoman.dbt.store import IMAGE, PACK, UNITS, Store, roots
+from dragoman.dbt.store import IMAGE, PACK, UNITS, Store, root_problem, roots
 from dragoman.dbt.trim import limit_of, remove_leftovers, remove_version, set_limit, size_of, size_on_disk, trim, versions
 
 SILENCE = 30.0                          # seconds without a sign of life, after which it is said to hang
@@ -128,11 +127,15 @@ def _server(store: Store) -> list[tuple[str, str]]:
 
 def clear() -> int:
     """End the compiler processes and remove the folders of all versions."""
-    return max([_clear(root) for root in roots() if os.path.lexists(root)], default=0)
+    own, other = roots()
+    status = _clear(own) if os.path.lexists(own) else 0
+    if os.path.lexists(other) and not root_problem(other):      # else it is none of ours
+        status |= _clear(other)
+    return status
 
 
 def _clear(root: str) -> int:
-    status, problem = 0, folder_problem(root)
+    status, problem = 0, root_problem(root)
     if problem:
         _say(f"nothing removed: {problem}")
         return 1

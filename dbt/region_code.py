@@ -207,9 +207,8 @@ class Writer(Exits):
     def edge(self, block: Block, target: int, values: Values, dirty: int) -> str:
         """Label for a direct way to `target`."""
         if target in self.flow.blocks:
-            if (block.pc, target) in self.flow.syncs:
-                return self.sync(target, values, dirty)
-            return self.poll(self.label(target), str(target)) if block.is_back(target) else self.label(target)
+            to = self.sync(target, values, dirty) if (block.pc, target) in self.flow.syncs else self.label(target)
+            return self.poll(to, str(target)) if block.is_back(target) else to
         symbol = f"exit_{target:x}" if self.is_near(target) else "dispatch"
         self.call(symbol)
         if block.calls and symbol == "dispatch":

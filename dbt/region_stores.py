@@ -61,9 +61,11 @@ def find_stores(flow: Flow) -> None:
             _, done = _after(flow, one, done)
         behind[block.pc] = done
         for pc in block.successors:
+            # A loop that stores is not done again, however long it is: others' signals would see what it stores too soon.
+            over = min(done, READ) if not block.code or block.is_back(pc) else done
             other = flow.blocks[pc]
-            if done < other.done and (block.pc, pc) not in flow.syncs:
-                other.done = done
+            if over < other.done and (block.pc, pc) not in flow.syncs:
+                other.done = over
                 todo.append(other)
     for block in flow.blocks.values():
         done, block.writes_behind = block.done, block.writes

@@ -34,6 +34,11 @@ def roots() -> tuple[str, str]:
             f"{place if place.startswith('/') else '/tmp'}/dragoman-{os.geteuid()}")
 
 
+def root_problem(root: str) -> str:
+    """Why one of the roots is not to be used; empty if it is. Beside temporary files another user may have laid a link."""
+    return folder_problem(root, links=root == roots()[0])
+
+
 def engine_version() -> str:
     """Digest of what the engine's code depends on beside the guest: by sizes and times of files, so in 0.3 ms."""
     package = os.path.dirname(os.path.abspath(__file__))
@@ -103,7 +108,7 @@ class Store:
         version, problem = engine_version(), ""
         for root in roots():
             folder = f"{root}/{version}"
-            here = folder_problem(root, links=root == roots()[0]) or folder_problem(folder)     # another user's link, beside temporary files
+            here = root_problem(root) or folder_problem(folder)
             problem = problem or here
             if not here:
                 touch(folder)

@@ -12,7 +12,7 @@ from errno import EBADF, EPIPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, TextIO
 
 FAILED = 1                              # exit status
@@ -50,7 +50,13 @@ class Output:
     def isatty(self) -> bool:
         return self._file is not None and self._file.isatty()
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
     def __getattr__(self, name: str) -> Any:
+        if self._file is None:
+            raise OutputError(EBADF)
         return getattr(self._file, name)
 
 

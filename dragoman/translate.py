@@ -17,6 +17,7 @@ from dragoman.dbt.store import Store
 from dragoman.runtime.options import CPUS, RunOptions
 
 FAILED, NOT_THERE = 1, 127              # exit status
+REFUSED = 126, 127                      # of a program that was not begun
 SECONDS = 60                            # for each program
 
 OPTIONS = (
@@ -121,7 +122,7 @@ def translate(options: RunOptions, seconds: float, profile: bool) -> int:
         if sys.exc_info()[0] is not None:
             os.kill(child, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if profile and last:
+    if profile and status not in REFUSED:
         from dragoman.dbt.cache_command import wait
         wait()                          # for what the run itself has asked for
     if status < 0:
@@ -130,7 +131,7 @@ def translate(options: RunOptions, seconds: float, profile: bool) -> int:
     if not last:
         return status or FAILED         # it has been said why
     say(f"{name}: {summary(last)}, {monotonic() - begun:.1f} s")
-    if status:
+    if status == FAILED:
         say(f"{name}: there is no compiler process")
     return status
 

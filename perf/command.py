@@ -149,21 +149,25 @@ def measure(options: argparse.Namespace, arguments: Sequence[str]) -> int:
 
 def finish(report: Report, old: Report | None, options: argparse.Namespace, console: Console) -> int:
     """Write and show the report; the exit status. Raises ReportError if it has nothing in common with the old one."""
-    problems = []                       # of files, which are written first: standard output may be one that takes nothing
-    if options.json:
-        problems.append(result_file.write(options.json, json.dumps(report.as_json(), indent=1) + "\n"))
+    # Files are written first: standard output may be one that takes nothing.
+    written = not options.json or _wrote(options.json, json.dumps(report.as_json(), indent=1) + "\n")
     comparison = compare(old, report, str(options.compare)) if old else None
     if options.html:
         from dragoman.perf import page
-        problems.append(result_file.write(options.html, page.page(report, comparison, str(options.compare))))
-    for problem in filter(None, problems):
-        complain(problem)
+        written &= _wrote(options.html, page.page(report, comparison, str(options.compare)))
     console.print(table.summary(report, console.width))
     if comparison:
         console.print(comparison_table.summary(comparison, report, str(options.compare)))
     if report.interrupted:
         return INTERRUPTED
-    return FAILED if report.failures() or any(problems) else SLOWER if comparison and comparison.regressions() else 0
+    return FAILED if report.failures() or not written else SLOWER if comparison and comparison.regressions() else 0
+
+
+def _wrote(path: Path, text: str) -> bool:
+    problem = result_file.write(path, text)
+    if problem:
+        complain(problem)
+    return not problem
 
 
 def check_library() -> None:

@@ -19,7 +19,7 @@ from dragoman.dbt.state import EXITS
 from dragoman.dbt.survey import Survey, executed
 from dragoman.runtime.options import RunOptions
 from dragoman.runtime.process import run
-from dragoman.runtime.process.process import Process
+from dragoman.runtime.process.process import INTERNAL_ERROR, Process
 from dragoman.runtime.process.symbols import Table, mapped
 from dragoman.runtime.process.thread import Thread
 
@@ -64,7 +64,7 @@ class Preparation:
                 lost = self.prepare()
             except BaseException as error:
                 self.process.complain(f"internal error: {type(error).__name__}: {error}")
-                lost = True
+                os._exit(INTERNAL_ERROR)
             os._exit(NO_COMPILER if lost else NOTHING)
 
     def prepare(self) -> bool:

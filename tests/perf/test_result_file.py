@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from dragoman.perf import result_file
-from tests.command import dragoman
+from tests.command import dragoman, python
 from tests.perf.report import report, result
 
 MEASURED = report(result("one", stencil=1, qemu=2))
@@ -59,3 +60,18 @@ def test_results_are_written_where_they_cannot_be_shown(tmp_path):
         done = dragoman("perf", "--read", str(measured), "--json", str(again), stdout=full, capture_output=False, stderr=-1)
     assert (done.returncode, done.stderr) == (1, "dragoman: standard output: No space left on device\n")
     assert json.loads(again.read_text()) == json.loads(measured.read_text())
+
+
+def test_where_output_goes_is_written_to_and_not_replaced(tmp_path):
+    """By whatever name: what is written behind it comes behind it."""
+    path = tmp_path / "out"
+    with path.open("w") as out:
+        code = ("import sys; from pathlib import Path; from dragoman.perf import result_file;"
+                "assert result_file.write(Path('/dev/stdout'), 'first\\n') == ''; import os; os.lseek(1, 0, os.SEEK_END); print('second')")
+        subprocess.run([*python(code)], stdout=out, check=True)
+    assert path.read_text() == "first\nsecond\n" and os.listdir(tmp_path) == ["out"]
+
+
+def test_text_that_is_no_unicode(tmp_path):
+    assert result_file.write(tmp_path / "made", "a\udcff") == ""
+    assert (tmp_path / "made").read_bytes() == b"a\xff"

@@ -66,6 +66,20 @@ def test_show_and_clear_of_a_folder_that_is_not_ours(store, capsys, tmp_path):
     assert os.path.isdir(store.folder)
 
 
+def test_clear_leaves_alone_what_another_laid_beside_temporary_files(store, monkeypatch, tmp_path, capsys):
+    victim = tmp_path / "victim" / f"{1:016x}"
+    victim.mkdir(parents=True)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    place = tmp_path / "temporary" / f"dragoman-{os.geteuid()}"
+    place.symlink_to(victim.parent)
+    assert clear() == 0 and victim.is_dir()
+    place.unlink()
+    (place / f"{1:016x}").mkdir(parents=True, mode=0o700)
+    place.chmod(0o700)
+    assert clear() == 0 and not os.listdir(place) and capsys.readouterr().err == ""
+
+
 def test_wait_returns_when_all_is_done_and_kept(clients, store):
     child = os.fork()
     if child == 0:

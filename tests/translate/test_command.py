@@ -31,7 +31,7 @@ def store(monkeypatch):
             os.unlink(f"{store.folder}/{name}")
     if not os.path.exists(store.path("stencils")):
         from dragoman.dbt import engine_image
-        engine_image.build("stencils").save(store.path("stencils"))
+        engine_image.build("stencils").save(store.path("stencils"), store.version)
     yield store
     stop(store)
 
@@ -147,6 +147,7 @@ def test_damaged_programs(store, tmp_path):
 def test_where_nothing_can_be_kept(tmp_path, monkeypatch):
     (tmp_path / "dragoman").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", "/dev/null")
     status, output, said = translate(FFT)
     assert (status, output) == (1, "") and said == f"dragoman: nothing can be kept: {tmp_path}/dragoman is not a folder\n"
 
