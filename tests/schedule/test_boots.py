@@ -18,7 +18,7 @@ from tests.schedule.machines import LIMIT, cpu_seconds
 pytestmark = pytest.mark.real
 MANY = 8
 BOOT = 10 * LIMIT               # seconds for a boot beside many others
-IDLE = 5.0                      # seconds over which an idle kernel is looked at
+IDLE, LITTLE = 5.0, 0.1         # seconds over which an idle kernel is looked at, and the share of a CPU that it may take: not a measurement
 READY = r"~ # "
 
 
@@ -103,4 +103,4 @@ def test_an_idle_kernel_uses_little_of_a_host_cpu(files):
         time.sleep(IDLE)                        # kernel threads have ended their work after a boot
         before, start = cpu_seconds(console.process.pid), time.monotonic()
         time.sleep(IDLE)
-        assert (cpu_seconds(console.process.pid) - before) / (time.monotonic() - start) < 0.03
+        assert (cpu_seconds(console.process.pid) - before) / (time.monotonic() - start) < LITTLE
