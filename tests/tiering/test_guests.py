@@ -127,8 +127,10 @@ def test_no_compiler_process_can_be_started(tmp_path, monkeypatch):
     (tmp_path / "dragoman").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "dragoman"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "dragoman"))
     done = dragoman("run", "--threshold", "1", str(HOT), "until_told", input="")
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", UNTIL_TOLD)
+    assert (done.returncode, done.stdout) == (0, UNTIL_TOLD)
+    assert done.stderr.count("\n") == 1 and f"cannot be kept and was compiled for this run alone: {tmp_path}/dragoman is not a folder" in done.stderr
 
 
 def test_regions_in_a_small_memory(tmp_path):
