@@ -223,15 +223,23 @@ def _set(low: Lowering, op: Op) -> None:
 _EXTREME = {"min": "slt", "max": "sgt", "umin": "ult", "umax": "ugt"}      # how the old value compares, if it stays
 
 
+def _read(site: Site, pointer: str, kind: str) -> str:
+    return site.emit(f"load {'volatile ' * site.shared}{kind}, ptr {pointer}, align 1")
+
+
+def _write(site: Site, pointer: str, value: str, kind: str) -> None:
+    site.do(f"store {'volatile ' * site.shared}{kind} {value}, ptr {pointer}, align 1")
+
+
 def _load(low: Lowering, op: Op) -> Lowered:
     pointer = low.site.access(low.integer(op.arguments[0]), op.bits // 8, write=False)
-    return low.value(op, f"load {'volatile ' * low.site.shared}i{op.bits}, ptr {pointer}, align 1")
+    return _read(low.site, pointer, f"i{op.bits}"), f"i{op.bits}"
 
 
 def _store(low: Lowering, op: Op) -> None:
     value, kind = low.values[op.arguments[1]]
     pointer = low.site.access(low.integer(op.arguments[0]), low.bits(op.arguments[1]) // 8, write=True)
-    low.site.do(f"store {'volatile ' * low.site.shared}{kind} {value}, ptr {pointer}, align 1")
+    _write(low.site, pointer, value, kind)
 
 
 def _atomic(low: Lowering, op: Op) -> Lowered:
@@ -241,13 +249,13 @@ def _atomic(low: Lowering, op: Op) -> Lowered:
     value = site.opaque(low.integer(op.arguments[1]), kind)
     if not site.alone:
         return low.value(op, f"atomicrmw {'xchg' if operation == 'swap' else operation} ptr {pointer}, {kind} {value} seq_cst")
-    old = site.emit(f"load {'volatile ' * site.shared}{kind}, ptr {pointer}, align 1")
+    old = _read(site, pointer, kind)
     if operation in _EXTREME:
         better = site.emit(f"icmp {_EXTREME[operation]} {kind} {old}, {value}")
         value = site.emit(f"select i1 {better}, {kind} {old}, {kind} {value}")
     elif operation != "swap":
         value = site.emit(f"{operation} {kind} {old}, {value}")
-    site.do(f"store {'volatile ' * site.shared}{kind} {value}, ptr {pointer}, align 1")
+    _write(site, pointer, value, kind)
     return old, kind
 
 
@@ -260,10 +268,10 @@ def _cas(low: Lowering, op: Op) -> Lowered:
     pointer = site.access(address, bits // 8, write=True)
     if site.alone:
         # What does not fit is stored again: the page must be writable in any case.
-        old = site.emit(f"load {'volatile ' * site.shared}i{bits}, ptr {pointer}, align 1")
+        old = _read(site, pointer, f"i{bits}")
         success = site.emit(f"icmp eq i{bits} {old}, {expected}")
         value = site.emit(f"select i1 {success}, i{bits} {new}, i{bits} {old}")
-        site.do(f"store {'volatile ' * site.shared}i{bits} {value}, ptr {pointer}, align 1")
+        _write(site, pointer, value, f"i{bits}")
         exchange = site.label
     else:
         pair = site.emit(f"cmpxchg ptr {pointer}, i{bits} {expected}, i{bits} {new} seq_cst seq_cst")

@@ -132,8 +132,7 @@ class Writer(Exits):
             texts["low_" + field] = self.held(values, number) if boxed else self.low(values, number)
             low_types.append((field, "float" if boxed else "i32"))
         volatile = what.accesses and bool(self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.unneeded)
-        alone = not (self.request.shared or self.model.paged)
-        form = template(one.form, twice, tuple(low_types), volatile, alone, self.model, self.counts)     # type: ignore[arg-type]
+        form = template(one.form, twice, tuple(low_types), volatile, self.alone, self.model, self.counts)     # type: ignore[arg-type]
         self.returning |= dict.fromkeys(form.calls)
         if what.accesses and not self.model.paged:
             self.flow.located.append(one.pc)

@@ -27,6 +27,7 @@ class Exits(RegisterTexts):
         self.flow, self.request = flow, request
         self.model, self.counts = MODELS[request.model], bool(request.decoder & COUNTED)
         self.pages = {pc & -PAGE_SIZE for pc, _ in request.blocks}
+        self.alone = not (request.shared or self.model.paged)
         self.same_half = len({half for pc, code in request.blocks for half in (pc >> 32, pc + len(code) - 1 >> 32)}) == 1
         self.tail: list[str] = []
         self.called: dict[str, None] = {}

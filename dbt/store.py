@@ -1,7 +1,7 @@
 """The store on disk: what one run leaves for the next, in $XDG_CACHE_HOME/dragoman or else $TMPDIR, and whether it may be trusted.
 
 Below the store lies a folder per engine version: code made by other sources, libraries, Pythons or host CPUs is never
-looked at. In it: images (files that are mapped, by name) and packs (pack.py: the regions of one guest file), units
+looked at. In it: images (linked code, by name) and packs (pack.py: the regions of one guest file), units
 (unit_files.py: stencil code of one guest file). A folder
 that another user owns or may write to is not used; without a folder, with a full or read-only disk and with damaged
 files all goes on, colder. Nothing here raises for what it finds on disk.
