@@ -1,5 +1,6 @@
 """Every machine guest under each engine and with what changes a machine's rules: its checks hold, and it powers off."""
 
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from tests.command import DRAGOMAN
 
 ALL = {guest.name: guest for guest in guests.machines()}
 TIME = 120
+# A copy: pytest changes os.environ between tests, and subprocess does not hold the interpreter lock while a child's execve reads it.
+ENVIRONMENT = dict(os.environ)
 # What is run beside every guest under every engine: options, and the guests that they mean something to.
 VARIANTS = {
     "--no-inline": ("fences", "pagetable", "registers", "timer", "traps"),
@@ -30,7 +33,7 @@ class Case(NamedTuple):
 
     def run(self) -> subprocess.CompletedProcess:
         words = ["vm", "run", *self.options.split(), "--cpus", str(self.harts), "--bios", str(ALL[self.guest].path)]
-        return subprocess.run([*DRAGOMAN, *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=TIME)
+        return subprocess.run([*DRAGOMAN, *words], stdin=subprocess.DEVNULL, capture_output=True, env=ENVIRONMENT, timeout=TIME)
 
 
 def cases() -> list[Case]:
