@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 
-_PROT_READ, _PROT_RW, _PROT_RX = 1, 3, 5
-_MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = (
+_PROT_READ, WRITE_PROTECTION, RUN_PROTECTION = 1, 3, 5
+SHARED, _MAP_PRIVATE, FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = (
     1, 2, 0x10, 0x20, 0x4000, 0x10_0000)
 # Below 2 GiB, behind the engine's images: rel32 reaches everything, and addresses fit 32 bits.
 _FIRST, _LAST, _STEP = 0x6000_0000, 0x7800_0000, 0x0100_0000
@@ -35,12 +35,12 @@ class Arena:
         descriptor = self._memory()
         try:
             for address in range(_FIRST, _LAST, _STEP):
-                run = _mmap(address, size, _PROT_RX, _MAP_SHARED | _MAP_FIXED_NOREPLACE, descriptor, 0)
+                run = _mmap(address, size, RUN_PROTECTION, SHARED | _MAP_FIXED_NOREPLACE, descriptor, 0)
                 if run == address:
                     break
             else:
                 raise MemoryError("no room for translated code below 2 GiB")
-            write = _mmap(None, size, _PROT_RW, _MAP_SHARED, descriptor, 0)
+            write = _mmap(None, size, WRITE_PROTECTION, SHARED, descriptor, 0)
             if write == _FAILED:
                 raise MemoryError("no address space for writing translated code")
             self.run, self.write = run, write
@@ -67,8 +67,8 @@ class Arena:
 
     def adopt(self, descriptor: int) -> None:
         """In the child: the copy takes the place of what it shares with its parent."""
-        for address, protection in ((self.run, _PROT_RX), (self.write, _PROT_RW)):
-            if _mmap(address, self.size, protection, _MAP_SHARED | _MAP_FIXED, descriptor, 0) == _FAILED:
+        for address, protection in ((self.run, RUN_PROTECTION), (self.write, WRITE_PROTECTION)):
+            if _mmap(address, self.size, protection, SHARED | FIXED, descriptor, 0) == _FAILED:
                 raise MemoryError("the code cache cannot be copied")
 
 
@@ -87,11 +87,11 @@ class AnonymousArena(Arena):
 
     def _map(self) -> None:
         """New memory for writing, and the same in place of what is at `run`."""
-        flags = _MAP_SHARED | _MAP_ANONYMOUS | (_MAP_FIXED if self.write else 0)
-        write = _mmap(self.write or None, self.size, _PROT_RW, flags, -1, 0)
+        flags = SHARED | _MAP_ANONYMOUS | (FIXED if self.write else 0)
+        write = _mmap(self.write or None, self.size, WRITE_PROTECTION, flags, -1, 0)
         # of a shared mapping with length 0, mremap makes another one (mremap(2))
         if write == _FAILED or write is None or _mremap(write, 0, self.size, _MREMAP_MAYMOVE | _MREMAP_FIXED, self.run) != self.run \
-                or _mprotect(self.run, self.size, _PROT_RX):
+                or _mprotect(self.run, self.size, RUN_PROTECTION):
             raise MemoryError("no address space for translated code")
         self.write = write
 
@@ -128,7 +128,7 @@ class Tables:
 
     def __init__(self, sizes: dict[str, int], scattered: tuple[str, ...] = ()) -> None:
         total = sum(size + 0xFFF & ~0xFFF for size in sizes.values())
-        start = _mmap(None, total, _PROT_RW, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE, -1, 0)
+        start = _mmap(None, total, WRITE_PROTECTION, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE, -1, 0)
         if start == _FAILED or start is None:
             raise MemoryError("no address space for the tables of the code cache")
         self.addresses: dict[str, int] = {}

@@ -53,6 +53,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.process_vm_readv.restype = ctypes.c_ssize_t
 MEBI = 1 << 20
 STENCIL_CODE, REGION_CODE = 48 * MEBI, 64 * MEBI
+CODE_SIZE = STENCIL_CODE + REGION_CODE
 INDEX_ENTRIES, ROWS, LINKS, RECORDS, SITES = 1 << 20, 1 << 18, 1 << 20, 64 * MEBI, 4 * MEBI
 # Work of the oracle after faults in LAZY regions, in instructions: for each fault; in all, until regions are EAGER.
 CATCHING_UP, MOST_CAUGHT_UP = 50, 20_000
@@ -136,7 +137,7 @@ class Engine:
         self._locked_call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(image.symbols["locked_call"])
         native = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
         self._take_lock, self._drop_lock = native(image.symbols["take_lock"]), native(image.symbols["drop_lock"])
-        self.arena = (AnonymousArena if options.perfmap else Arena)(STENCIL_CODE + REGION_CODE)
+        self.arena = (AnonymousArena if options.perfmap else Arena)(CODE_SIZE)
         self.decoder = self.first_decoder()
         self.ranges = Ranges()                          # executable guest memory
         self._origins: dict[int, tuple[int, int, int]] = {}
@@ -270,17 +271,21 @@ class Engine:
             self.arena.adopt(self._copy)
         os.close(self._copy)
         self._let_go()
-        if cpu is not None and self._tiering is not None:
-            self._tiering.after_fork()
-        if cpu is not None and self.units is not None:
-            self.units.forget()
         self._promotes.release()
         if cpu is not None:
-            self.gate, self._somebody_left, self.stopping = _thread.allocate_lock(), _thread.allocate_lock(), False
-            self.set_control("stop", 0)
-            for address in list(self.cpus):
-                if address != cpu.address:
-                    self.release(self.cpus[address])
+            self.begin_child(cpu)
+
+    def begin_child(self, cpu: Cpu) -> None:
+        """In a fork's child that has its own code: what its parent has begun with others is not its business."""
+        if self._tiering is not None:
+            self._tiering.after_fork()
+        if self.units is not None:
+            self.units.forget()
+        self.gate, self._somebody_left, self.stopping = _thread.allocate_lock(), _thread.allocate_lock(), False
+        self.set_control("stop", 0)
+        for address in list(self.cpus):
+            if address != cpu.address:
+                self.release(self.cpus[address])
 
     def _let_go(self) -> None:
         if self.log is not None:

@@ -16,7 +16,7 @@ import os
 from _struct import Struct
 
 from dragoman.dbt.imports import IMPORTS
-from dragoman.runtime.memory.window import GuestFault, forget_buffers
+from dragoman.runtime.memory.window import GuestFault
 from dragoman.runtime.process.linux.host import NR, call, fork
 from dragoman.runtime.process.linux.table import NOT_MADE, import_common, syscall
 from dragoman.runtime.process.native.layout import P_ALONE
@@ -259,7 +259,6 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
             _put_word(process, wish.parent_tid, pid)
         thread.apply_mask()
         return pid
-    forget_buffers()
     process.forked(thread)
     process.memory.was_copied()
     process.engine.after_fork(cpu)
@@ -272,6 +271,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
     if wish.flags & VFORK:
         process.files.drop(outlet)
         process.vfork_channel = Channel(process, inlet, stack, length)
+    process.let_fork()
     _enter_child(cpu, wish)
     thread.robust_list = 0
     for number in list(thread.held):

@@ -28,7 +28,7 @@ rt_sigprocmask SIGPROCMASK  rt_sigaction SIGACTION  rt_sigreturn SIGRETURN
 mmap MMAP  munmap MUNMAP  mprotect MPROTECT  brk BRK  madvise MADVISE
 openat OPEN  newfstatat STAT  fstat FSTAT  faccessat ACCESS  readlinkat LINK
 set_tid_address TID_ADDRESS  set_robust_list ROBUST  riscv_hwprobe HWPROBE  uname UNAME  rseq ABSENT  clock_gettime CLOCK
-readv READV  writev WRITEV  epoll_ctl EPOLL_CTL  epoll_pwait EPOLL_PWAIT
+readv READV  writev WRITEV  epoll_ctl EPOLL_CTL  epoll_pwait EPOLL_PWAIT  clone CLONE  exit_group EXIT
 """.split())] * 2)}
 
 

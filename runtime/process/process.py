@@ -9,18 +9,25 @@ from dragoman.dbt.host.calls import SIG_DFL
 from dragoman.dbt.imports import IMPORTS
 from dragoman.dbt.memory_model import BEYOND
 from dragoman.runtime.memory.space import AddressSpace
-from dragoman.runtime.memory.window import (
-    PAGE,
-    GuestFault,
-    WindowError,
-)
+from dragoman.runtime.memory.window import PAGE, GuestFault, WindowError, forget_buffers
 from dragoman.runtime.process import elf, shown, stack
 from dragoman.runtime.process.linux import table
 from dragoman.runtime.process.linux.descriptors import RLIMIT_NOFILE, Descriptors
-from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait
+from dragoman.runtime.process.linux.host import NR, address_of, call, call_and_wait, fork_address
 from dragoman.runtime.process.linux.limits import RLIMIT_CORE, RLIMIT_STACK, Limits
 from dragoman.runtime.process.linux.paths import Paths
-from dragoman.runtime.process.native.layout import P_ALONE, P_DIRECT, P_SPACE, P_TRAMPOLINE, P_WINDOW, PROCESS_SIZE, Block
+from dragoman.runtime.process.native.layout import (
+    LOST,
+    P_ALONE,
+    P_DIRECT,
+    P_FORK,
+    P_FORKED,
+    P_SPACE,
+    P_TRAMPOLINE,
+    P_WINDOW,
+    PROCESS_SIZE,
+    Block,
+)
 from dragoman.runtime.process.signals import CORE_SIGNALS, Signals, bit
 from dragoman.runtime.process.thread import ALL_SIGNALS, Thread, ThreadEnd, timed_perform
 
@@ -201,6 +208,7 @@ class Process:
         except (elf.LoadError, OSError) as error:
             self.complain(str(error))
             self.die(SIGKILL)
+        self.let_fork()
         for hook in self.exec_hooks:
             hook(thread)
 
@@ -219,6 +227,7 @@ class Process:
 
     def live(self, thread: Thread) -> None:
         """The life of a host thread once its guest thread is attached. Returns when the host thread is to end."""
+        self.let_fork()
         try:
             while True:
                 try:
@@ -275,8 +284,23 @@ class Process:
         self._handed_over = thread
         self._handover.release()
 
+    def let_fork(self) -> None:
+        """Compiled code may fork from now on, if nobody looks on, counts or waits, and Python has no threads of its own."""
+        others = self.fork_hooks or self.end_hooks or self.tasks or self.memory.budget or self.vfork_channel or self.engine.log
+        self.block[P_FORK] = 0 if others or _thread._count() else fork_address()
+
+    def met_fork(self, thread: Thread) -> None:
+        """In a child that compiled code has made (native/fork.py), the first time that it comes here."""
+        if self.block[P_FORKED] == LOST:
+            raise MemoryError("the code cache cannot be copied")
+        self.block[P_FORKED] = 0
+        self.forked(thread)
+        self.memory.was_copied()
+        self.engine.begin_child(thread.cpu)
+
     def forked(self, thread: Thread) -> None:
         """In the child: only the calling thread is there."""
+        forget_buffers()
         thread.tid = _thread.get_native_id()
         self.threads, self.leaving = {thread.tid: thread}, set()
         self.timers.clear()

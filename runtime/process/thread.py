@@ -15,6 +15,7 @@ from dragoman.runtime.memory.window import PROT_EXEC
 from dragoman.runtime.process import signals
 from dragoman.runtime.process.linux.limits import RLIMIT_STACK
 from dragoman.runtime.process.native.layout import (
+    P_FORKED,
     S_THREAD,
     T_CLEAR_TID,
     T_HELD,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 FIRST_EMULATED = 4                              # rounding modes that the host lacks, and reserved ones
 SYSCALL, PENDING = EXITS["syscall"], OFFSET["pending"] // 8
-MASK_AT = T_MASK // 8
+MASK_AT, FORKED_AT = T_MASK // 8, P_FORKED // 8
 A0, A5, A7 = 10, 15, 17
 MASK = (1 << 64) - 1
 CALL_SIZE = 4                                   # of ecall, fence.i
@@ -141,6 +142,7 @@ class Thread:
     def run(self) -> None:
         """Guest code and its exits, until ThreadEnd."""
         cpu, words, run, system_call = self.cpu, self.cpu.words, self.cpu.run, self.system_call
+        process = self.process.block.words
         self.apply_mask()
         self.check_ending()
         if cpu.frm >= FIRST_EMULATED:
@@ -149,6 +151,8 @@ class Thread:
             if words[PENDING]:
                 signals.take(self)
             reason = run()
+            if process[FORKED_AT]:
+                self.process.met_fork(self)
             if reason == SYSCALL:
                 system_call()
             else:

@@ -79,6 +79,11 @@ def call_and_wait(number: int, *arguments: int) -> int:
     return -_errno() if result == -1 else result
 
 
+def fork_address() -> int:
+    """Of libc's _Fork; 0: it has none."""
+    return ctypes.cast(_bare_fork, ctypes.c_void_p).value or 0 if _bare_fork is not None else 0
+
+
 def fork() -> int:
     """os.fork. The only thread of a process holds no locks of libc's or Python's that would have to be made anew: _Fork (POSIX.1-2024)
     tells libc its new thread id and runs none of what os.fork does for the sake of other threads, nor hooks of os.register_at_fork;

@@ -34,18 +34,21 @@ P_KNOWN, P_CAUGHT, P_ON_SIGNAL, P_ON_FAULT, P_RESTORE = range(72, 112, 8)
 HWPROBE_KEYS = 10
 P_HWPROBE = 112
 P_CLOCK = P_HWPROBE + 8 * HWPROBE_KEYS  # clock_gettime of the host's libc, which needs no call of the kernel mostly
-P_ACTIONS = P_CLOCK + 8
+# libc's _Fork while compiled code may call it, 0: Python forks; in a child whether Python has not met the fork yet (fork.py)
+P_FORK, P_FORKED = P_CLOCK + 8, P_CLOCK + 16
+FORKED, LOST = 1, 2                     # LOST: and it has no code cache of its own
+P_ACTIONS = P_FORKED + 8
 ACTION_SIZE, HIGHEST_SIGNAL = 24, 64
 P_SERVICES = P_ACTIONS + ACTION_SIZE * (HIGHEST_SIGNAL + 1)
 SERVICES = 512
 P_GUARDED = P_SERVICES + SERVICES       # for each number: its arguments that may not be one of the runtime's descriptors, a bit for each
 PROCESS_SIZE = P_GUARDED + SERVICES
-# Looked at, and then made directly; done by native/signals.py and actions.py, memory.py, files.py, start.py, vectors.py.
+# Looked at, and then made directly; done by native/signals.py and actions.py, memory.py, files.py, start.py, vectors.py, fork.py.
 S_NONE, S_KILL, S_TGKILL, S_CLOSE, S_DUP3, S_FCNTL, S_IOCTL, S_LIST, S_SELECT, S_LIMIT, S_LOOKED_AT = range(11)
 S_SIGPROCMASK, S_SIGACTION, S_SIGRETURN, S_MMAP, S_MUNMAP, S_MPROTECT, S_BRK, S_MADVISE = range(11, 19)
 S_OPEN, S_STAT, S_FSTAT, S_ACCESS, S_LINK = range(19, 24)
 S_TID_ADDRESS, S_ROBUST, S_HWPROBE, S_UNAME, S_ABSENT, S_CLOCK = range(24, 30)
-S_READV, S_WRITEV, S_EPOLL_CTL, S_EPOLL_PWAIT = range(30, 34)
+S_READV, S_WRITEV, S_EPOLL_CTL, S_EPOLL_PWAIT, S_CLONE, S_EXIT = range(30, 36)
 NOT_DONE = NOT_MADE                     # no result of any call: Python is to make it
 
 

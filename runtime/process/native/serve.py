@@ -19,6 +19,7 @@ from dragoman.runtime.process.native.files import (
     stat_descriptor,
     stat_path,
 )
+from dragoman.runtime.process.native.fork import end_process, fork_process
 from dragoman.runtime.process.native.layout import (
     ACTION_SIZE,
     HIGHEST_SIGNAL,
@@ -31,6 +32,7 @@ from dragoman.runtime.process.native.layout import (
     S_ACCESS,
     S_BRK,
     S_CLOCK,
+    S_CLONE,
     S_CLOSE,
     S_DUP3,
     S_FCNTL,
@@ -130,6 +132,8 @@ def serve_call(state: int, thread: int, process: int, service: int) -> int:
         result = serve_memory(state, process, service)
     elif service <= S_LINK:
         result = serve_files(state, thread, process, service)
+    elif service >= S_CLONE:
+        result = fork_process(state, thread, process) if service == S_CLONE else end_process(state, thread, process)
     elif service > S_CLOCK:
         result = serve_vectors(state, thread, process, service)
     else:
