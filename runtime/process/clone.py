@@ -253,6 +253,7 @@ def new_process(thread: Thread, wish: Wish, enter: Callable[[], None] | None = N
             _take_over(process, outlet)
             for hook in tuple(process.fork_hooks):
                 hook.done_vfork(thread)
+        process.let_fork()
         if wish.flags & PIDFD:
             _put_word(process, wish.pidfd, call(NR["pidfd_open"], pid, 0))
         if wish.flags & PARENT_SETTID:

@@ -227,7 +227,6 @@ class Process:
 
     def live(self, thread: Thread) -> None:
         """The life of a host thread once its guest thread is attached. Returns when the host thread is to end."""
-        self.let_fork()
         try:
             while True:
                 try:
@@ -285,9 +284,9 @@ class Process:
         self._handover.release()
 
     def let_fork(self) -> None:
-        """Compiled code may fork from now on, if nobody looks on, counts or waits, and Python has no threads of its own."""
+        """After one by Python, compiled code makes the next forks, if nobody looks on, counts or waits, and Python has no threads of its own."""
         others = self.fork_hooks or self.end_hooks or self.tasks or self.memory.budget or self.vfork_channel or self.engine.log
-        self.block[P_FORK] = 0 if others or _thread._count() else fork_address()
+        self.block[P_FORK] = fork_address() if table.has_common() and not others and not _thread._count() else 0
 
     def met_fork(self, thread: Thread) -> None:
         """In a child that compiled code has made (native/fork.py), the first time that it comes here."""

@@ -42,7 +42,7 @@ static unsigned long (*const loops[])(unsigned long, long) = {LOOPS(NAME)};
 enum { COUNT = sizeof loops / sizeof *loops };
 static unsigned long sum(int first, int step) {     /* of COUNT loops in this order */
     unsigned long v = 1;
-    for (int i = 0; i < COUNT; i++) v = loops[(first + step * i) % COUNT](v, 100000);
+    for (int i = 0; i < COUNT; i++) v = loops[(first + step * i) % COUNT](v, 30000);
     return v;
 }
 
@@ -58,8 +58,8 @@ static void code(void) {
         must(found[1] == sum(found[0], 2 * found[0] + 1));
     }
     printf("of all in the same order: %d\n", own == sum(5, 9));
-    for (int i = 0; i < 200; i++) must(in_child(_exit(sum(i, 1) & 63 & i)) == (int)(sum(i, 1) & 63 & i));
-    printf("children, each with code of its own: 200\n");
+    for (int i = 0; i < 60; i++) must(in_child(_exit(sum(i, 1) & 63 & i)) == (int)(sum(i, 1) & 63 & i));
+    printf("children, each with code of its own: 60\n");
 }
 
 static int depth(int n) { return n ? in_child(_exit(depth(n - 1) + 1)) : 0; }

@@ -185,6 +185,11 @@ def import_common(files: Descriptors) -> None:
             _common.append(True)
 
 
+def has_common() -> bool:
+    """Whether that is so."""
+    return bool(_common)
+
+
 def import_all() -> None:
     """All calls are in SYSCALLS from now on."""
     with IMPORTS:
