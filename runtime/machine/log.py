@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dragoman.dbt.log import ITEMS, Log
 from dragoman.runtime.machine import log_text
+from dragoman.runtime.machine.equipment import complain
 from dragoman.runtime.machine.options import MachineError
 from dragoman.runtime.memory.frames import REQUEST_NOTES
 from dragoman.runtime.memory.notes import FILL, REFUSED, TRAP, Notes
@@ -29,7 +30,7 @@ class MachineLog:
     def __init__(self, machine: Machine) -> None:
         options = machine.options
         self.machine, self.items = machine, options.log
-        self.fd = STANDARD_ERROR
+        self.fd, self.lost = STANDARD_ERROR, False
         if options.log_file is not None:
             try:
                 self.fd = os.open(options.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -49,8 +50,12 @@ class MachineLog:
             os.close(self.fd)
 
     def write(self, text: str) -> None:
-        """Lines, without the last newline. What cannot be written is lost."""
-        write(self.fd, text.encode(errors="surrogateescape") + b"\n")
+        """Lines, without the last newline. What cannot be written is lost, and said to be so once."""
+        problem = write(self.fd, text.encode(errors="surrogateescape") + b"\n")
+        path = self.machine.options.log_file
+        if problem and path is not None and not self.lost:
+            self.lost = True
+            complain(f"{os.fsdecode(path)}: {problem}: lines are lost")
 
     def symbol(self, address: int) -> str:
         """Name of a guest address, by the symbol tables of kernel and firmware, where those are ELF files that have one."""

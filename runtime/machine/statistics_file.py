@@ -8,6 +8,7 @@ from time import process_time
 from typing import TYPE_CHECKING
 
 from dragoman.dbt.state import EXIT_NAMES
+from dragoman.runtime.machine.equipment import complain
 from dragoman.runtime.machine.options import MachineError
 from dragoman.runtime.machine.statistics import MEMORY_ROWS
 from dragoman.runtime.machine.stopwatch import DEVICES, NATIVE, WAITING, Clock, Stopwatch
@@ -43,7 +44,9 @@ class StatisticsFile:
         """They have ended, if they ever ran: write it."""
         if self.stopwatch is not None and self.stopwatch.begun:
             self.stopwatch.end()
-            write(self._fd, as_json(collect(machine, self.stopwatch)).encode() + b"\n")
+            problem = write(self._fd, as_json(collect(machine, self.stopwatch)).encode() + b"\n")
+            if problem:
+                complain(f"--stats-json: {os.fsdecode(machine.options.stats_file or b'')}: {problem}")
         os.close(self._fd)
 
 

@@ -87,6 +87,15 @@ def test_a_file_that_cannot_be_written_is_said_before_the_machine_starts(tmp_pat
     assert done.stderr == f"dragoman: --stats-json: {path}: No such file or directory\n"
 
 
+@pytest.mark.parametrize(("words", "line"), [
+    (["--stats-json", "/dev/full"], "dragoman: --stats-json: /dev/full: No space left on device\n"),
+    (["-d", "devices", "-D", "/dev/full"], "dragoman: /dev/full: No space left on device: lines are lost\n"),
+])
+def test_a_full_disk_is_told_of_once_and_the_machine_runs(words, line, spelling):
+    done = subprocess.run([*DRAGOMAN, "vm", "run", "--bios", spelling, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, line) and done.stdout
+
+
 def test_a_machine_that_never_ran_tells_nothing(tmp_path, spelling):
     path = tmp_path / "told.json"
     with pytest.raises(MachineError, match="--stats-json"):
