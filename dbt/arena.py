@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 
+from dragoman.dbt.files import room_for
+
 _PROT_READ, WRITE_PROTECTION, RUN_PROTECTION = 1, 3, 5
 SHARED, _MAP_PRIVATE, FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE, _MAP_FIXED_NOREPLACE = (
     1, 2, 0x10, 0x20, 0x4000, 0x10_0000)
@@ -25,6 +27,9 @@ _mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
 _HUGE, _MADV_HUGEPAGE, _MADV_DONTNEED = 1 << 21, 14, 4
+
+
+Copy = int | list[tuple[int, bytes]]        # of code: a descriptor, or pieces by offset
 
 
 class Arena:
@@ -57,23 +62,48 @@ class Arena:
         for address in (self.run, self.write):
             _munmap(address, self.size)
 
-    def snapshot(self, used: list[tuple[int, int]]) -> int:
-        """Before a fork: a descriptor of a copy of the used (offset, size), since the two mappings of one memory make it
-        shared with a child."""
+    def snapshot(self, used: list[tuple[int, int]]) -> Copy:
+        """Before a fork: a copy of the used (offset, size), since the two mappings of one memory make it shared with a child."""
+        if not room_for(self.size):
+            return self._pieces(used)
         descriptor = self._memory()
         for offset, size in used:
             os.pwrite(descriptor, (ctypes.c_char * size).from_address(self.write + offset), offset)
         return descriptor
 
-    def adopt(self, descriptor: int) -> None:
+    def _pieces(self, used: list[tuple[int, int]]) -> Copy:
+        return [(offset, ctypes.string_at(self.write + offset, size)) for offset, size in used]
+
+    def adopt(self, copy: Copy) -> None:
         """In the child: the copy takes the place of what it shares with its parent."""
-        for address, protection in ((self.run, RUN_PROTECTION), (self.write, WRITE_PROTECTION)):
-            if _mmap(address, self.size, protection, SHARED | FIXED, descriptor, 0) == _FAILED:
-                raise MemoryError("the code cache cannot be copied")
+        if isinstance(copy, int):
+            for address, protection in ((self.run, RUN_PROTECTION), (self.write, WRITE_PROTECTION)):
+                if _mmap(address, self.size, protection, SHARED | FIXED, copy, 0) == _FAILED:
+                    raise MemoryError("the code cache cannot be copied")
+        else:
+            self._map_anonymous(FIXED)
+            for offset, code in copy:
+                ctypes.memmove(self.write + offset, code, len(code))
+
+    def forget(self, copy: Copy) -> None:
+        """On either side: it is not needed any more."""
+        if isinstance(copy, int):
+            os.close(copy)
+
+    def _map_anonymous(self, fixed: int) -> None:
+        """New memory for writing, and the same in place of what is at `run`."""
+        flags = SHARED | _MAP_ANONYMOUS | fixed
+        write = _mmap(self.write or None, self.size, WRITE_PROTECTION, flags, -1, 0)
+        # of a shared mapping with length 0, mremap makes another one (mremap(2))
+        if write == _FAILED or write is None or _mremap(write, 0, self.size, _MREMAP_MAYMOVE | _MREMAP_FIXED, self.run) != self.run \
+                or _mprotect(self.run, self.size, RUN_PROTECTION):
+            raise MemoryError("no address space for translated code")
+        self.write = write
 
 
 class AnonymousArena(Arena):
-    """The same without a file behind it, so that perf looks its addresses up in a map (/tmp/perf-PID.map). Forks copy it twice."""
+    """The same without a file behind it, which RLIMIT_FSIZE may forbid, and so that perf looks its addresses up in a map
+    (/tmp/perf-PID.map). Forks copy it twice."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -83,30 +113,15 @@ class AnonymousArena(Arena):
         else:
             raise MemoryError("no room for translated code below 2 GiB")
         self.run, self.write = address, 0
-        self._map()
+        self._map_anonymous(0)
 
-    def _map(self) -> None:
-        """New memory for writing, and the same in place of what is at `run`."""
-        flags = SHARED | _MAP_ANONYMOUS | (FIXED if self.write else 0)
-        write = _mmap(self.write or None, self.size, WRITE_PROTECTION, flags, -1, 0)
-        # of a shared mapping with length 0, mremap makes another one (mremap(2))
-        if write == _FAILED or write is None or _mremap(write, 0, self.size, _MREMAP_MAYMOVE | _MREMAP_FIXED, self.run) != self.run \
-                or _mprotect(self.run, self.size, RUN_PROTECTION):
-            raise MemoryError("no address space for translated code")
-        self.write = write
+    def snapshot(self, used: list[tuple[int, int]]) -> Copy:
+        return self._pieces(used)
 
-    def adopt(self, descriptor: int) -> None:
-        self._map()
-        offset, whole = 0, os.fstat(descriptor).st_size
-        while offset < whole:
-            try:
-                offset = os.lseek(descriptor, offset, os.SEEK_DATA)
-            except OSError:                             # ENXIO: only holes are left
-                return
-            size = min(1 << 20, whole - offset)
-            data = os.pread(descriptor, size, offset)
-            ctypes.memmove(self.write + offset, data, len(data))
-            offset += size
+
+def make_arena(size: int, anonymous: bool) -> Arena:
+    """The one that can be had; anonymous: that one is asked for. Raises MemoryError, OSError."""
+    return (AnonymousArena if anonymous or not room_for(size) else Arena)(size)
 
 
 def map_file(descriptor: int, size: int) -> int:

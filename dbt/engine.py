@@ -13,7 +13,7 @@ import os
 from time import perf_counter
 from zlib import crc32
 
-from dragoman.dbt.arena import AnonymousArena, Arena, Tables
+from dragoman.dbt.arena import Tables, make_arena
 from dragoman.dbt.cpu import Cpu
 from dragoman.dbt.decode import Decoder
 from dragoman.dbt.host.calls import HostCalls
@@ -137,7 +137,7 @@ class Engine:
         self._locked_call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(image.symbols["locked_call"])
         native = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
         self._take_lock, self._drop_lock = native(image.symbols["take_lock"]), native(image.symbols["drop_lock"])
-        self.arena = (AnonymousArena if options.perfmap else Arena)(CODE_SIZE)
+        self.arena = make_arena(CODE_SIZE, options.perfmap)
         self.decoder = self.first_decoder()
         self.ranges = Ranges()                          # executable guest memory
         self._origins: dict[int, tuple[int, int, int]] = {}
@@ -269,7 +269,8 @@ class Engine:
         """On both sides of a fork; in the child with its only thread's CPU: the others are gone."""
         if cpu is not None:
             self.arena.adopt(self._copy)
-        os.close(self._copy)
+        self.arena.forget(self._copy)
+        del self._copy
         self._let_go()
         self._promotes.release()
         if cpu is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 
 HOUR = 3600
+_RLIMIT_FSIZE = 1                       # <asm-generic/resource.h>
 
 
 def trusted(info: os.stat_result) -> bool:
@@ -41,6 +44,8 @@ def folder_problem(path: str, links: bool = True) -> str:
 
 def write_whole(path: str, data: bytes | memoryview) -> None:
     """Make or replace a file in one step. OSError, and nothing changed, if it cannot be written."""
+    if not room_for(len(data)):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     temporary = f"{path}.{os.urandom(6).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -57,10 +62,10 @@ def write_whole(path: str, data: bytes | memoryview) -> None:
 
 
 def room_for(end: int) -> bool:
-    """Whether RLIMIT_FSIZE lets a file reach so far: beyond, a guest process would get a SIGXFSZ."""
-    from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
-    limit = getrlimit(RLIMIT_FSIZE)[0]
-    return limit == RLIM_INFINITY or end <= limit
+    """Whether RLIMIT_FSIZE lets a file reach so far, also one in memory: beyond, a guest process would get a SIGXFSZ."""
+    # Not by the module `resource`: its import takes longer than all else that a start asks of files.
+    limits = (ctypes.c_uint64 * 2)()
+    return ctypes.PyDLL(None).getrlimit(_RLIMIT_FSIZE, limits) != 0 or end <= limits[0]
 
 
 def remove(path: str) -> None:

@@ -60,6 +60,12 @@ static void code(void) {
     printf("of all in the same order: %d\n", own == sum(5, 9));
     for (int i = 0; i < 60; i++) must(in_child(_exit(sum(i, 1) & 63 & i)) == (int)(sum(i, 1) & 63 & i));
     printf("children, each with code of its own: 60\n");
+    int wanted = sum(7, 3) & 63;
+    printf("where no file may be written: %d\n", in_child({
+        must(setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, 0}) == 0);
+        for (int i = 0; i < 3; i++) must(in_child(_exit(sum(7, 3) & 63)) == wanted);
+        _exit(in_child(_exit(in_child(_exit(sum(7, 3) & 63)))) == wanted);
+    }));
 }
 
 static int depth(int n) { return n ? in_child(_exit(depth(n - 1) + 1)) : 0; }

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dragoman.runtime.process.native.layout import Block
 
-RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS, COUNT = 2, 3, 4, 9, 16
+RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS, COUNT = 1, 2, 3, 4, 9, 16
 INFINITY = (1 << 64) - 1
 EPERM, EINVAL = 1, 22
 # DATA and AS: Python's memory and the reserved window would count. STACK: the host's own threads would get it.

@@ -7,7 +7,7 @@ knows of its process it is told when the child comes to it for the first time (P
 from __future__ import annotations
 
 from dragoman.dbt.arena import FIXED, RUN_PROTECTION, SHARED, WRITE_PROTECTION
-from dragoman.dbt.compiled import call2, compiled, load64, store32, store64
+from dragoman.dbt.compiled import below, call2, compiled, load64, store32, store64
 from dragoman.dbt.engine import CODE_SIZE, STENCIL_CODE
 from dragoman.dbt.host.calls import SET_SIZE
 from dragoman.dbt.host.system_call import system_call
@@ -16,6 +16,7 @@ from dragoman.dbt.region_table import CODE_CURSOR
 from dragoman.dbt.state import CACHE
 from dragoman.runtime.process.clone import CHILD_CLEARTID, CHILD_SETTID, PARENT_SETTID, SIGCHLD
 from dragoman.runtime.process.linux.host import NR
+from dragoman.runtime.process.linux.limits import RLIMIT_FSIZE
 from dragoman.runtime.process.native.layout import (
     FORKED,
     LOST,
@@ -31,8 +32,8 @@ from dragoman.runtime.process.native.layout import (
 )
 from dragoman.runtime.process.native.signals import A0, A1, A2, A4, S_CACHE, S_PENDING, SP, copy_in, copy_out, set_mask
 
-MEMFD, TRUNCATE, PWRITE, CLOSE, MMAP, GETTID, EXIT = (
-    NR[name] for name in ("memfd_create", "ftruncate", "pwrite64", "close", "mmap", "gettid", "exit_group"))
+LIMIT, MEMFD, TRUNCATE, PWRITE, CLOSE, MMAP, GETTID, EXIT = (
+    NR[name] for name in ("prlimit64", "memfd_create", "ftruncate", "pwrite64", "close", "mmap", "gettid", "exit_group"))
 CLOSE_ON_EXEC = 1                       # MFD_CLOEXEC
 NAME = int.from_bytes(b"dragoman", "little")
 PLAIN = SIGCHLD | CHILD_CLEARTID | CHILD_SETTID | PARENT_SETTID
@@ -66,6 +67,8 @@ def fork_process(state: int, thread: int, process: int) -> int:
 @compiled("i8(i8,i8)")
 def save_code(thread: int, cache: int) -> int:
     """A descriptor of a copy of the code cache's code, which the child is not to share (Arena.snapshot); negative: it cannot be had."""
+    if system_call(LIMIT, 0, RLIMIT_FSIZE, 0, thread + T_IN, 0, 0) != 0 or below(load64(thread + T_IN), CODE_SIZE) != 0:
+        return -1                       # of any file, in memory as well: Arena has another way
     store64(thread + T_IN, NAME)
     store64(thread + T_IN + 8, 0)
     copy = system_call(MEMFD, thread + T_IN, CLOSE_ON_EXEC, 0, 0, 0, 0)
