@@ -46,6 +46,8 @@ def run(options: RunOptions, enter: Callable[[Process], None] | None = None) -> 
     except OSError as error:
         name = os.fsdecode(error.filename) if error.filename is not None else ""
         return refuse(f"{name}: {error.strerror}" if name else str(error.strerror), elf.CANNOT_RUN)
+    except MemoryError as error:
+        return refuse(f"no memory for the translator: {error or 'none is left'}; a limit may be too low (ulimit -v, ulimit -d)", elf.CANNOT_RUN)
     except Exception as error:      # ours: a line for the user, all of it for whoever asks
         if "internal" in options.log:
             raise
