@@ -32,6 +32,7 @@ SILENCE = 60.0                          # seconds in which a busy worker must ha
 LOOK = 5.0                              # seconds, at most, between two looks at whether we are wanted
 LOG_SIZE = 1 << 18
 LIBRARY_AGAIN = 60.0                    # seconds until a library that could not be kept is made once more
+BROKEN_FOR = 60.0                       # seconds without a try, once workers end before they are ready
 _REMEMBERED = 1 << 14                   # refused requests
 _TRIM = 16 << 20                        # bytes written to the store between two looks whether it is full
 _TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -55,7 +56,8 @@ class Server:
         self.refused: dict[bytes, bytes] = {}           # key to reason
         self._try_again = 0.0                           # when a library that was refused is tried once more
         self._written = 0                               # bytes, since the store was looked at
-        self.broken = b""                               # why no worker can be had
+        self.broken = b""                               # why no worker can be had, for a while
+        self._deaths, self._mended = 0, 0.0             # of workers that were not ready, in succession; when the next one is tried
         self.counts = {"regions": 0, "libraries": 0, "refused": 0, "dropped": 0, "from_store": 0, "workers": 0}
         self.started = self.active = time.monotonic()
         self.poll = select.poll()
@@ -181,7 +183,7 @@ class Server:
         pack = message.name if message.name.strip(b"\0") and self.store.folder else None
         if kind == channel.LIBRARY and key in self.refused and time.monotonic() > self._try_again:
             del self.refused[key]           # there may be room for it now
-        reason = self.broken or self.refused.get(key)
+        reason = self._why_broken() or self.refused.get(key)
         if reason:
             self._tell(peer, channel.REFUSED, key, reason)
             return
@@ -219,9 +221,9 @@ class Server:
 
     # --- work
     def _next_job(self) -> None:
-        if self.broken:
+        if reason := self._why_broken():
             while job := self.queue.take():
-                self._refuse(job, self.broken)
+                self._turn_away(job, reason)
         if not len(self.queue) or (self.worker and self.worker.busy()):
             return
         if self.worker is None:
@@ -246,7 +248,7 @@ class Server:
             return
         job, worker.job = worker.job, None
         if message.kind == channel.READY:
-            worker.ready = True
+            worker.ready, self._deaths = True, 0
         elif job and message.kind == channel.DONE:
             self._finish(job, message.payload)
         elif job:
@@ -267,7 +269,14 @@ class Server:
             self._refuse(worker.job, reason.encode())
         elif not worker.ready:
             self._log(f"{reason} before it was ready")
-            self.broken = reason.encode()
+            self._deaths += 1
+            if self._deaths > 1:        # once may be somebody else's doing
+                self.broken, self._mended = reason.encode(), time.monotonic() + BROKEN_FOR
+
+    def _why_broken(self) -> bytes:
+        if self.broken and time.monotonic() > self._mended:
+            self.broken = b""
+        return self.broken
 
     def _finish(self, job: Job, payload: bytes) -> None:
         self.counts["libraries" if job.kind == channel.LIBRARY else "regions"] += 1
@@ -292,6 +301,9 @@ class Server:
             self.refused[job.key] = reason
             if job.kind == channel.LIBRARY:
                 self._try_again = time.monotonic() + LIBRARY_AGAIN
+        self._turn_away(job, reason)
+
+    def _turn_away(self, job: Job, reason: bytes) -> None:
         for peer in job.waiting:
             self._tell(peer, channel.REFUSED, job.key, reason)
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import _thread
 import ctypes
+import os
+from _stat import S_ISREG
+from zlib import crc32
 
 from dragoman.runtime.memory.mappings import (
     GROWS,
@@ -31,6 +34,7 @@ from dragoman.runtime.memory.mappings import (
 )
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
+    MAP_DENYWRITE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_PRIVATE,
@@ -56,6 +60,7 @@ MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 EMPTYING = frozenset({4, 9})     # MADV_DONTNEED, MADV_REMOVE; MADV_FREE (8) empties at some later time, or not
+BEGINNING, TRIES = 1024, 4       # bytes of a file by which it is known; places where it may lie
 STACK_GAP = 1 << 20              # kept free below stacks that can grow, as the kernel's stack_guard_gap
 
 
@@ -256,6 +261,22 @@ class AddressSpace(Window):
             found = self.table.gap_above(length, self.top, self.size - PAGE)
         return -ENOMEM if found is None else found
 
+    def settled(self, fd: int, length: int) -> int:
+        """Where a program's file lies in all processes that have room there, so that what is kept of its code is found again whatever
+        else they have mapped: anywhere in a part of the address space, by a hash of how the file begins, build id included. 0: nowhere."""
+        start, size = self.size // 4 * 3, self.size // 16
+        try:
+            if not S_ISREG(os.fstat(fd).st_mode):
+                return 0
+            beginning = os.pread(fd, BEGINNING, 0)
+        except OSError:
+            return 0
+        for again in range(TRIES if length < size else 0):
+            place = start + crc32(beginning, again) * PAGE % (size - length) // PAGE * PAGE
+            if self.table.is_free(place, place + length):
+                return place
+        return 0
+
     def _inside(self, address: int, length: int) -> bool:
         return address + length <= self.size
 
@@ -276,6 +297,9 @@ class AddressSpace(Window):
             if not self._affords(length, prot, *replaced) or (data and not self._affords_data(length, *replaced)):
                 return -ENOMEM
             if not fixed:
+                # A loader's: exec says so, and glibc's ld.so by a flag that means nothing else any more.
+                if not address and not offset and (prot & PROT_EXEC or flags & MAP_DENYWRITE) and flags & (MAP_TYPE | MAP_ANONYMOUS) == MAP_PRIVATE:
+                    address = self.settled(fd, length)
                 address = self._room(length, address)
                 if address < 0:
                     return address

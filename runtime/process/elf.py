@@ -305,7 +305,7 @@ def load(memory: AddressSpace, program: Program) -> Image:
 def _map(memory: AddressSpace, program: Program, hint: int | None) -> int:
     """Map the segments: what is to be added to the file's addresses.
 
-    hint: where it shall lie; 0: anywhere; None: where the file says.
+    hint: where it shall lie; 0: where such a file lies; None: where the file says.
     """
     def checked(result: int) -> int:
         if result < 0:
@@ -321,7 +321,8 @@ def _map(memory: AddressSpace, program: Program, hint: int | None) -> int:
         align = max([PAGE, *[one.align for one in program.segments if one.align & one.align - 1 == 0]])
         if high - low + align > memory.size:
             raise LoadError(f"{printable(program.path)}: is too large", ENOMEM)
-        room = checked(memory.map(hint and (hint & -align), high - low + align, PROT_NONE, anonymous))
+        hint = hint or memory.settled(program.fd, high - low + align)
+        room = checked(memory.map(hint & -align, high - low + align, PROT_NONE, anonymous))
         place = (room + align - 1) & -align
         memory.unmap(room, place - room)
         memory.unmap(place + high - low, room + align - place)

@@ -9,7 +9,8 @@ from dragoman import guests
 from tests.command import DRAGOMAN
 
 
-@pytest.mark.parametrize(("limit", "size"), [(resource.RLIMIT_AS, 200 << 20), (resource.RLIMIT_AS, 2_000_000 << 10), (resource.RLIMIT_DATA, 200 << 20)])
+@pytest.mark.parametrize(("limit", "size"), [
+    (resource.RLIMIT_AS, 200 << 20), (resource.RLIMIT_AS, 2_000_000 << 10), (resource.RLIMIT_DATA, 200 << 20)])
 def test_a_limit_on_memory_is_named_where_it_is_too_low(limit, size):
     done = subprocess.run([*DRAGOMAN, "run", guests.find("hello").path], capture_output=True, text=True, timeout=60, check=False,
                           preexec_fn=lambda: resource.setrlimit(limit, (size, size)))

@@ -44,6 +44,38 @@ def child_of(pid):
         return int(file.read().split()[0])
 
 
+def killed_at_starts(store, times):
+    """For `serve`: so many workers are killed before they are ready."""
+    work = worker_module._work
+
+    def killed(*arguments):
+        with open(f"{store.folder}/starts", "a") as starts:
+            starts.write("x")
+            starts.flush()
+            if os.path.getsize(starts.name) <= times:
+                os.kill(os.getpid(), signal.SIGKILL)
+        work(*arguments)
+    return worker_module, "_work", killed
+
+
+def test_a_worker_killed_before_it_is_ready_is_replaced(serve, client, store):
+    serve([killed_at_starts(store, 1)])
+    ask(client, "ok 1")
+    assert answers(client)[0].entry.code == b"host code of ok 1" and status(store)["workers"] == 2
+
+
+def test_what_ends_all_workers_is_tried_again_later(serve, client, store):
+    serve([killed_at_starts(store, 2), (server_module, "BROKEN_FOR", 0.2)])
+    ask(client, "ok 1")
+    assert answers(client)[0].entry is None and status(store)["workers"] == 2
+
+    def served():
+        ask(client, "ok 1")
+        return answers(client)[0].entry is not None
+    until(served)
+    assert status(store)["workers"] == 3 and status(store)["broken"] == ""
+
+
 def test_killed_while_idle(client, store):
     ask(client, "ok 1")
     answers(client)

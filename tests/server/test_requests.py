@@ -105,7 +105,7 @@ def test_a_compiler_that_cannot_be_loaded_refuses_all(store, clients):
     assert all(answer.entry is None and not answer.again for answer in answers(client, 2))
     ask(client, "ok 3")
     assert answers(client)[0].entry is None
-    assert (status(store)["workers"], "before it was ready" in open(f"{store.folder}/server.log").read()) == (1, True)
+    assert (status(store)["workers"], "before it was ready" in open(f"{store.folder}/server.log").read()) == (2, True)
 
 
 def test_a_request_that_is_too_long_is_not_taken(client):

@@ -33,6 +33,7 @@ from dragoman.runtime.memory.mappings import (
 from dragoman.runtime.memory.space import LOWEST
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
+    MAP_DENYWRITE,
     MAP_FIXED,
     MAP_NORESERVE,
     MAP_PRIVATE,
@@ -47,8 +48,8 @@ from dragoman.runtime.process.native.signals import A0, A1, A2, A3, A4, A5
 
 S_BASE = OFFSET["memory_base"]
 MMAP, MPROTECT, MADVISE = 9, 10, 28                     # of the host
-DENYWRITE, POPULATE, FOR_STACK = 0x800, 0x8000, 0x2_0000
-PLAIN_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE | DENYWRITE | POPULATE | FOR_STACK
+POPULATE, FOR_STACK = 0x8000, 0x2_0000
+PLAIN_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE | MAP_DENYWRITE | POPULATE | FOR_STACK
 HEAP_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
 MADV_DONTNEED, MADV_FREE = 4, 8
 HEAP_IS = PROT_READ | PROT_WRITE | HEAP << KIND_AT
@@ -99,7 +100,7 @@ def map_memory(state: int, process: int) -> int:
     prot, flags = load64(state + A2), load64(state + A3)
     fixed = flags & MAP_FIXED
     if (prot & ~BOTH != 0 or flags & ~PLAIN_FLAGS != 0 or flags & MAP_PRIVATE == 0 or load64(state + A5) & PAGE - 1 != 0
-            or in_window(process, address if fixed != 0 else 0, length) == 0 or (fixed == 0 and address != 0)
+            or in_window(process, address if fixed != 0 else 0, length) == 0 or (fixed == 0 and (address != 0 or flags & MAP_DENYWRITE != 0))
             or (fixed != 0 and address < LOWEST) or open_table(table) == 0):
         return NOT_DONE
     if fixed == 0:
