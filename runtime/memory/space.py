@@ -264,7 +264,7 @@ class AddressSpace(Window):
     def settled(self, fd: int, length: int) -> int:
         """Where a program's file lies in all processes that have room there, so that what is kept of its code is found again whatever
         else they have mapped: anywhere in a part of the address space, by a hash of how the file begins, build id included. 0: nowhere."""
-        start, size = self.size // 4 * 3, self.size // 16
+        start, size = self.size // 4 * 3, self.size // 64
         try:
             if not S_ISREG(os.fstat(fd).st_mode):
                 return 0

@@ -10,9 +10,10 @@ from dragoman.dbt.compiled import build
 from dragoman.dbt.host.linker import link
 from dragoman.runtime.memory import areas, mappings
 from dragoman.runtime.memory.mappings import Area, Mappings
-from dragoman.runtime.memory.space import AddressSpace
+from dragoman.runtime.memory.space import BEGINNING, AddressSpace
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
+    MAP_DENYWRITE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_PRIVATE,
@@ -30,6 +31,53 @@ PAGE = 4096
 RW, RX, RWX = PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE | PROT_EXEC
 ANON = MAP_PRIVATE | MAP_ANONYMOUS
 EPERM, ENOMEM, EFAULT, EEXIST, EINVAL, ENAMETOOLONG = 1, 12, 14, 17, 22, 36
+
+
+# ---- places
+
+LOADERS = [(RX, MAP_PRIVATE), (PROT_READ, MAP_PRIVATE | MAP_DENYWRITE)]
+OTHERS = [(PROT_READ, MAP_PRIVATE), (RX, MAP_SHARED), (RX, ANON)]
+
+
+def program_file(path, build_id):
+    path.write_bytes(b"\x7fELF" + build_id.ljust(BEGINNING, b"\0") + bytes(3 * PAGE))
+    return os.open(path, os.O_RDONLY)
+
+
+def test_a_program_file_lies_at_one_place_whatever_else_is_mapped(memory, tmp_path):
+    files = [program_file(tmp_path / f"{n}", bytes([n])) for n in range(8)]
+    copy = program_file(tmp_path / "copy", bytes([3]))
+    places = {}
+    for turn in (files, files[::-1]):
+        for fd in turn:
+            prot, flags = LOADERS[fd % 2]
+            at = memory.map(0, 3 * PAGE, prot, flags, fd, 0)
+            assert places.setdefault(fd, at) == at > 0
+        if turn is files:
+            assert len(set(places.values())) == len(files)
+            assert memory.map(0, 3 * PAGE, RX, MAP_PRIVATE, copy, 0) not in places.values()     # it is taken
+            for fd in files:
+                memory.unmap(places[fd], 3 * PAGE)
+            assert memory.map(0, 3 * PAGE, RX, MAP_PRIVATE, copy, 0) == places[files[3]]       # known by content
+            memory.unmap(places[files[3]], 3 * PAGE)
+            memory.map(0, 64 * PAGE, RW, ANON)
+    for fd in (*files, copy):
+        os.close(fd)
+
+
+def test_other_mappings_lie_where_room_is(memory, tmp_path):
+    fd = program_file(tmp_path / "file", b"0")
+    settled = memory.settled(fd, PAGE)
+    assert settled
+    for prot, flags in OTHERS:
+        assert memory.map(0, PAGE, prot, flags, fd, 0) not in (settled, -EINVAL)
+    assert memory.map(0, PAGE, RX, MAP_PRIVATE, fd, PAGE) != settled
+    assert memory.map(BUFFERS + ROOM, PAGE, RX, MAP_PRIVATE, fd, 0) != settled              # asked for
+    assert memory.map(0, PAGE, RX, MAP_PRIVATE, fd, 0) == settled
+    with open("/dev/zero", "rb") as device:
+        assert memory.settled(device.fileno(), PAGE) == 0
+    assert memory.settled(fd, WINDOW) == memory.settled(-1, PAGE) == 0
+    os.close(fd)
 
 
 # ---- copies
