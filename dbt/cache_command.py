@@ -107,6 +107,18 @@ def _size(count: int) -> str:
     return f"{count / (1 << 20):.1f} MiB" if count >= 1 << 20 else f"{(count + 1023) >> 10} KiB"
 
 
+def why_broken(store: Store) -> str:
+    """Why the compiler process cannot compile; empty if it can, or is not there."""
+    connection = Connection.open(store)
+    if connection is None:
+        return ""
+    try:
+        connection.send(channel.STATUS)
+        return str(marshal.loads(connection.receive(3.0).payload)["broken"])
+    except (OSError, Silent):
+        return ""
+
+
 def _server(store: Store) -> list[tuple[str, str]]:
     connection = Connection.open(store)
     if connection is None:

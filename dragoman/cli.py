@@ -320,7 +320,7 @@ def cache(words: list[str]) -> int:
     actions = {"show": "what the store on disk holds", "clear": "empty it",
                "limit": "how much it may hold; with a SIZE such as 500M or 2G: set that",
                "wait": "wait until the compiler process has nothing left to do"}
-    if words and words[0] in ("-h", "--help", "-help"):
+    if {"-h", "--help", "-help"} & set(words[:2]):
         listed = "\n".join(f"  {name:8}{text}" for name, text in actions.items())
         return say(help_text("dragoman cache show|clear|limit [SIZE]|wait",
                              "Looks after what is kept between runs, in $XDG_CACHE_HOME/dragoman (~/.cache/dragoman).\n"

@@ -133,6 +133,12 @@ def translate(options: RunOptions, seconds: float, profile: bool) -> int:
     say(f"{name}: {summary(last)}, {monotonic() - begun:.1f} s")
     if status == FAILED:
         say(f"{name}: there is no compiler process")
+    elif last["refused"]:
+        from dragoman.dbt.cache_command import why_broken
+        from dragoman.dbt.store import Store
+        if problem := why_broken(Store.open()):
+            say(f"{name}: {problem} before it was ready: try again in a minute")
+            return FAILED
     return status
 
 

@@ -18,6 +18,7 @@ import pytest
 from dragoman.dbt import compiler_client, mailbox, server_start
 from dragoman.dbt import server as server_module
 from dragoman.dbt import worker as worker_module
+from dragoman.dbt.cache_command import why_broken
 from dragoman.dbt.store import Store
 from tests.server import fake_jobs
 from tests.server.conftest import JOBS, PATIENCE, answers, ask, detach, gone, status, stop, until
@@ -65,15 +66,16 @@ def test_a_worker_killed_before_it_is_ready_is_replaced(serve, client, store):
 
 
 def test_what_ends_all_workers_is_tried_again_later(serve, client, store):
-    serve([killed_at_starts(store, 2), (server_module, "BROKEN_FOR", 0.2)])
+    serve([killed_at_starts(store, 2), (server_module, "BROKEN_FOR", 2.0)])
     ask(client, "ok 1")
     assert answers(client)[0].entry is None and status(store)["workers"] == 2
+    assert why_broken(store) == "the compiler ended by SIGKILL"
 
     def served():
         ask(client, "ok 1")
         return answers(client)[0].entry is not None
     until(served)
-    assert status(store)["workers"] == 3 and status(store)["broken"] == ""
+    assert status(store)["workers"] == 3 and why_broken(store) == ""
 
 
 def test_killed_while_idle(client, store):
