@@ -13,6 +13,8 @@ from dragoman.perf.contenders import CONTENDERS, Field
 from dragoman.perf.results import Report
 from dragoman.perf.session import PrepareError, Session
 from dragoman.perf.workloads import WorkloadError
+from tests.command import dragoman
+from tests.machines.machine import kernel as kernel_image
 from tests.perf.test_session import Watcher
 
 
@@ -123,6 +125,13 @@ def test_a_machine_that_ends_with_a_status_says_why():
     assert [why for _, why, _ in rows] == ["the machine ended with status 1; it says: dragoman: no such kernel"] * 2
     rows = machine.judged(jobs, Run(2.5, 1.0, 1, 0, b"Kernel panic\n", b""))
     assert [(why, seconds) for _, why, seconds in rows] == [("did not come to its end; the machine says: Kernel panic", 0.0), ("", 2.5)]
+
+
+@pytest.mark.real
+def test_the_programs_run_in_a_machine():
+    done = dragoman("perf", "machine:micro", "--quick", "--rounds", "1", "--only", "stencil", "--kernel", str(kernel_image()), timeout=300)
+    assert (done.returncode, "failed" in done.stdout + done.stderr) == (0, False), done.stdout[-2000:] + done.stderr
+    assert all(f"{name} " in done.stdout for name in machine_jobs.TIMES)
 
 
 @pytest.mark.parametrize("kernel, why", [(None, "needs --kernel FILE"), (Path("/nowhere/kernel"), "no such file")])
