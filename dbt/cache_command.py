@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
 from dragoman.dbt import channel, server_start
 from dragoman.dbt.channel import Inbox, Message, ProtocolError
@@ -113,10 +114,16 @@ def why_broken(store: Store) -> str:
     if connection is None:
         return ""
     try:
-        connection.send(channel.STATUS)
-        return str(marshal.loads(connection.receive(3.0).payload)["broken"])
+        return str(_status(connection)["broken"])
     except (OSError, Silent):
         return ""
+
+
+def _status(connection: Connection) -> dict[str, Any]:
+    """What the compiler process says of itself. Raises OSError, Silent."""
+    connection.send(channel.STATUS)
+    found: dict[str, Any] = marshal.loads(connection.receive(3.0).payload)
+    return found
 
 
 def _server(store: Store) -> list[tuple[str, str]]:
@@ -124,8 +131,7 @@ def _server(store: Store) -> list[tuple[str, str]]:
     if connection is None:
         return [("compiler process", "not running")]
     try:
-        connection.send(channel.STATUS)
-        status = marshal.loads(connection.receive(3.0).payload)
+        status = _status(connection)
     except (OSError, Silent) as error:
         return [("compiler process", f"{connection.process}, {error}")]
     lines = [("compiler process", f"{status['pid']}, up {status['seconds']:.0f} s, {status['connections'] - 1} connected"),

@@ -44,8 +44,7 @@ def folder_problem(path: str, links: bool = True) -> str:
 
 def write_whole(path: str, data: bytes | memoryview) -> None:
     """Make or replace a file in one step. OSError, and nothing changed, if it cannot be written."""
-    if not room_for(len(data)):
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    need_room(len(data))
     temporary = f"{path}.{os.urandom(6).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -66,6 +65,12 @@ def room_for(end: int) -> bool:
     # Not by the module `resource`: its import takes longer than all else that a start asks of files.
     limits = (ctypes.c_uint64 * 2)()
     return ctypes.PyDLL(None).getrlimit(_RLIMIT_FSIZE, limits) != 0 or end <= limits[0]
+
+
+def need_room(end: int) -> None:
+    """Raises the OSError that the kernel would."""
+    if not room_for(end):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
 def remove(path: str) -> None:

@@ -7,12 +7,11 @@ fork, memory shared with the compiler process (a memfd whose size is sealed) whi
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import mmap
 import os
 
-from dragoman.dbt.files import room_for
+from dragoman.dbt.files import need_room
 
 PAGE = mmap.PAGESIZE
 SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -39,8 +38,7 @@ class Mailbox:
 
     def share(self) -> int:
         """Map new shared memory there; its descriptor, for the compiler process, is the caller's to close."""
-        if not room_for(PAGE):
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        need_room(PAGE)
         descriptor = os.memfd_create("dragoman-mailbox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(descriptor, PAGE)

@@ -294,7 +294,6 @@ class Process:
             raise MemoryError("the code cache cannot be copied")
         self.block[P_FORKED] = 0
         self.forked(thread)
-        self.memory.was_copied()
         self.engine.begin_child(thread.cpu)
 
     def forked(self, thread: Thread) -> None:

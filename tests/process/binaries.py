@@ -14,6 +14,11 @@ BUILT_BY = "riscv64-linux-gnu-gcc (Debian 12.2.0-13) 12.2.0"
 needs_compiler = pytest.mark.skipif(not shutil.which(COMPILER), reason=f"{COMPILER} is not here")
 
 
+def parts(text: str) -> dict[str, str]:
+    """What a case or family prints, by its name: it stands behind a line of --- and that name."""
+    return {part.partition("\n")[0]: part.partition("\n")[2] for part in text.split("--- ")[1:]}
+
+
 def check_source(name: str, folder: Path, here: Path = HERE) -> None:
     """Build NAME.c by the command that it names, into a folder; the result is NAME beside it, byte for byte."""
     version = subprocess.run([COMPILER, "--version"], capture_output=True, text=True).stdout.splitlines()[0]

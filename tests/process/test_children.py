@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.command import dragoman
-from tests.process.binaries import check_native, check_source, needs_compiler
+from tests.process.binaries import check_native, check_source, needs_compiler, parts
 
 HERE = Path(__file__).parent
 NOT_HERE = 77
 # Printed by the native build, on Linux 6.18: parts that begin with --- and the name of the family.
-EXPECTED = {part.partition("\n")[0]: part.partition("\n")[2] for part in (HERE / "children.txt").read_text().split("--- ")[1:]}
+EXPECTED = parts((HERE / "children.txt").read_text())
 
 
 @pytest.mark.parametrize("family", EXPECTED)

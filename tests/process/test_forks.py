@@ -8,12 +8,12 @@ import pytest
 
 from dragoman import guests
 from tests.command import dragoman, python
-from tests.process.binaries import check_native, check_source, needs_compiler
+from tests.process.binaries import check_native, check_source, needs_compiler, parts
 
 HERE = Path(__file__).parent
 NOT_HERE = 77
 # Printed by the native build, on Linux 6.18: parts that begin with --- and the name of the family.
-EXPECTED = {part.partition("\n")[0]: part.partition("\n")[2] for part in (HERE / "forks.txt").read_text().split("--- ")[1:]}
+EXPECTED = parts((HERE / "forks.txt").read_text())
 FAULTS = {"descent": "dragoman: guest SIGSEGV at pc 0x"}
 # Chaos with an even number leaves native code its own system calls.
 WAYS = ["--engine interpreter", "--engine region", "--engine auto", "--chaos 2"]

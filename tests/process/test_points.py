@@ -8,15 +8,10 @@ import pytest
 
 from dragoman.runtime.options import ENGINES
 from tests.command import dragoman
-from tests.process.binaries import check_source, needs_compiler
+from tests.process.binaries import check_source, needs_compiler, parts
 
 HERE = Path(__file__).parent
 PROGRAMS = ["signals", "futexes", "memory"]
-
-
-def parts(text: str) -> dict[str, str]:
-    """What each case has printed."""
-    return {part.partition("\n")[0]: part.partition("\n")[2] for part in text.split("--- ")[1:]}
 
 
 def expected(program: str) -> dict[str, str]:

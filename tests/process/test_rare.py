@@ -8,12 +8,12 @@ import pytest
 from dragoman.runtime.options import ENGINES
 from dragoman.runtime.process import coverage
 from tests.command import ROOT, dragoman
-from tests.process.binaries import check_native, check_source, needs_compiler
+from tests.process.binaries import check_native, check_source, needs_compiler, parts
 
 HERE = Path(__file__).parent
 NOT_HERE = 77
 # Printed by the native build, on Linux 6.18: parts that begin with --- and the name of the family.
-EXPECTED = {part.partition("\n")[0]: part.partition("\n")[2] for part in (HERE / "rare.txt").read_text().split("--- ")[1:]}
+EXPECTED = parts((HERE / "rare.txt").read_text())
 
 
 def check(status: int, output: str, family: str) -> None:
