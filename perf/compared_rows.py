@@ -10,7 +10,7 @@ from dragoman.perf.more_tables import MEMORY_COLUMNS
 from dragoman.perf.results import Report, Series
 
 LISTS = ("translation", "memory", "fills", "states")        # of Report
-TRANSLATION = {"decode": "decoding", "interpreter": "for the interpreter", "stencil": "into stencils"}
+TRANSLATION = {"decode": "decoding", "interpreter": "for the interpreter", "stencil": "into stencils", "region": "by LLVM"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ def rows(report: Report) -> dict[tuple[str, str], tuple[Series, Unit]]:
     found: dict[tuple[str, str], tuple[Series, Unit]] = {}
     for row in report.translation:
         for part, text in TRANSLATION.items():
-            found[f"translate {row['name']}, {text}", ""] = Series(_rounds(row, part)), MICROSECONDS
+            if part in row:             # not all reports have LLVM's
+                found[f"translate {row['name']}, {text}", ""] = Series(_rounds(row, part)), MICROSECONDS
     for row in report.memory:
         for column in MEMORY_COLUMNS.keys() & row.keys():
             found[f"memory: {row['name']}", column] = Series(_rounds(row, column)), RATE

@@ -1,4 +1,4 @@
-"""How long decoding and translating take, in compiled code alone: all code of a program, block after block."""
+"""How long decoding and translating take, in compiled code alone: all code of a program, block after block. And what LLVM takes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dragoman.dbt.compiled import compiled, jit, load8, load64, store64
 from dragoman.dbt.copier import translate_unit
 from dragoman.dbt.decode import decode_block
 from dragoman.dbt.state import RECORD_LENGTH, RECORD_PC, RECORD_SIZE
+from dragoman.perf import compiling
 from dragoman.perf.results import Report
 from dragoman.runtime.options import RunOptions
 
@@ -88,7 +89,7 @@ class Bench:
         self.engine = engines.make(RunOptions(engine="stencil"), self.base)
 
     def measure(self, code: Code, rounds: int) -> dict[str, Any]:
-        """A row of the report."""
+        """A row of the report; without `region` if nothing in this code is worth one."""
         self.window[code.start:code.start + len(code.bytes)] = code.bytes
         starts = (ctypes.c_uint64 * (len(code.bytes) // 2 + 2))()
         words, at = ctypes.addressof(self.records), ctypes.addressof(starts)
@@ -112,8 +113,10 @@ class Bench:
                 times.append(time(lambda name=name: self.translate(       # type: ignore[misc]
                     engine.control_address, at, code.end, int(name == "stencil"))))
             every[name] = [taken / (engine.statistics()["stat_instructions"] - before) for taken in times]
-        found |= {name: statistics.median(times) for name, times in every.items()}
-        found |= {"bytes": engine.statistics()["code_bytes"] / total, "rounds": every}
+        found["bytes"] = engine.statistics()["code_bytes"] / total
+        every["region"] = compiling.measure(
+            engine, code.start, code.end, lambda pc, end: self.decode(decoder, self.base, pc, end, words, 0), rounds)
+        found |= {name: statistics.median(times) for name, times in every.items() if times} | {"rounds": every}
         engine.clear_executable(code.start, code.end)
         return found
 

@@ -78,11 +78,11 @@ def machines(report: Report, suite: str) -> list[Table]:
 def translation(report: Report) -> Table:
     """Microseconds per guest instruction."""
     table = new("Decoding and translation (decoding included), microseconds per guest instruction",
-                "code", "instr.", "decoding", "for the interpreter", "into stencils", "host bytes")
+                "code", "instr.", "decoding", "for the interpreter", "into stencils", "host bytes", "by LLVM")
     for row in report.translation:
         table.add_row(row["name"], words.count(row["instructions"]),
                       *(f"{row[part]:.3f}" for part in ("decode", "interpreter", "stencil")),
-                      f"{row['bytes']:.1f}")
+                      f"{row['bytes']:.1f}", f"{row['region']:.0f}" if "region" in row else words.NOTHING)
     return table
 
 

@@ -153,11 +153,12 @@ def _comparison(report: Report, comparison: Comparison, old: str) -> list[str]:
 
 def _translation(report: Report) -> list[str]:
     rows = [[Cell(escape(row["name"])), number(row["instructions"], words.count),
-             *(number(row[part], "{:.3f}".format) for part in ("decode", "interpreter", "stencil")), number(row["bytes"], "{:.1f}".format)]
+             *(number(row[part], "{:.3f}".format) for part in ("decode", "interpreter", "stencil")), number(row["bytes"], "{:.1f}".format),
+             number(row.get("region", math.nan), "{:.0f}".format)]
             for row in report.translation]
     return ["<h2>Decoding and translation</h2><p>Microseconds per guest instruction, in compiled code; translation "
-            "with decoding.</p>", grid(["code", "instructions", "decoding", "for the interpreter", "into stencils",
-                                        "host bytes per instruction"], rows)]
+            "with decoding. By LLVM: regions of loops, as the compiler process makes them.</p>",
+            grid(["code", "instructions", "decoding", "for the interpreter", "into stencils", "host bytes per instruction", "by LLVM"], rows)]
 
 
 def _memory(report: Report) -> list[str]:

@@ -138,4 +138,7 @@ def test_all_says_what_it_leaves_out(tmp_path):
 
 def test_translation_is_measured():
     done = dragoman("perf", "translate", "--rounds", "1", timeout=300)
-    assert done.returncode == 0 and "libc" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "by LLVM" in done.stdout, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("libc", "sockets"))]
+    assert len(rows) == 2 and all(float(row[-1]) > 10 * float(row[-3]) for row in rows)        # by LLVM, into stencils
+

@@ -60,7 +60,7 @@ def with_rows(factor: float, rounds: int = 3) -> Report:
     times, rates = numbers(factor), numbers(1000 / factor)
     made = report()
     made.translation = [{"name": "libc", "instructions": 9, "decode": factor, "interpreter": factor, "stencil": factor, "bytes": 30 * factor,
-                         "rounds": dict.fromkeys(("decode", "interpreter", "stencil"), times)}]
+                         "region": factor, "rounds": dict.fromkeys(("decode", "interpreter", "stencil", "region"), times)}]
     made.memory = [{"name": "faults", "trace": 1000 / factor, "qemu": 1000 / factor, "rounds": {"trace": rates, "qemu": rates}}]
     made.fills = [{"name": "a load", "nanoseconds": factor, "rounds": {"nanoseconds": times}}]
     made.states = [{"name": name, "text": name, "numbers": {"warm": times, "qemu": times}} for name in ("restore", "idle", "memory")]
@@ -69,10 +69,10 @@ def with_rows(factor: float, rounds: int = 3) -> Report:
 
 def test_rows_that_are_no_programs():
     found = compare(with_rows(1), with_rows(2), "old.json")
-    assert len(found.changes) == 3 + 2 + 1 + 6 and {change.verdict for change in found.changes} == {SLOWER}
+    assert len(found.changes) == 4 + 2 + 1 + 6 and {change.verdict for change in found.changes} == {SLOWER}
     assert all(math.isclose(change.factor, 2) for change in found.changes) and found.notes == []
     ours = [(change.workload, change.contender) for change in found.regressions()]
-    assert len(ours) == 8 and ("memory: faults", "trace") in ours and ("memory: faults", "qemu") not in ours
+    assert len(ours) == 9 and ("memory: faults", "trace") in ours and ("memory: faults", "qemu") not in ours
     assert {change.verdict for change in compare(with_rows(2), with_rows(1), "old.json").changes} == {FASTER}
     assert {change.verdict for change in compare(with_rows(1), with_rows(1.04), "old.json").changes} == {SAME}
     assert {change.verdict for change in compare(with_rows(1, rounds=1), with_rows(2), "old.json").changes} == {UNSAID}
@@ -82,6 +82,7 @@ def test_rows_of_reports_that_had_medians_only():
     old = with_rows(1)
     for row in old.translation + old.memory + old.fills:
         del row["rounds"]
+    del old.translation[0]["region"]
     found = compare(old, with_rows(2), "old.json")
     assert len(found.changes) == 12 and {change.verdict for change in found.changes if "snapshot" not in change.workload} == {UNSAID}
 
@@ -128,7 +129,7 @@ def test_rows_from_the_command_line(tmp_path):
     new.write_text(json.dumps(with_rows(2).as_json()))
     done = dragoman("perf", "--read", str(new), "--compare", str(old), "--html", str(html))
     assert done.returncode == 3 and "translate libc, decoding" in done.stdout and "traced" in done.stdout, done.stdout + done.stderr
-    assert "12 slower" in done.stdout and "1.0 k/s" in done.stdout and "memory: faults" in html.read_text()
+    assert "13 slower" in done.stdout and "1.0 k/s" in done.stdout and "memory: faults" in html.read_text()
     assert dragoman("perf", "--compare", str(old), "hello").returncode == 2         # nothing of that is in there
 
 
