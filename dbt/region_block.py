@@ -45,6 +45,16 @@ def named_twice(one: Instruction) -> bool:
     return one.rs1 == one.rs2 and reads_two_floats(one.form)
 
 
+def seen_bits(one: Instruction, what: Use) -> int:
+    """f registers whose bits it sees: no NaN is as good as another there."""
+    found = 0
+    for file in ("f", "single", "low"):
+        for field in getattr(what, file):
+            if (file, field) not in what.loose:
+                found |= 1 << F_SHIFT + getattr(one, field)
+    return found
+
+
 def bits(mask: int) -> Iterable[int]:
     """Numbers of the registers in a mask."""
     while mask:
@@ -73,7 +83,11 @@ class Block:
         self.writes_behind = 0                  # what is written from the last of those on
         self.ends_single = self.ends_raw = 0    # f registers by the kind of the last write
         self.single_first = self.single_not_first = 0     # by the kind of the first access
-        self.dirty = self.live = self.single = 0          # on entry; see Flow
+        self.floats: list[tuple[str, int, bool, int]] = []          # writes of f: how (Use.makes), register, as a single, copied register
+        self.loose_first = self.other_first = 0           # f registers by the first access: computed with, or anything else
+        self.settled: dict[int, int] = {}                 # pc -> f registers that are settled before that instruction, as far as they are loose
+        self.settled_behind = 0                           # and at the end
+        self.dirty = self.live = self.single = self.loose = 0       # on entry; see Flow
         self.owners = 0
         self.returns: tuple[int, ...] = ()
         self._scan()
@@ -88,6 +102,14 @@ class Block:
 
     def is_back(self, target: int) -> bool:
         return target <= self.code[-1].pc
+
+    def is_direct(self, target: int) -> bool:
+        """An edge to it has code of its own."""
+        return target in self.targets()
+
+    def is_turn(self, target: int) -> bool:
+        """A direct way back."""
+        return self.is_direct(target) and self.is_back(target)
 
     def _scan(self) -> None:
         for one in self.code:
@@ -105,6 +127,7 @@ class Block:
                 raw |= 1 << F_SHIFT + getattr(one, field)
             self.single_first |= single & ~seen
             self.single_not_first |= raw & ~single & ~seen
+            self._scan_nans(one, what)
             self.leaves_in_the_middle |= what.leaves
             self.accesses |= what.accesses
             for file, field in what.writes:
@@ -117,3 +140,18 @@ class Block:
                     self.single_not_first |= bit & ~self.single_first
                     self.ends_single, self.ends_raw = ((self.ends_single | bit, self.ends_raw & ~bit) if file == "single"
                                                        else (self.ends_single & ~bit, self.ends_raw | bit))
+
+    def _scan_nans(self, one: Instruction, what: Use) -> None:
+        read = 0
+        for field in (*what.f, *what.single):
+            read |= 1 << F_SHIFT + getattr(one, field)
+        other, copied = seen_bits(one, what), read if what.makes == "copy" else 0
+        loose = read & ~other & ~copied
+        seen = self.loose_first | self.other_first
+        self.loose_first |= loose & ~other & ~seen
+        self.other_first |= other & ~seen
+        for file, field in what.writes:
+            if file != "x":
+                bit = 1 << F_SHIFT + getattr(one, field)
+                self.other_first |= bit & ~self.loose_first
+                self.floats.append((what.makes, bit, file == "single", copied))

@@ -7,15 +7,14 @@ promotes.
 from __future__ import annotations
 
 from dragoman.dbt.lower import METADATA
-from dragoman.dbt.region_block import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Instruction, bits, named_twice
-from dragoman.dbt.region_exits import Exits
-from dragoman.dbt.region_site import template, use
+from dragoman.dbt.region_block import ADDRESS, COLD_EXIT, F_SHIFT, SHARED_JUMP, Block, Instruction, bits, named_twice, seen_bits
+from dragoman.dbt.region_exits import LIKELY, UNLIKELY, Exits
+from dragoman.dbt.region_site import Use, template, use
 from dragoman.dbt.region_values import BOX_HIGH, Values, where
 from dragoman.dbt.sites import ARGUMENT_TYPES, CONVENTION, PARAMETERS, Site
 from dragoman.dbt.state import EXITS, LAZY, SINK
 
 FIRST_LOCATION = 20             # number of the debug location of line 1, as metadata
-LIKELY, UNLIKELY = "!prof !2", "!prof !3"
 _DEBUG = """!llvm.dbg.cu = !{!10}
 !llvm.module.flags = !{!11}
 !2 = !{!"branch_weights", i32 1000, i32 1}
@@ -73,23 +72,30 @@ class Writer(Exits):
                     boxed.append(f"{pointer}b")
                 else:
                     self.load_and_keep(lines, f"%E{n}v{number}", "double", pointer, self.alloca("d", number))
-            if boxed:
-                self.check_boxes(n, pc, boxed, lines)
-            else:
-                lines.append(f"br label %{self.label(pc)}")
+            self.check(n, block, boxed, lines)
         return lines
 
     def load_and_keep(self, lines: list[str], value: str, kind: str, pointer: str, alloca: str) -> None:
         lines += [f"{value} = load {kind}, ptr {pointer}", f"store {kind} {value}, ptr %{alloca}"]
 
-    def check_boxes(self, n: int, pc: int, boxed: list[str], lines: list[str]) -> None:
-        """What the region takes for a single is none: the oracle makes the next step."""
-        total = boxed[0]
-        for k, one in enumerate(boxed[1:]):
-            lines.append(f"%E{n}a{k} = and i32 {total}, {one}")
-            total = f"%E{n}a{k}"
-        lines += [f"%E{n}t = icmp eq i32 {total}, {BOX_HIGH}",
-                  f"br i1 %E{n}t, label %{self.label(pc)}, label %E{n}bad, {LIKELY}", f"E{n}bad:"]
+    def check(self, n: int, block: Block, boxed: list[str], lines: list[str]) -> None:
+        """What the region takes for a single is none, or for what it would settle: the oracle makes the next step."""
+        pc, to = block.pc, self.label(block.pc)
+        if not boxed and not block.loose:
+            lines.append(f"br label %{to}")
+            return
+        if boxed:
+            total = boxed[0]
+            for k, one in enumerate(boxed[1:]):
+                lines.append(f"%E{n}a{k} = and i32 {total}, {one}")
+                total = f"%E{n}a{k}"
+            on = f"E{n}boxed" if block.loose else to
+            lines += [f"%E{n}t = icmp eq i32 {total}, {BOX_HIGH}", f"br i1 %E{n}t, label %{on}, label %E{n}bad, {LIKELY}"]
+            if block.loose:
+                lines.append(f"{on}:")
+        if block.loose:
+            self.pass_settled(Values(block, lines), block.loose, to, f"E{n}bad")
+        lines.append(f"E{n}bad:")
         site = Site(f"E{n}x")
         self.call("leave_emulate")
         if self.counts:
@@ -109,7 +115,7 @@ class Writer(Exits):
             self.cold(values, dirty)
             return
         if not end or end[0] != "trap":
-            self.keep(block, values)
+            self.keep(block, values, label)
             self.end(block, values, dirty, end)
 
     def instruction(self, one: Instruction, values: Values, dirty: int, label: str,    # type: ignore[no-untyped-def]
@@ -117,6 +123,8 @@ class Writer(Exits):
         """Dirty registers and the basic block behind it, and how it ends. stores: registers, before an access; tells: and its pc."""
         twice = named_twice(one)
         what = use(one.form, twice)
+        if seen_bits(one, what) & values.loose or (stores and dirty & values.loose):
+            label = self.settle_all(values, values.block.settled[one.pc] | dirty * stores, label)
         texts = {"p": self.name("i"), "imm": one.imm, "rm": one.rm, "pc": one.pc, "next_pc": one.pc + one.size & ADDRESS,
                  "label": label, "flush": "", "dbg": 0}
         for field in what.x:
@@ -131,7 +139,7 @@ class Writer(Exits):
             boxed = self.is_single(values, number)
             texts["low_" + field] = self.held(values, number) if boxed else self.low(values, number)
             low_types.append((field, "float" if boxed else "i32"))
-        volatile = what.accesses and bool(self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.unneeded)
+        volatile = what.accesses and bool(self.request.shared or self.request.precise or one.rd == SINK or one.pc in self.flow.kept)
         form = template(one.form, twice, tuple(low_types), volatile, self.alone, self.model, self.counts)     # type: ignore[arg-type]
         self.returning |= dict.fromkeys(form.calls)
         if what.accesses and not self.model.paged:
@@ -154,6 +162,7 @@ class Writer(Exits):
             self.tail.append(form.tail.format(**texts))
         for leave in form.leaves:
             self.leave(leave, texts, values, dirty)
+        loose = what.makes == "loose" or (what.makes == "copy" and self.copies_loose(one, what, values))
         for file, field, text in form.results:
             number = getattr(one, field)
             value = text.format(**texts)
@@ -164,14 +173,19 @@ class Writer(Exits):
                 continue
             number += F_SHIFT
             dirty |= 1 << number
+            values.loose = values.loose | 1 << number if loose else values.loose & ~(1 << number)
             values.seen.pop(number, None)
             kept, dropped = (values.single, values.f) if file == "single" else (values.f, values.single)
             kept[number] = value
             dropped.pop(number, None)
         return dirty, form.label.format(**texts) or label, tuple(part.format(**texts) for part in form.end)
 
+    def copies_loose(self, one: Instruction, what: Use, values: Values) -> bool:
+        number, as_single = (F_SHIFT + getattr(one, (*what.f, *what.single)[0])), bool(what.single)
+        return bool(values.loose >> number & 1) and self.is_single(values, number) == as_single
+
     # --- edges
-    def keep(self, block: Block, values: Values) -> None:
+    def keep(self, block: Block, values: Values, label: str) -> None:
         """To the allocas, what successors need."""
         live = need_single = need_raw = 0
         for pc in block.successors:
@@ -179,16 +193,17 @@ class Writer(Exits):
             live |= other.live
             need_single |= other.live & other.single
             need_raw |= other.live & ~other.single
+        self.settle_all(values, block.settled_behind, label)
+        changes = block.writes | (block.loose & ~values.loose)
         for number in bits(live & block.writes & 0xFFFF_FFFF):
             values.lines.append(f"store i64 {values.x[number]}, ptr %{self.alloca('x', number)}")
         for number in bits((need_single | need_raw) >> F_SHIFT << F_SHIFT):
-            bit, written = 1 << number, block.writes >> number & 1
+            bit, changed = 1 << number, changes >> number & 1
             boxed = self.is_single(values, number)
-            if boxed and need_single & bit and written:
-                values.lines.append(f"store float {self.held(values, number)}, ptr %{self.alloca('s', number)}")
-            if need_raw & bit and (boxed or written):
-                value = self.raw(values, number)
-                values.lines.append(f"store double {value}, ptr %{self.alloca('d', number)}")
+            if boxed and need_single & bit and changed:
+                self.keep_float(values, number, True)
+            if need_raw & bit and (boxed or changed):
+                self.keep_float(values, number, False)
 
     def end(self, block: Block, values: Values, dirty: int, end: tuple[str, ...]) -> None:
         if block.end == "branch":
@@ -207,7 +222,10 @@ class Writer(Exits):
         """Label for a direct way to `target`."""
         if target in self.flow.blocks:
             to = self.sync(target, values, dirty) if (block.pc, target) in self.flow.syncs else self.label(target)
-            return self.poll(to, str(target)) if block.is_back(target) else to
+            to = self.settling(to, self.flow.blocks[target], values)
+            if (block.pc, target) in self.flow.guards:
+                to = self.guard(to, self.flow.guards[block.pc, target], target, values, dirty)
+            return self.poll(to, str(target), values) if block.is_back(target) else to
         symbol = f"exit_{target:x}" if self.is_near(target) else "dispatch"
         self.call(symbol)
         if block.calls and symbol == "dispatch":
@@ -218,8 +236,8 @@ class Writer(Exits):
             self.out(site, values, dirty, f"@{symbol}", target="undef")
             to = site.prefix
         else:
-            to = self.go_cold(f"@{symbol}", str(target) if symbol == "dispatch" else "0")
-        return self.poll(to, str(target)) if block.is_back(target) else to
+            to = self.go_cold(f"@{symbol}", str(target) if symbol == "dispatch" else "0", values)
+        return self.poll(to, str(target), values) if block.is_back(target) else to
 
     def load_goto(self, lines: list[str]) -> str:
         self.allocas["goto"] = "i64"
@@ -239,7 +257,7 @@ class Writer(Exits):
             cases = " ".join(f"i64 {pc}, label %{self.label(pc)}" for pc in inside)
             self.tail += [f"{label}:", f"switch i64 {address}, label %{out} [{cases}]"]
         if hint != "return":
-            label = self.poll(label, address)
+            label = self.poll(label, address, values)
         values.lines.append(f"br label %{label}")
 
 

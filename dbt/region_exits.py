@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dragoman.dbt.memory_model import Bounded, Flat, Model, Paged, Strict
 from dragoman.dbt.natives import code_of, probe
-from dragoman.dbt.region_block import COLD_EXIT, SHARED_JUMP
+from dragoman.dbt.region_block import COLD_EXIT, SHARED_JUMP, Block, bits
 from dragoman.dbt.region_flow import Flow
+from dragoman.dbt.region_nans import needed
+from dragoman.dbt.region_recipe import CANONICAL
 from dragoman.dbt.region_request import BOUNDED, COUNTED, FLAT, PAGED, STRICT, RegionRequest
 from dragoman.dbt.region_site import Leave
 from dragoman.dbt.region_values import RegisterTexts, Values
@@ -16,6 +18,8 @@ from dragoman.dbt.sites import Site
 from dragoman.dbt.state import LAST_PARCEL, LAZY, OFFSET, PAGE_SIZE
 
 WORD = (1 << 32) - 1
+INFINITY = {32: 0x7F80_0000, 64: 0x7FF0_0000_0000_0000}     # by the width of floats
+LIKELY, UNLIKELY = "!prof !2", "!prof !3"
 MODELS: dict[int, Model] = {FLAT: Flat, PAGED: Paged, STRICT: Strict, BOUNDED: Bounded}
 
 
@@ -29,7 +33,6 @@ class Exits(RegisterTexts):
         self.pages = {pc & -PAGE_SIZE for pc, _ in request.blocks}
         self.alone = not (request.shared or self.model.paged)
         self.same_half = len({half for pc, code in request.blocks for half in (pc >> 32, pc + len(code) - 1 >> 32)}) == 1
-        self.tail: list[str] = []
         self.called: dict[str, None] = {}
         self.returning: dict[str, None] = {}    # of what is called, what returns
 
@@ -61,12 +64,54 @@ class Exits(RegisterTexts):
         else:
             site.set_field("pc", str(pc))
 
-    def go_cold(self, code: str, target: str) -> str:
+    def go_cold(self, code: str, target: str, values: Values) -> str:
         """Label of a way to `code` by the cold exit; `target` is where to go on, if `code` asks for it."""
         label = self.name("X")
         self.allocas |= {"goto": "i64", "leave_to": "ptr"}
-        self.tail += [f"{label}:", f"store ptr {code}, ptr %leave_to", f"store i64 {target}, ptr %goto", "br label %cold"]
+        self.tail += [f"{label}:", f"store ptr {code}, ptr %leave_to", f"store i64 {target}, ptr %goto",
+                      f"br label %{self.settling('cold', self.flow.blocks[COLD_EXIT], values)}"]
         return label
+
+    def settling(self, to: str, block: Block, values: Values) -> str:
+        """Label of a way on to label `to`, on which is settled what a block has so on entry. By branches: LLVM would do what takes none
+        before it is known which way is taken."""
+        if not values.loose & needed(block):
+            return to
+        label = self.name("S")
+        here = self.values_at(values, [f"{label}:"])
+        settled = values.loose & needed(block)
+        self.settle_all(here, settled, label)
+        for number in bits(settled):
+            self.keep_float(here, number, bool(block.single >> number & 1))
+        self.tail += [*here.lines, f"br label %{to}"]
+        return label
+
+    def guard(self, to: str, mask: int, target: int, values: Values, dirty: int) -> str:
+        """Label of a way on to label `to`, for f registers that are settled on the way that follows; with other NaNs it leaves."""
+        label, out = self.name("G"), self.probe(str(target), values, dirty)
+        self.tail.append(f"{label}:")
+        self.pass_settled(self.values_at(values, self.tail), mask, to, out)
+        return label
+
+    def pass_settled(self, values: Values, mask: int, to: str, bad: str) -> None:
+        """Go on at label `to` if these registers hold no NaN, or the canonical one, else at label `bad`. By integers, since
+        comparing a signalling NaN raises a flag."""
+        nans, others, check = [], [], self.name("N")
+        for number in bits(mask):
+            kind, value = self.held_or_raw(values, number)
+            width = 32 if kind == "float" else 64
+            word = self.emit(values, f"bitcast {kind} {value} to i{width}")
+            nans.append(self.emit(values, f"icmp ugt i{width} {self.emit(values, f'shl i{width} {word}, 1')}, {INFINITY[width] << 1}"))
+            others.append((nans[-1], f"icmp ne i{width} {word}, {CANONICAL[width]}"))
+        values.lines += [f"br i1 {self.any_of(values, nans)}, label %{check}, label %{to}, {UNLIKELY}", f"{check}:"]
+        wrong = [self.emit(values, f"and i1 {nan}, {self.emit(values, other)}") for nan, other in others]
+        values.lines.append(f"br i1 {self.any_of(values, wrong)}, label %{bad}, label %{to}")
+
+    def any_of(self, values: Values, tests: list[str]) -> str:
+        total = tests[0]
+        for test in tests[1:]:
+            total = self.emit(values, f"or i1 {total}, {test}")
+        return total
 
     def cold(self, values: Values, dirty: int) -> None:
         """Where those ways meet; a poll takes the place to go on at as the one to count, too."""
@@ -76,11 +121,11 @@ class Exits(RegisterTexts):
         site.go(code, target=target, free=free, **self.prepare(site, values, dirty))
         values.lines += site.lines
 
-    def poll(self, to: str, target: str) -> str:
+    def poll(self, to: str, target: str, values: Values) -> str:
         """Label of a look whether somebody wants this thread; goes on at label `to`."""
         self.call("poll")
         label = self.name("P")
-        out = self.go_cold("@poll", target)
+        out = self.go_cold("@poll", target, values)
         self.tail += [f"{label}:", f"%{label}p = getelementptr i8, ptr %state, i64 {OFFSET['budget']}"]
         if self.model.paged:
             self.count_down(label, out, to)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 from dragoman.dbt.region_block import COLD_EXIT, SHARED_JUMP, Block, bits
-from dragoman.dbt.region_liveness import find_dirty, find_live, find_singles, unneeded_loads
+from dragoman.dbt.region_liveness import find_dirty, find_live, find_singles, overwritten_stores, unneeded_loads
+from dragoman.dbt.region_nans import find_loose
 from dragoman.dbt.region_request import OF_PROCESSES, RegionRequest
 from dragoman.dbt.region_stores import find_stores, find_syncs, find_told
 from dragoman.dbt.state import LAZY
@@ -15,7 +16,7 @@ RETURN_POINTS = 4       # of a return, at the most: it compares with each, and t
 
 class Flow:
     """A region's blocks with, for each: `dirty`: registers that may have been written since the region was entered;
-    `live`: registers whose value is needed; `single`: f registers that are boxed singles, kept as float."""
+    `live`: registers whose value is needed; `single`: f registers that are boxed singles, kept as float; `loose`: those that may be loose."""
 
     def __init__(self, blocks: dict[int, Block], request: RegionRequest, pinned: tuple[int, ...]):
         self.request = request
@@ -37,8 +38,11 @@ class Flow:
         find_dirty(self)
         find_live(self)
         find_singles(self)
-        # An access of paged memory faults where its page is looked up: nothing needs what it reads.
-        self.unneeded = set() if request.model not in OF_PROCESSES else {pc for block in self.blocks.values() for pc in unneeded_loads(self, block)}
+        self.guards: dict[tuple[int, int], int] = {}    # edges that f registers may take only without a NaN that would be settled
+        find_loose(self)
+        # Accesses that LLVM may not leave out. Those of paged memory fault where their page is looked up.
+        self.kept = set() if request.model not in OF_PROCESSES else {
+            pc for block in self.blocks.values() for pc in (*unneeded_loads(self, block), *overwritten_stores(block))}
 
     def _find_edges(self) -> None:
         shared = False

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dragoman.dbt.region_block import F_MASK, SHIFT, X_MASK, Block, named_twice
 from dragoman.dbt.region_request import OF_PROCESSES
-from dragoman.dbt.region_site import use
+from dragoman.dbt.region_site import stored_at, use
 from dragoman.dbt.state import EAGER, SINK
 
 TYPE_CHECKING = False
@@ -71,6 +71,24 @@ def unneeded_loads(flow: Flow, block: Block) -> Iterable[int]:
         for file in SHIFT:
             for field in getattr(what, file):
                 needed |= 1 << SHIFT[file] + getattr(one, field)
+
+
+def overwritten_stores(block: Block) -> Iterable[int]:
+    """Stores that a later one of the block covers, told by the same register unchanged: LLVM would leave them out, and with them a load that
+    nothing else needs, and its fault."""
+    later: dict[int, list[tuple[int, int]]] = {}            # by address register: offsets from, to
+    for one in reversed(block.code):
+        what = use(one.form, named_twice(one))
+        for file, field in what.writes:
+            if file == "x":
+                later.pop(getattr(one, field), None)
+        place = stored_at(one.form) if what.stores else None
+        if place is not None:
+            base, offset = getattr(one, place.base), place.offset and one.imm
+            known = later.setdefault(base, [])
+            if any(start <= offset and offset + place.size <= end for start, end in known):
+                yield one.pc
+            known.append((offset, offset + place.size))
 
 
 def find_singles(flow: Flow) -> None:

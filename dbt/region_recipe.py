@@ -13,7 +13,10 @@ import functools
 from dragoman.dbt.recipe import OPS, Op, Recipe
 
 BOX = 0xFFFF_FFFF_0000_0000
+CANONICAL = {32: 0x7FC0_0000, 64: 0x7FF8_0000_0000_0000}    # NaNs that regions settle (region_nans.py)
+COMPUTED = frozenset(("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fconvert"))     # whose NaNs are quiet
 _KEPT = {"memory", "commit", "end", "fp"}
+_PURE = {"fcanon"}                      # among the last
 
 
 class _Rewriter:
@@ -70,8 +73,15 @@ class _Rewriter:
         if attribute[0] == "f" and op.name == "or" and self.constant(op.arguments[1]) == BOX:
             low = self.ops[op.arguments[0]]
             if low.name == "zext" and self.ops[low.arguments[0]].bits == 32:
-                return self.add("set", 0, low.arguments, ("single", attribute[1]))
-        return None
+                return self.add("set", 0, (self.loose(low.arguments[0]),), ("single", attribute[1]))
+        return self.add("set", 0, (self.loose(a),), attribute) if attribute[0] == "f" else None
+
+    def loose(self, index: int) -> int:
+        """What is settled later, if at all."""
+        op = self.ops[index]
+        if op.name == "fcanon" and op.attribute == CANONICAL.get(op.bits) and self.ops[op.arguments[0]].name in COMPUTED:
+            return op.arguments[0]
+        return index
 
     def _and(self, bits: int, attribute: object, a: int, b: int) -> int | None:
         return self.add("const", bits, (), 0) if 0 in (self.constant(a), self.constant(b)) else None
@@ -110,7 +120,7 @@ def narrow(recipe: Recipe, rs2_is_rs1: bool) -> Recipe:
 
 def _living(ops: list[Op]) -> tuple[Op, ...]:
     """Without what nothing needs."""
-    needed = [OPS[op.name][0] in _KEPT for op in ops]
+    needed = [OPS[op.name][0] in _KEPT and op.name not in _PURE for op in ops]
     for n in range(len(ops) - 1, -1, -1):
         if needed[n]:
             for argument in ops[n].arguments:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from dragoman.dbt.lower import lower
 from dragoman.dbt.memory_model import Flat, Model
 from dragoman.dbt.natives import region_miss
-from dragoman.dbt.recipe import Form
-from dragoman.dbt.region_recipe import narrow
+from dragoman.dbt.recipe import OPS, Form, Recipe
+from dragoman.dbt.region_recipe import COMPUTED, narrow
 from dragoman.dbt.sites import Lowered, Site
 
 TYPES = {"x": "i64", "f": "double", "single": "float"}
@@ -22,6 +22,7 @@ _ACCESSES = ("load", "store", "atomicrmw", "cmpxchg")
 REFUSED = "region_refused"
 # Ops that change, or read, what is not a register, other than loads and raised flags.
 FINAL = frozenset(("store", "atomic", "cas", "set_field", "get_field", "set_flags", "get_flags", "set_rounding", "clock"))
+NEAT = frozenset(("fcanon", "s_to_f", "u_to_f"))
 _CONVERSIONS = ("zext ", "sext ", "bitcast ")
 
 
@@ -153,6 +154,8 @@ class Use(NamedTuple):
     single: tuple[str, ...]
     low: tuple[str, ...]
     writes: tuple[tuple[str, str], ...]
+    loose: frozenset[tuple[str, str]]   # of what is read, where one quiet NaN does as well as another; and those of the next two
+    makes: str                  # what it writes to f: "loose", "neat" (no loose NaN), "copy" of what it reads, or what has "bits" of its own
     other: int
     leaves: bool                # has ways out in the middle
     accesses: bool              # may trap: loads, stores, trap_if
@@ -172,6 +175,47 @@ def use(form: Form, rs2_is_rs1: bool) -> Use:
                 other = op.attribute[2]                                  # type: ignore[index]
     writes = tuple(op.attribute for op in recipe.ops if op.name == "set")
     names = {op.name for op in recipe.ops}
-    return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, other,  # type: ignore
+    loose = frozenset(op.attribute[:2] for n, op in enumerate(recipe.ops) if op.name == "get" and _is_loose(recipe, n))   # type: ignore[index]
+    return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, loose, _makes(recipe), other,  # type: ignore
                any(op.name in ("trap_if", "trap") for op in recipe.ops), recipe.may_trap,
                not FINAL.isdisjoint(names), names & (FINAL | {"load"}) == {"store"})
+
+
+class Place(NamedTuple):
+    """Where a store writes: register field `base`, and operand imm if `offset`; size in bytes."""
+    base: str
+    offset: bool
+    size: int
+
+
+@functools.cache
+def stored_at(form: Form) -> Place | None:
+    """None if the address is something else."""
+    ops = form.recipe.ops
+    store = next(op for op in ops if op.name == "store")
+    address, size = ops[store.arguments[0]], ops[store.arguments[1]].bits // 8
+    parts = [ops[n] for n in address.arguments] if address.name == "add" else [address]
+    if parts[0].name != "get" or any((op.name, op.attribute) != ("operand", "imm") for op in parts[1:]):
+        return None
+    return Place(parts[0].attribute[1], len(parts) > 1, size)           # type: ignore[index]
+
+
+def _is_loose(recipe: Recipe, index: int) -> bool:
+    """Whether a value is only computed with, or copied to f."""
+    for op in recipe.ops:
+        if index not in op.arguments or OPS[op.name][0] == "fp" or (op.name == "set" and _makes(recipe) == "copy"):
+            continue
+        sign = recipe.ops[op.arguments[1]] if op.name == "xor" else None
+        if sign is None or sign.attribute != 1 << op.bits - 1 or not _is_loose(recipe, recipe.ops.index(op)):
+            return False
+    return True
+
+
+def _makes(recipe: Recipe) -> str:
+    for op in recipe.ops:
+        if op.name == "set" and op.attribute[0] != "x":         # type: ignore[index]
+            value = recipe.ops[op.arguments[0]]
+            if value.name == "get" and value.attribute[0] == op.attribute[0]:      # type: ignore[index]
+                return "copy"
+            return "loose" if value.name in COMPUTED else "neat" if value.name in NEAT else "bits"
+    return ""

@@ -11,6 +11,7 @@ from dragoman.dbt.sites import PINS, Site
 from dragoman.dbt.state import register_offset
 
 BOX_HIGH = 0xFFFF_FFFF          # upper word of a single in a float register
+NAN = "0x7FF8000000000000"      # CANONICAL of region_recipe.py as LLVM writes it, of either width
 
 
 def where(number: int) -> int:
@@ -27,6 +28,7 @@ class Values:
         self.f: dict[int, str] = {}             # raw, double
         self.single: dict[int, str] = {}        # what the register holds, boxed
         self.seen: dict[int, str] = {}          # raw registers as singles
+        self.loose = block.loose                # of f; see region_nans.py
 
 
 class RegisterTexts:
@@ -35,6 +37,7 @@ class RegisterTexts:
     def __init__(self, flow: Flow, pinned: tuple[int, ...]):
         self.slot = dict(zip(pinned, PINS))
         self.count = 0
+        self.tail: list[str] = []               # lines for the end of the function
         self.written = 0
         for block in flow.blocks.values():
             self.written |= block.writes
@@ -80,10 +83,54 @@ class RegisterTexts:
             values.single[number] = self.load(values, "s", number, "float")
         return values.single[number]
 
+    def held_or_raw(self, values: Values, number: int) -> tuple[str, str]:
+        """A register as it is kept, loose or not: LLVM's type and the value."""
+        if self.is_single(values, number):
+            return "float", self.held(values, number)
+        return "double", self.raw(values, number)
+
+    def settle(self, values: Values, number: int) -> None:
+        """Make a NaN the canonical one, if the register is loose."""
+        if values.loose >> number & 1:
+            kind, value = self.held_or_raw(values, number)
+            bad = self.emit(values, f"fcmp uno {kind} {value}, {value}")
+            self.settled(values, number, kind, self.emit(values, f"select i1 {bad}, {kind} {NAN}, {kind} {value}"))
+
+    @staticmethod
+    def settled(values: Values, number: int, kind: str, value: str) -> None:
+        (values.single if kind == "float" else values.f)[number] = value
+        values.loose &= ~(1 << number)
+
+    def settle_all(self, values: Values, mask: int, label: str) -> str:
+        """The same for these registers, off the path of the values: two are tested at a time. Label of the basic block behind it."""
+        kept = {number: self.held_or_raw(values, number) for number in bits(mask & values.loose)}
+        if not kept:
+            return label
+        on, bad = self.name("N"), self.name("N")
+        pairs: list[str] = []
+        for kind in ("float", "double"):
+            some = [value for found, value in kept.values() if found == kind]
+            pairs += [f"{kind} {some[n]}, {some[(n + 1) % len(some)]}" for n in range(0, len(some), 2)]
+        for pair in pairs:
+            tested = label
+            label = on if pair is pairs[-1] else self.name("N")
+            values.lines += [f"br i1 {self.emit(values, f'fcmp uno {pair}')}, label %{bad}, label %{label}, !prof !0", f"{label}:"]
+        here = self.values_at(values, [f"{bad}:"])
+        for number, (kind, _) in kept.items():
+            if len(kept) == 1:
+                self.settled(here, number, kind, NAN)
+            self.settle(here, number)
+        self.tail += [*here.lines, f"br label %{on}"]
+        for number, (kind, value) in kept.items():
+            _, other = self.held_or_raw(here, number)
+            self.settled(values, number, kind, self.emit(values, f"phi {kind} [ {value}, %{tested} ], [ {other}, %{bad} ]"))
+        return on
+
     def raw(self, values: Values, number: int) -> str:
         if number in values.f:
             return values.f[number]
         if self.is_single(values, number):
+            self.settle(values, number)
             narrow = self.emit(values, f"bitcast float {self.held(values, number)} to i32")
             wide = self.emit(values, f"zext i32 {narrow} to i64")
             value = self.emit(values, f"bitcast i64 {self.emit(values, f'or i64 {wide}, {BOX_HIGH << 32}')} to double")
@@ -95,6 +142,7 @@ class RegisterTexts:
     def single(self, values: Values, number: int, other: int) -> str:
         if self.is_single(values, number):
             return self.held(values, number)
+        self.settle(values, number)             # a box is told by its bits
         if number not in values.seen:
             word = self.emit(values, f"bitcast double {self.raw(values, number)} to i64")
             boxed = self.emit(values, f"icmp eq i64 {self.emit(values, f'lshr i64 {word}, 32')}, {BOX_HIGH}")
@@ -107,15 +155,24 @@ class RegisterTexts:
         word = self.emit(values, f"bitcast double {self.raw(values, number)} to i64")
         return self.emit(values, f"trunc i64 {word} to i32")
 
+    def keep_float(self, values: Values, number: int, as_single: bool) -> None:
+        """To its alloca."""
+        if as_single:
+            values.lines.append(f"store float {self.held(values, number)}, ptr %{self.alloca('s', number)}")
+        else:
+            value = self.raw(values, number)
+            values.lines.append(f"store double {value}, ptr %{self.alloca('d', number)}")
+
     @staticmethod
     def values_at(values: Values, lines: list[str]) -> Values:
         """The same values for code elsewhere, which may not add to what the block knows."""
         here = Values(values.block, lines)
-        here.x, here.f, here.single = dict(values.x), dict(values.f), dict(values.single)
+        here.x, here.f, here.single, here.loose = dict(values.x), dict(values.f), dict(values.single), values.loose
         return here
 
     def store(self, values: Values, mask: int, state: str, site: Site) -> None:
         for number in bits(mask):
+            self.settle(values, number)
             if number < F_SHIFT:
                 value, kind = self.x(values, number), "i64"
             elif self.is_single(values, number) and number not in values.f:

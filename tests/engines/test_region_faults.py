@@ -45,6 +45,8 @@ PROGRAMS = {
     "four bytes at the end of memory": ["sb x0,6(x12)", "sb x0,7(x12)", "sb x0,8(x12)", "sb x0,9(x12)"],
     "a copy at the end of memory": ["ld x5,0(x11)", "ld x6,8(x11)", "sd x5,0(x12)", "sd x6,8(x12)"],
     "a store behind a load of the same": ["ld x5,0(x10)", "sd x6,0(x10)"],
+    "a load that is stored, and stored over": ["ld x5,0(x10)", "sd x5,0(x11)", "sd x6,0(x11)"],
+    "a load of which a part is stored, and stored over": ["lw x5,0(x10)", "sh x5,4(x11)", "addi x6,x6,1", "sd x6,0(x11)"],
     "an atomic that changes nothing": ["amoor.d x5,x0,(x10)"],
     "an atomic that changes nothing of memory to be read": ["amoor.d x5,x0,(x13)", "sd x5,0(x11)"],
     "an atomic whose value is overwritten": ["amoadd.d x5,x6,(x10)", "addi x5,x0,1"],
