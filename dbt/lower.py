@@ -90,6 +90,14 @@ def _binary(low: Lowering, op: Op) -> Lowered:
     return low.value(op, f"{_SAME[op.name]} i{op.bits} {a}, {b}")
 
 
+def _xor(low: Lowering, op: Op) -> Lowered:
+    """Another sign for a float that is one already: as an integer, it would leave the host's float registers."""
+    (text, kind), sign = low.values[op.arguments[0]], low.recipe.ops[op.arguments[1]]
+    if kind in _INTEGER_OF and sign.name == "const" and sign.attribute == 1 << op.bits - 1:
+        return low.site.emit(f"fneg {kind} {text}"), kind
+    return _binary(low, op)
+
+
 def _compare(low: Lowering, op: Op) -> Lowered:
     a, b = map(low.integer, op.arguments)
     return low.value(op, f"icmp {op.name} i{low.bits(op.arguments[0])} {a}, {b}")
@@ -319,7 +327,7 @@ LOWER: dict[str, Callable[[Lowering, Op], Lowered | None]] = {
     "const": _const, "select": _select, "clock": _clock, "fconvert": _fconvert, "fcanon": _fcanon,
     "operand": lambda low, op: (low.site.operand(str(op.attribute)), "i64"),
     "pc": lambda low, op: (low.site.pc(), "i64"), "next_pc": lambda low, op: (low.site.next_pc(), "i64"),
-    **dict.fromkeys(_SAME, _or_by_operand(_binary)), **dict.fromkeys(_COMPARE, _compare), **dict.fromkeys(_SHIFT, _or_by_operand(_shift)),
+    **dict.fromkeys(_SAME, _or_by_operand(_binary)), "xor": _or_by_operand(_xor), **dict.fromkeys(_COMPARE, _compare), **dict.fromkeys(_SHIFT, _or_by_operand(_shift)),
     "rotr": _or_by_operand(_rotate), "clmul": _carry_less, "clmulh": _carry_less,
     **dict.fromkeys(("mulh_ss", "mulh_su", "mulh_uu"), _mulh), **dict.fromkeys(("udiv", "urem", "sdiv", "srem"), _divide),
     **dict.fromkeys(("trunc", "sext", "zext"), _resize), **dict.fromkeys(("ctlz", "cttz", "ctpop", "bswap"), _count),
