@@ -75,11 +75,11 @@ class Exits(RegisterTexts):
     def settling(self, to: str, block: Block, values: Values) -> str:
         """Label of a way on to label `to`, on which is settled what a block has so on entry. By branches: LLVM would do what takes none
         before it is known which way is taken."""
-        if not values.loose & needed(block):
+        settled = values.loose & needed(block)
+        if not settled:
             return to
         label = self.name("S")
         here = self.values_at(values, [f"{label}:"])
-        settled = values.loose & needed(block)
         self.settle_all(here, settled, label)
         for number in bits(settled):
             self.keep_float(here, number, bool(block.single >> number & 1))

@@ -91,21 +91,27 @@ def overwritten_stores(block: Block) -> Iterable[int]:
             known.append((offset, offset + place.size))
 
 
-def find_singles(flow: Flow) -> None:
-    """An f register is kept as a single where all ways that lead here have it so, and from outside it may be assumed:
-    the next access reads it as one. Entries check that."""
-    first: dict[int, int] = dict.fromkeys(flow.blocks, 0)
+def next_accesses(flow: Flow, first: str, other: str) -> dict[int, int]:
+    """Backward: registers whose next access, on some way from each block on, is of a kind. That of a block is of the kind in its field
+    `first`, and of another in `other`."""
+    found = dict.fromkeys(flow.blocks, 0)
     changed = True
     while changed:
         changed = False
         for pc, block in flow.blocks.items():
             after = 0
             for successor in block.successors:
-                after |= first[successor]
-            value = block.single_first | after & ~block.single_not_first
-            if value != first[pc]:
-                first[pc] = value
-                changed = True
+                after |= found[successor]
+            value = getattr(block, first) | after & ~getattr(block, other)
+            if value != found[pc]:
+                found[pc], changed = value, True
+    return found
+
+
+def find_singles(flow: Flow) -> None:
+    """An f register is kept as a single where all ways that lead here have it so, and from outside it may be assumed:
+    the next access reads it as one. Entries check that."""
+    first = next_accesses(flow, "single_first", "single_not_first")
     entries = set(flow.entries)
     for pc, block in flow.blocks.items():
         block.single = first[pc] if pc in entries else F_MASK

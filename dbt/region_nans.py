@@ -11,6 +11,7 @@ outside of the region, too, are guarded: what comes in must be no NaN, or the ca
 from __future__ import annotations
 
 from dragoman.dbt.region_block import COLD_EXIT, F_MASK, F_SHIFT, Block, named_twice, seen_bits
+from dragoman.dbt.region_liveness import next_accesses
 from dragoman.dbt.region_site import use
 
 TYPE_CHECKING = False
@@ -38,8 +39,8 @@ def same_kind(block: Block, other: Block) -> int:
 
 
 def find_loose(flow: Flow) -> None:
-    """What may be loose on entry to each block, `Block.loose`, and the ways that are guarded."""
-    blocks, next_loose = flow.blocks, _read_next(flow)
+    """What may be loose on entry to each block, `Block.loose`, and the ways that are guarded: into loops that compute with it next."""
+    blocks, next_loose = flow.blocks, next_accesses(flow, "loose_first", "other_first")
     todo = list(blocks.values())
     while todo:                                 # forward: where something computed may come to
         block = todo.pop()
@@ -101,18 +102,3 @@ def _find_settled(flow: Flow, block: Block) -> None:
         if seen or one.pc in block.stores:
             block.settled[one.pc] = wanted
 
-
-def _read_next(flow: Flow) -> dict[int, int]:
-    """f registers that, on some way from each block on, are computed with before they are written, or their bits are seen."""
-    found = dict.fromkeys(flow.blocks, 0)
-    changed = True
-    while changed:
-        changed = False
-        for pc, block in flow.blocks.items():
-            after = 0
-            for successor in block.successors:
-                after |= found[successor] if successor != COLD_EXIT else 0
-            value = block.loose_first | after & ~block.other_first
-            if value != found[pc]:
-                found[pc], changed = value, True
-    return found

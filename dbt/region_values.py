@@ -111,9 +111,8 @@ class RegisterTexts:
         for kind in ("float", "double"):
             some = [value for found, value in kept.values() if found == kind]
             pairs += [f"{kind} {some[n]}, {some[(n + 1) % len(some)]}" for n in range(0, len(some), 2)]
-        for pair in pairs:
-            tested = label
-            label = on if pair is pairs[-1] else self.name("N")
+        for n, pair in enumerate(pairs, 1):
+            tested, label = label, on if n == len(pairs) else self.name("N")
             values.lines += [f"br i1 {self.emit(values, f'fcmp uno {pair}')}, label %{bad}, label %{label}, !prof !0", f"{label}:"]
         here = self.values_at(values, [f"{bad}:"])
         for number, (kind, _) in kept.items():
