@@ -418,6 +418,12 @@ class Engine:
             return True
         return self.log is not None and self.log.handle(cpu, reason)
 
+    def met_oracle(self, cpu: Cpu) -> None:
+        """The oracle is asked for the instruction at cpu.pc of a process."""
+        if self._tiering is not None:
+            with self._promotes:
+                self._tiering.met_oracle(cpu)
+
     def place(self, cpu: Cpu, row: int) -> Any:
         """Where regions around this row have their guest code (region_places.py); None: for this CPU there is other code now."""
         if self._window is None:

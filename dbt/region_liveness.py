@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dragoman.dbt.region_block import F_MASK, SHIFT, X_MASK, Block, named_twice
 from dragoman.dbt.region_request import OF_PROCESSES
@@ -91,9 +91,10 @@ def overwritten_stores(block: Block) -> Iterable[int]:
             known.append((offset, offset + place.size))
 
 
-def next_accesses(flow: Flow, first: str, other: str) -> dict[int, int]:
-    """Backward: registers whose next access, on some way from each block on, is of a kind. That of a block is of the kind in its field
-    `first`, and of another in `other`."""
+def next_accesses(flow: Flow, first: Callable[[Block], tuple[int, int]]) -> dict[int, int]:
+    """Backward: registers whose next access, on some way from each block on, is of a kind. first: of a block, those whose first access is
+    of the kind, and those whose first one is another."""
+    kinds = {pc: first(block) for pc, block in flow.blocks.items()}
     found = dict.fromkeys(flow.blocks, 0)
     changed = True
     while changed:
@@ -102,7 +103,7 @@ def next_accesses(flow: Flow, first: str, other: str) -> dict[int, int]:
             after = 0
             for successor in block.successors:
                 after |= found[successor]
-            value = getattr(block, first) | after & ~getattr(block, other)
+            value = kinds[pc][0] | after & ~kinds[pc][1]
             if value != found[pc]:
                 found[pc], changed = value, True
     return found
@@ -111,7 +112,7 @@ def next_accesses(flow: Flow, first: str, other: str) -> dict[int, int]:
 def find_singles(flow: Flow) -> None:
     """An f register is kept as a single where all ways that lead here have it so, and from outside it may be assumed:
     the next access reads it as one. Entries check that."""
-    first = next_accesses(flow, "single_first", "single_not_first")
+    first = next_accesses(flow, lambda block: (block.single_first, block.single_not_first))
     entries = set(flow.entries)
     for pc, block in flow.blocks.items():
         block.single = first[pc] if pc in entries else F_MASK

@@ -40,7 +40,10 @@ def same_kind(block: Block, other: Block) -> int:
 
 def find_loose(flow: Flow) -> None:
     """What may be loose on entry to each block, `Block.loose`, and the ways that are guarded: into loops that compute with it next."""
-    blocks, next_loose = flow.blocks, next_accesses(flow, "loose_first", "other_first")
+    blocks = flow.blocks
+    # What one turn may write before another reads it could be left over from anything: there would be NaNs that nobody computed.
+    read_next = next_accesses(flow, lambda block: (block.loose_first, block.other_first))
+    written_next = next_accesses(flow, lambda block: (block.writes & ~block.reads, block.reads))
     todo = list(blocks.values())
     while todo:                                 # forward: where something computed may come to
         block = todo.pop()
@@ -60,7 +63,7 @@ def find_loose(flow: Flow) -> None:
         turned = False
         for pc, block in blocks.items():
             loose, heads = block.loose, any(way.is_turn(pc) for way in ways[pc])
-            may_guard = next_loose[pc] if heads else 0
+            may_guard = read_next[pc] & ~written_next[pc] if heads else 0
             if pc in entries:
                 loose &= may_guard
             for way in ways[pc]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Seconds from one entry to the next, on average, at the least. On an Intel Xeon regions that are entered each 15 and 65 ns made sort and
 # perl slower, by a fifth and a twentieth; one that is entered each 105 ns makes busybox faster by a fifth.
 PERIOD = 70e-9
+REFUSALS = 100                  # entries of a region that its guards let nobody in by: some 10 ms of the oracle's
 FIRST, LONGEST = 2, 64          # times the threshold: polls from a region's installation to the first look, and between two
 
 
@@ -34,6 +35,7 @@ class Judge:
         self.engine, self.period = engine, PERIOD
         self._heads: dict[int, int] = {}                # number of a region to its head, guest pc
         self._counts: dict[tuple[Any, int], int] = {}   # CPU (another thread's may get its address) and number to entries at the last look
+        self._refusals: dict[int, int] = {}             # number to entries that were refused
         self._wait, self._since, self._flushes = FIRST, 0.0, 0
 
     def watch(self, number: int, head: int) -> None:
@@ -51,6 +53,11 @@ class Judge:
         self._counts = {(cpu, number): self._entered(cpu, number) for cpu in list(engine.cpus.values()) for number in self._heads}
         self._since = perf_counter()
         engine.set_control("judge", engine.control("stat_polls") + self._wait * engine.control("threshold"))
+
+    def refuses(self, number: int) -> int:
+        """A region's guard has let nobody in, and the oracle is asked for an instruction. The region's head if that has been so too often, else 0."""
+        self._refusals[number] = self._refusals.get(number, 0) + 1
+        return self._heads.get(number, 0) if self._refusals[number] >= REFUSALS else 0
 
     @staticmethod
     def _entered(cpu: Any, number: int) -> int:

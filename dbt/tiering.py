@@ -276,8 +276,17 @@ class Tiering:
         if self.client is not None:
             self.client.connect()
 
+    def met_oracle(self, cpu: Cpu) -> None:
+        """The oracle is asked for the instruction at cpu.pc, in a process: it may be that a region's guard has let nobody in."""
+        place = self.engine.place(cpu, 0)
+        row = place.row(cpu.pc)
+        number = word(row, "region").value if row else 0
+        head = self.judge.refuses(number) if number else 0
+        if head:
+            self._give_up(number, head, place)
+
     def _give_up(self, number: int, head: int, place: Place) -> None:
-        """A region that is entered too often."""
+        """A region that is entered too often, or in vain."""
         row = place.row(head) if self.engine.locked("give_up_region", number) else 0
         if row and not word(row, "region").value:
             word(row, "stage").value = STAGE_COLD

@@ -365,6 +365,8 @@ class Thread:
 
     def on_emulate(self) -> None:
         """One instruction by the oracle, and all of those under a rounding mode that the host lacks."""
+        if self.cpu.frm < FIRST_EMULATED:
+            self.process.engine.met_oracle(self.cpu)
         while True:
             self.emulate_one()
             if self.cpu.pending:

@@ -88,14 +88,13 @@ def test_what_can_be_seen_is_canonical(name, kind):
             check(made, kind, run(guest(kind), made), "oracle", run_oracle(made))
 
 
-def looked_for(lines):
-    """For NaNs, in a region that is not precise: those of its blocks, without those of ways out and guards."""
+def compiled(lines):
+    """Text and flow of a region that is not precise."""
     made = program(lines)
     pieces = tuple((pc, made.code[pc - made.at:pc - made.at + size]) for pc, size in blocks(made, set()).items())
     decoder = compile_jobs._decoder(True, 0)
     request = RegionRequest(made.at, pieces, (), ())
-    text, _ = regions.text(compile_jobs._ISA, request, lambda content, pc: compile_jobs.records(decoder, {}, content, pc))
-    return len(re.findall(r"fcmp uno", text[text.index(f"\nB{made.at:x}:"):text.index("\ncold:")]))
+    return regions.text(compile_jobs._ISA, request, lambda content, pc: compile_jobs.records(decoder, {}, content, pc))
 
 
 @pytest.mark.parametrize(("lines", "wanted"), [
@@ -104,4 +103,14 @@ def looked_for(lines):
     (["top:", "fadd.d f3,f1,f2", "fsub.d f4,f1,f2", "fsd f3,0(x11)", "fsd f4,8(x11)", *LOOP], 1),      # two with one test
 ])
 def test_nans_are_looked_for_where_they_can_be_seen(lines, wanted):
-    assert looked_for(lines) == wanted
+    text, _ = compiled(lines)
+    assert len(re.findall(r"fcmp uno", text[text.index("\nB40000:"):text.index("\ncold:")])) == wanted
+
+
+@pytest.mark.parametrize(("lines", "guarded"), [
+    (["top:", "fadd.d f1,f1,f2", *LOOP], True),
+    (["top:", "beq x6,x0,<on>", "fadd.d f3,f1,f2", "on:", "fmul.d f1,f2,f2", "addi x6,x6,1", *LOOP], False),    # left over in the first turn
+    (["top:", "fadd.d f3,f2,f2", "fmul.d f1,f2,f2", *LOOP], False), (["top:", "fld f1,0(x11)", "fsd f1,8(x11)", *LOOP], False)])
+def test_what_may_be_left_over_is_not_guarded_against(lines, guarded):
+    _, flow = compiled(lines)
+    assert any(block.loose for block in flow.blocks.values() if block.pc in flow.entries) == guarded

@@ -11,6 +11,7 @@ from dragoman.dbt.region_growth import WORTH, is_worth_it
 from dragoman.dbt.state import STAGE_ASKED, STAGE_COLD, STAGE_PROFILED, STATE_SIZE
 from dragoman.dbt.stencil_layout import ENDS_JUMP_TO
 from dragoman.dbt.store import Store
+from tests.engines.guest import REGISTERS
 from tests.tiering.machine import CODE, THRESHOLD, TIMES, made
 from tests.tiering.test_bad_store import store  # noqa: F401
 from tests.tiering.test_promotion import LOOP, OTHER, asked_once, machine, only_machine  # noqa: F401
@@ -77,6 +78,31 @@ def test_a_region_that_is_entered_too_often_is_given_up(store, period, kept):   
     pack = Store.open().pack(*machine.engine.origin(CODE))
     assert (len(pack.entries(request.options)) == 1) == kept == (not pack.refused(request.options))
     assert machine.call(x5=9)[10] == 9
+
+
+SUM = """
+top:
+    fadd.d f1,f1,f2
+    addi x5,x5,-1
+    bne x5,x0,<top>
+"""
+PAYLOAD, NAN = 0x7FF8_0000_0000_1234, 0x7FF8 << 48
+
+
+def test_a_region_whose_guards_let_nobody_in_is_given_up(machine):                  # noqa: F811
+    """It would settle the NaN that the sum begins with; each time, the oracle takes over for an instruction."""
+    machine.load(SUM)
+    machine.call(x5=TIMES)
+    machine.compiler.compile(machine.compiler.asked[0])
+    machine.call(x5=TIMES)
+    for _ in range(region_worth.REFUSALS):
+        assert machine.row(CODE, "region") != 0
+        machine.start([0, 0, 0, 0, 0, 1, *[0] * 26], [0, PAYLOAD, *[0] * 30])
+        assert machine.run(CODE) == "emulate" and machine.cpu.pc == CODE
+        machine.engine.met_oracle(machine.cpu)
+    assert machine.row(CODE, "region") == 0
+    machine.start([0, 0, 0, 0, 0, 1, *[0] * 26], [0, PAYLOAD, *[0] * 30])
+    assert machine.run(CODE) == "breakpoint" and REGISTERS.unpack_from(machine.registers)[33 + 1] == NAN
 
 
 @pytest.mark.parametrize("refused", [0, 4, 8, 12, 100])
