@@ -37,7 +37,6 @@ from dragoman.runtime.memory.window import (
     MAP_DENYWRITE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
-    MAP_NORESERVE,
     MAP_PRIVATE,
     PAGE,
     PROT_EXEC,
@@ -57,11 +56,7 @@ if TYPE_CHECKING:
 
 EPERM, ENOMEM, EFAULT, EEXIST, EINVAL = 1, 12, 14, 17, 22
 LOWEST = 0x1_0000                # vm.mmap_min_addr: below it is never mapped
-MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G, MAP_STACK = 0xF, 0x100, 0x40, 0x80, 0x2_0000
-# What becomes data in one piece, from this size on, is had in huge pages, as kernels have it that may by themselves: fewer faults, and fewer
-# misses of the host's TLB, each of which costs a host that is a virtual machine twice. Stacks and what is reserved are touched here and there.
-LARGE, LARGE_PROT, MADV_HUGEPAGE = 4 << 20, PROT_READ | PROT_WRITE, 14
-LARGE_FLAGS, LARGE_MASK = MAP_PRIVATE | MAP_ANONYMOUS, MAP_TYPE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | MAP_GROWSDOWN
+MAP_TYPE, MAP_GROWSDOWN, MAP_32BIT, MAP_ABOVE4G = 0xF, 0x100, 0x40, 0x80
 PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 EMPTYING = frozenset({4, 9})     # MADV_DONTNEED, MADV_REMOVE; MADV_FREE (8) empties at some later time, or not
@@ -327,8 +322,6 @@ class AddressSpace(Window):
                 kind = GROWS
                 if self.engine is not None:
                     self.engine.set_precise()       # what touches memory below is executed again
-            if length >= LARGE and prot == LARGE_PROT and flags & LARGE_MASK == LARGE_FLAGS and kind == PLAIN:
-                call(NR["madvise"], self.base + address, length, MADV_HUGEPAGE)     # advice: a host without any refuses
             self._enter(Area(address, end, prot & 7, flags & MAP_TYPE != MAP_PRIVATE, kind))
             return address
 

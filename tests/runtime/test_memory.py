@@ -10,13 +10,12 @@ from dragoman.dbt.compiled import build
 from dragoman.dbt.host.linker import link
 from dragoman.runtime.memory import areas, mappings
 from dragoman.runtime.memory.mappings import Area, Mappings
-from dragoman.runtime.memory.space import BEGINNING, LARGE, MAP_STACK, AddressSpace
+from dragoman.runtime.memory.space import BEGINNING, AddressSpace
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
     MAP_DENYWRITE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
-    MAP_NORESERVE,
     MAP_PRIVATE,
     MAP_SHARED,
     NOWHERE,
@@ -316,25 +315,6 @@ def test_madvise(memory):
     assert memory.advise(BUFFERS + 1, PAGE, 4) == -EINVAL
     assert memory.advise(BUFFERS, PAGE, 12345) == -EINVAL
     assert memory.advise(1 << 63, PAGE, 4) == -EINVAL
-
-
-def has_huge_pages(memory, address):
-    """Whether they were asked for there, as the host says it."""
-    fields = iter(open("/proc/self/smaps"))
-    for line in fields:
-        start, dash, rest = line.partition("-")
-        if dash and ":" not in start and int(start, 16) <= memory.base + address < int(rest.split()[0], 16):
-            return "hg" in next(line for line in fields if line.startswith("VmFlags:")).split()
-    raise AssertionError("not mapped")
-
-
-@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/transparent_hugepage"), reason="the host has no huge pages")
-@pytest.mark.parametrize(("size", "prot", "flags", "wanted"), [
-    (LARGE, RW, ANON, True), (LARGE - PAGE, RW, ANON, False), (LARGE, PROT_READ, ANON, False), (LARGE, RWX, ANON, False),
-    (LARGE, RW, ANON | MAP_NORESERVE, False), (LARGE, RW, ANON | MAP_STACK, False)])
-def test_large_data_is_had_in_huge_pages(memory, size, prot, flags, wanted):
-    address = memory.map(0, size, prot, flags)
-    assert has_huge_pages(memory, address) == wanted
 
 
 def test_reset_leaves_nothing(memory):

@@ -30,7 +30,7 @@ from dragoman.runtime.memory.mappings import (
     SPARE,
     WHAT,
 )
-from dragoman.runtime.memory.space import LARGE, LARGE_FLAGS, LARGE_MASK, LARGE_PROT, LOWEST, MADV_HUGEPAGE
+from dragoman.runtime.memory.space import LOWEST
 from dragoman.runtime.memory.window import (
     MAP_ANONYMOUS,
     MAP_DENYWRITE,
@@ -112,8 +112,6 @@ def map_memory(state: int, process: int) -> int:
     base = load64(state + S_BASE)
     if system_call(MMAP, base + address, length, prot, flags | MAP_FIXED, descriptor, load64(state + A5)) != base + address:
         return close_table(table, NOT_DONE)             # Python meets the failure again, and sees to what it leaves
-    if length >= LARGE and prot == LARGE_PROT and flags & LARGE_MASK == LARGE_FLAGS:
-        system_call(MADVISE, base + address, length, MADV_HUGEPAGE, 0, 0, 0)
     if fixed != 0:
         cut_areas(table, address, address + length)
     add_area(table, address, address + length, prot)
