@@ -193,16 +193,17 @@ class Writer(Exits):
             live |= other.live
             need_single |= other.live & other.single
             need_raw |= other.live & ~other.single
-        self.settle_all(values, block.settled_behind, label)
+        boxed = [number for number in bits(need_raw & values.loose) if self.is_single(values, number)]
+        self.settle_all(values, block.settled_behind | sum(1 << number for number in boxed), label)
         changes = block.writes | (block.loose & ~values.loose)
         for number in bits(live & block.writes & 0xFFFF_FFFF):
             values.lines.append(f"store i64 {values.x[number]}, ptr %{self.alloca('x', number)}")
         for number in bits((need_single | need_raw) >> F_SHIFT << F_SHIFT):
             bit, changed = 1 << number, changes >> number & 1
-            boxed = self.is_single(values, number)
-            if boxed and need_single & bit and changed:
+            single = self.is_single(values, number)
+            if single and need_single & bit and changed:
                 self.keep_float(values, number, True)
-            if need_raw & bit and (boxed or changed):
+            if need_raw & bit and (single or changed):
                 self.keep_float(values, number, False)
 
     def end(self, block: Block, values: Values, dirty: int, end: tuple[str, ...]) -> None:

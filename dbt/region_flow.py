@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from dragoman.dbt.region_block import COLD_EXIT, SHARED_JUMP, Block, bits
-from dragoman.dbt.region_liveness import find_dirty, find_live, find_singles, overwritten_stores, unneeded_loads
+from dragoman.dbt.region_liveness import find_dirty, find_live, find_singles, unneeded_loads
 from dragoman.dbt.region_nans import find_loose
 from dragoman.dbt.region_request import OF_PROCESSES, RegionRequest
 from dragoman.dbt.region_stores import find_stores, find_syncs, find_told
@@ -35,14 +35,19 @@ class Flow:
             find_stores(self)
         if request.precise == LAZY:
             find_told(self)
-        find_dirty(self)
-        find_live(self)
-        find_singles(self)
         self.guards: dict[tuple[int, int], int] = {}    # edges that f registers may take only without a NaN that would be settled
+        self.guarding: set[int] = set()                 # blocks that such edges begin at: they leave the region there
+        find_dirty(self)
+        find_singles(self)
+        find_live(self)
         find_loose(self)
+        while not self.guarding.issuperset(pc for pc, _ in self.guards):
+            self.guarding |= {pc for pc, _ in self.guards}
+            find_live(self)
+            find_loose(self)
         # Accesses that LLVM may not leave out. Those of paged memory fault where their page is looked up.
         self.kept = set() if request.model not in OF_PROCESSES else {
-            pc for block in self.blocks.values() for pc in (*unneeded_loads(self, block), *overwritten_stores(block))}
+            pc for block in self.blocks.values() for pc in unneeded_loads(self, block)}
 
     def _find_edges(self) -> None:
         shared = False
@@ -139,4 +144,4 @@ class Flow:
     def can_leave(self, block: Block) -> bool:
         """At its end, other than coldly."""
         targets = block.targets()
-        return not targets or (block.calls and any(pc not in self.blocks for pc in targets))
+        return not targets or block.pc in self.guarding or (block.calls and any(pc not in self.blocks for pc in targets))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from dragoman.dbt.region_block import F_MASK, SHIFT, X_MASK, Block, named_twice
 from dragoman.dbt.region_request import OF_PROCESSES
-from dragoman.dbt.region_site import stored_at, use
+from dragoman.dbt.region_site import use
 from dragoman.dbt.state import EAGER, SINK
 
 TYPE_CHECKING = False
@@ -53,7 +53,8 @@ def find_live(flow: Flow) -> None:
 
 
 def unneeded_loads(flow: Flow, block: Block) -> Iterable[int]:
-    """Accesses whose values nothing reads; they fault all the same."""
+    """Accesses whose values nothing reads, or that are only stored: LLVM leaves out what is stored over, and with it what was only computed for
+    that. They fault all the same."""
     needed = X_MASK | F_MASK if flow.can_leave(block) else 0
     for pc in block.successors:
         needed |= flow.blocks[pc].live
@@ -63,32 +64,18 @@ def unneeded_loads(flow: Flow, block: Block) -> Iterable[int]:
         for file, field in what.writes:
             if (file, getattr(one, field)) != ("x", SINK):
                 written |= 1 << SHIFT[file] + getattr(one, field)
-        if what.accesses and written and not written & needed:
+        unneeded = written and not written & needed
+        if what.accesses and unneeded:
             yield one.pc
         needed &= ~written
         if what.leaves:                     # stores all that is dirty
             needed = X_MASK | F_MASK
+        if unneeded and not (what.accesses or what.final or one.form.recipe.ends):
+            continue
         for file in SHIFT:
             for field in getattr(what, file):
-                needed |= 1 << SHIFT[file] + getattr(one, field)
-
-
-def overwritten_stores(block: Block) -> Iterable[int]:
-    """Stores that a later one of the block covers, told by the same register unchanged: LLVM would leave them out, and with them a load that
-    nothing else needs, and its fault."""
-    later: dict[int, list[tuple[int, int]]] = {}            # by address register: offsets from, to
-    for one in reversed(block.code):
-        what = use(one.form, named_twice(one))
-        for file, field in what.writes:
-            if file == "x":
-                later.pop(getattr(one, field), None)
-        place = stored_at(one.form) if what.stores else None
-        if place is not None:
-            base, offset = getattr(one, place.base), place.offset and one.imm
-            known = later.setdefault(base, [])
-            if any(start <= offset and offset + place.size <= end for start, end in known):
-                yield one.pc
-            known.append((offset, offset + place.size))
+                if (file, field) not in what.stored:
+                    needed |= 1 << SHIFT[file] + getattr(one, field)
 
 
 def next_accesses(flow: Flow, first: Callable[[Block], tuple[int, int]]) -> dict[int, int]:

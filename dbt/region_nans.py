@@ -41,6 +41,9 @@ def same_kind(block: Block, other: Block) -> int:
 def find_loose(flow: Flow) -> None:
     """What may be loose on entry to each block, `Block.loose`, and the ways that are guarded: into loops that compute with it next."""
     blocks = flow.blocks
+    flow.guards.clear()
+    for block in blocks.values():
+        block.loose = 0
     # What one turn may write before another reads it could be left over from anything: there would be NaNs that nobody computed.
     read_next = next_accesses(flow, lambda block: (block.loose_first, block.other_first))
     written_next = next_accesses(flow, lambda block: (block.writes & ~block.reads, block.reads))

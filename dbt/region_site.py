@@ -156,6 +156,7 @@ class Use(NamedTuple):
     writes: tuple[tuple[str, str], ...]
     loose: frozenset[tuple[str, str]]   # of what is read, where one quiet NaN does as well as another; and those of the next two
     makes: str                  # what it writes to f: "loose", "neat" (no loose NaN), "copy" of what it reads, or what has "bits" of its own
+    stored: frozenset[tuple[str, str]]  # of what is read, what is only stored
     other: int
     leaves: bool                # has ways out in the middle
     accesses: bool              # may trap: loads, stores, trap_if
@@ -176,28 +177,16 @@ def use(form: Form, rs2_is_rs1: bool) -> Use:
     writes = tuple(op.attribute for op in recipe.ops if op.name == "set")
     names = {op.name for op in recipe.ops}
     loose = frozenset(op.attribute[:2] for n, op in enumerate(recipe.ops) if op.name == "get" and _is_loose(recipe, n))   # type: ignore[index]
-    return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, loose, _makes(recipe), other,  # type: ignore
+    stored = frozenset(op.attribute[:2] for n, op in enumerate(recipe.ops) if op.name == "get" and _is_stored(recipe, n))   # type: ignore[index]
+    return Use(*(tuple(reads[file]) for file in ("x", "f", "single", "low")), writes, loose, _makes(recipe), stored, other,  # type: ignore
                any(op.name in ("trap_if", "trap") for op in recipe.ops), recipe.may_trap,
                not FINAL.isdisjoint(names), names & (FINAL | {"load"}) == {"store"})
 
 
-class Place(NamedTuple):
-    """Where a store writes: register field `base`, and operand imm if `offset`; size in bytes."""
-    base: str
-    offset: bool
-    size: int
-
-
-@functools.cache
-def stored_at(form: Form) -> Place | None:
-    """None if the address is something else."""
-    ops = form.recipe.ops
-    store = next(op for op in ops if op.name == "store")
-    address, size = ops[store.arguments[0]], ops[store.arguments[1]].bits // 8
-    parts = [ops[n] for n in address.arguments] if address.name == "add" else [address]
-    if parts[0].name != "get" or any((op.name, op.attribute) != ("operand", "imm") for op in parts[1:]):
-        return None
-    return Place(parts[0].attribute[1], len(parts) > 1, size)           # type: ignore[index]
+def _is_stored(recipe: Recipe, index: int) -> bool:
+    """Whether a value goes to memory, and nowhere else."""
+    users = [op for op in recipe.ops if index in op.arguments]
+    return all((op.name == "store" and op.arguments[0] != index) or (op.name == "trunc" and _is_stored(recipe, recipe.ops.index(op))) for op in users)
 
 
 def _is_loose(recipe: Recipe, index: int) -> bool:

@@ -61,6 +61,12 @@ PROGRAMS = {
     "what a poll leaves with": ["beq x8,x0,<top>", "in:", "fld f3,0(x11)", "addi x8,x8,-1", "bne x8,x0,<in>", "top:", "bne x7,x0,<out>",
                                 "addi x7,x0,1", "fsub.d f3,f1,f2", "beq x6,x0,<on>", "addi x6,x6,0", "on:", "fsd f3,0(x11)", *LOOP, "out:",
                                 "addi x6,x0,1"],
+    "a single for one way, a double for the other": [
+        "fsd f1,0(x11)", "fld f3,0(x11)", "addi x6,x0,1", "beq x6,x0,<out>", "fadd.s f3,f1,f2", "top:", "beq x7,x0,<skip>", "fsw f3,16(x11)",
+        "skip:", "addi x7,x0,1", "fadd.s f3,f3,f2", *LOOP, "out:", "fsd f3,8(x11)", "flw f3,0(x11)"],
+    "the same, kept over a block": [
+        "fsd f1,0(x11)", "fld f3,0(x11)", "addi x6,x0,1", "beq x6,x0,<out>", "fadd.s f3,f1,f2", "top:", "beq x7,x0,<skip>", "fsw f3,16(x11)",
+        "skip:", "fadd.s f3,f3,f2", "beq x6,x0,<on>", "addi x7,x0,1", "on:", "addi x8,x8,1", *LOOP, "out:", "fsd f3,8(x11)", "flw f3,0(x11)"],
     "flags": ["top:", "fsub.d f3,f1,f2", "fadd.d f4,f3,f3", "csrr.fflags x6", "fsd f4,0(x11)", "csrr.fflags x7", *LOOP],
 }
 STARTS = {
@@ -86,6 +92,16 @@ def test_what_can_be_seen_is_canonical(name, kind):
         for turns in (1, 2, 3):
             made = program(PROGRAMS[name], first, second, turns)
             check(made, kind, run(guest(kind), made), "oracle", run_oracle(made))
+
+
+@pytest.mark.parametrize("kind", REGION_KINDS)
+@pytest.mark.parametrize("first", [0, PAYLOAD])
+def test_what_a_guard_leaves_with(first, kind):
+    """Registers that the region itself does not need any more."""
+    made = program(["fsd f1,0(x11)", "fld f3,0(x11)", "addi x6,x6,5", "beq x7,x0,<k>", "addi x8,x8,1", "k:", "addi x8,x8,1", "beq x8,x0,<end>",
+                    "addi x8,x8,3", "top:", "ld x9,0(x10)", "fadd.d f3,f3,f2", "addi x6,x0,1", *LOOP, "end:", "addi x6,x0,2"], first, ONE)
+    made.x[6], made.x[10] = 77, 0x10_0000                # nothing is there
+    check(made, kind, run(guest(kind), made), "oracle", run_oracle(made))
 
 
 def compiled(lines):
