@@ -14,6 +14,7 @@ from tests.engines.program import DATA, Program, check, run, run_oracle
 from tests.engines.region_plan import blocks
 from tests.isa import assemble
 
+WILD = 0x9_0000                         # nothing is there
 INFINITY, NAN, PAYLOAD, SIGNALLING, NEGATIVE = 0x7FF << 52, 0x7FF8 << 48, 0x7FF8_0000_0000_1234, 0x7FF0_0000_0000_0077, 0xFFF8_0000_0000_0001
 BOX = 0xFFFF_FFFF << 32
 ONE, ONE_SINGLE, INFINITY_SINGLE = 0x3FF << 52, BOX | 0x3F80_0000, BOX | 0x7F80_0000
@@ -100,7 +101,7 @@ def test_what_a_guard_leaves_with(first, kind):
     """Registers that the region itself does not need any more."""
     made = program(["fsd f1,0(x11)", "fld f3,0(x11)", "addi x6,x6,5", "beq x7,x0,<k>", "addi x8,x8,1", "k:", "addi x8,x8,1", "beq x8,x0,<end>",
                     "addi x8,x8,3", "top:", "ld x9,0(x10)", "fadd.d f3,f3,f2", "addi x6,x0,1", *LOOP, "end:", "addi x6,x0,2"], first, ONE)
-    made.x[6], made.x[10] = 77, 0x10_0000                # nothing is there
+    made.x[6], made.x[10] = 77, WILD
     check(made, kind, run(guest(kind), made), "oracle", run_oracle(made))
 
 
