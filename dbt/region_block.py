@@ -146,9 +146,8 @@ class Block:
         for field in (*what.f, *what.single):
             read |= 1 << F_SHIFT + getattr(one, field)
         other, copied = seen_bits(one, what), read if what.makes == "copy" else 0
-        loose = read & ~other & ~copied
         seen = self.loose_first | self.other_first
-        self.loose_first |= loose & ~other & ~seen
+        self.loose_first |= read & ~other & ~copied & ~seen
         self.other_first |= other & ~seen
         for file, field in what.writes:
             if file != "x":
